@@ -1,0 +1,265 @@
+"""Where a provider's flow meets the wire: requests made absolute, encoded and signed; error statuses raised.
+
+`Call` is one operation on its way; `exchange` drives the provider's flow and lets only finished requests out.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+import msgspec
+
+from polyport.auth import sign
+from polyport.errors import APIError, BadRequestError, class_for_status
+from polyport.flow import Flow, HttpReply, HttpRequest, Streaming, TimeoutSpec, hide
+from polyport.plugins import LoadedProvider
+from polyport.types.record import Meta, Options, Request
+from polyport.wire.multipart import Multipart
+
+T = TypeVar("T")
+VERSION = "0.1.0"
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_encode = msgspec.json.Encoder().encode
+
+
+class Call(msgspec.Struct, kw_only=True, weakref=True):
+    """One operation on its way to one provider: what middleware sees.
+
+    `operation` is its row in the operations table; `secrets` finds environment variables and secret plugins' values.
+    """
+
+    operation: Any
+    request: Request
+    provider: LoadedProvider
+    options: Options
+    meta: Meta
+    api_key: str | None = None
+    headers: Mapping[str, str] = {}
+    secrets: Callable[[str], str | None] = os.environ.get
+    random: Random = msgspec.field(default_factory=Random)
+
+    def env(self, name: str) -> str | None:
+        """Return an environment variable, or a secret plugin's value of that name."""
+        return self.secrets(name)
+
+
+Next = Callable[[Call], Flow[Any]]
+Middleware = Callable[[Call, Next], Flow[Any]]
+
+
+def exchange(flow: Flow[T], call: Call) -> Flow[T]:
+    """Drive a provider's flow: finish its requests, raise error statuses into it, pass other effects on."""
+    send: Any = None
+    error: BaseException | None = None
+    try:
+        while True:
+            effect = flow.send(send) if error is None else flow.throw(error)
+            send = error = None
+            try:
+                if type(effect) is HttpRequest:
+                    yield from finish(effect, call)
+                    send = yield from _follow(effect, call)
+                else:
+                    send = yield effect
+            except Exception as raised:  # noqa: BLE001  the provider's flow sees what its effect raised
+                error = raised
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        flow.close()
+
+
+def finish(request: HttpRequest, call: Call) -> Flow[None]:
+    """Make the request what goes out: absolute URL, headers, encoded body, timeout, signature."""
+    options, plugin = call.options, call.provider.plugin
+    request.url = _url(request, call)
+    headers = request.headers = {"user-agent": f"polyport/{VERSION}", **request.headers}
+    for extra in (call.headers, options.extra_headers or {}):
+        for name, value in extra.items():
+            headers[name.lower()] = value
+    _encode_body(request, options)
+    request.timeout = TimeoutSpec.of(options.timeout) if options.timeout is not None else TimeoutSpec()
+    yield from sign(plugin.auth, request, call, call.provider.name)
+
+
+def _url(request: HttpRequest, call: Call) -> str:
+    path, options, plugin = request.url, call.options, call.provider.plugin
+    if not path.startswith(("http://", "https://")):
+        base = options.api_base or next((v for n in plugin.base_env if (v := call.env(n))), None) or plugin.base_url
+        path = _join(base, path)
+        if not path.startswith(("http://", "https://")):
+            raise BadRequestError(
+                f"api_base must begin with http:// or https://, not {base!r}"
+                if base
+                else f"{call.provider.name!r} has no address of its own: pass api_base=..."
+            )
+    if "{" in path:
+        path = _fill(path, call)
+    query = {**(request.params or {}), **(options.extra_query or {})}
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(query)}" if query else path
+
+
+def _join(base: str, path: str) -> str:
+    """Append the path to the base; a version that both name (".../v1" and "/v1/...") stands once."""
+    base = base.rstrip("/")
+    first = path.split("/", 2)[1] if path.startswith("/") else ""
+    if re.fullmatch(r"v\d\w*", first) and base.endswith(f"/{first}"):
+        path = path[len(first) + 1 :]
+    return base + path
+
+
+def _fill(path: str, call: Call) -> str:
+    """Put the provider's settings into the `{name}`s of a URL. Raises BadRequestError that says how to set one."""
+    extra = call.request.extra
+
+    def value(match: re.Match[str]) -> str:
+        setting = next((s for s in call.provider.plugin.settings if s.name == match[1]), None)
+        if setting is None:
+            return match[0]
+        given = next((extra[name] for name in setting.names if extra.get(name)), None)
+        found = given or next((v for name in setting.env if (v := call.env(name))), None) or setting.default
+        if found is None:
+            raise BadRequestError(f"{call.provider.name!r} needs {setting.names[0]}=... or {setting.env[0]} to be set")
+        return quote(str(found), safe="")
+
+    return re.sub(r"\{(\w+)\}", value, path)
+
+
+def _encode_body(request: HttpRequest, options: Options) -> None:
+    if request.json is not msgspec.UNSET:
+        body = {**request.json, **options.extra_body} if options.extra_body else request.json
+        try:
+            request.content = _encode(body)
+        except (TypeError, msgspec.ValidationError) as error:
+            raise BadRequestError(f"The request cannot be written as JSON: {error}") from error
+        request.headers.setdefault("content-type", "application/json")
+    elif request.form is not None:
+        form = Multipart([*request.form, *(options.extra_body or {}).items()])
+        request.content = form
+        request.headers["content-type"] = form.content_type
+
+
+def _follow(request: HttpRequest, call: Call) -> Flow[HttpReply]:
+    """Send, follow the redirects of a GET (a key never goes to another host), raise an error status."""
+    reply: HttpReply = yield request
+    for _ in range(MAX_REDIRECTS):
+        if reply.status not in REDIRECTS or request.method != "GET" or "location" not in reply.headers:
+            break
+        target = urljoin(request.url, reply.headers["location"])
+        headers = request.headers
+        if urlsplit(target)[:2] != urlsplit(request.url)[:2]:
+            headers = {k: v for k, v in headers.items() if not any(s and s in v for s in request.secrets)}
+        request = msgspec.structs.replace(request, url=target, headers=headers)
+        reply = yield request
+    meta = call.meta
+    meta.headers = reply.headers
+    for name in call.provider.plugin.request_id_headers:
+        if name in reply.headers:
+            meta.request_id = reply.headers[name]
+            break
+    if reply.status >= 300 and reply.status not in request.expect:
+        raise to_error(reply, call, request.secrets)
+    return reply
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+
+def to_error(reply: HttpReply, call: Call, secrets: tuple[str, ...] = ()) -> APIError:
+    """Return the error for a reply with an error status, narrowed by the provider's `refine_error`."""
+    text = hide(reply.content.decode("utf-8", "replace"), secrets)
+    try:
+        body: Any = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        body = text
+    error = class_for_status(reply.status)(
+        message_of(body, reply),
+        status_code=reply.status,
+        provider=call.provider.name,
+        model=call.request.model or None,
+        request_id=call.meta.request_id,
+        retry_after=retry_after(reply.headers),
+        body=body,
+        headers=reply.headers,
+    )
+    refined: APIError | None = call.provider.hooks.refine_error(error=error, reply=reply, body=body)
+    return refined or error
+
+
+def narrow(error: APIError, kind: type[APIError], **changes: Any) -> APIError:
+    """Return the same error as another class, for `refine_error` hooks."""
+    made = kind(error.message)
+    for name, value in {**vars(error), **changes}.items():
+        setattr(made, name, value)
+    return made
+
+
+def message_of(body: Any, reply: HttpReply) -> str:
+    """Return what the provider says went wrong, wherever its dialect puts it; HTML pages are named as such."""
+    if isinstance(body, str):
+        return _of_text(body, reply)
+    if isinstance(body, list) and body:
+        return message_of(body[0], reply)
+    if isinstance(body, dict):
+        for name in ("error", "message", "detail", "errors", "error_message"):
+            inner = body.get(name)
+            if isinstance(inner, str) and inner:
+                return inner
+            if isinstance(inner, dict | list) and inner:
+                return message_of(inner, reply)
+    return f"HTTP {reply.status}: {msgspec.json.encode(body).decode()[:500]}"
+
+
+def _of_text(text: str, reply: HttpReply) -> str:
+    text = text.strip()
+    if text[:1] == "<" and "html" in text[:200].lower():
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        said = f" titled {title[1].strip()!r}" if title else ""
+        return f"HTTP {reply.status} with an HTML page{said}, not an API's reply; is api_base right?"
+    return f"HTTP {reply.status}: {text[:500]}" if text else f"HTTP {reply.status} with an empty body"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait that a reply asks for; dates count from the reply's own clock.
+
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after; `retry-after-ms` is OpenAI's and Azure's.
+    """
+    milliseconds = headers.get("retry-after-ms")
+    value = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(milliseconds) / 1000 if milliseconds else float(value))
+    except ValueError:
+        pass
+    try:
+        until = email.utils.parsedate_to_datetime(value).timestamp()
+    except ValueError:
+        return None
+    try:
+        now = email.utils.parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except ValueError:
+        now = time.time()
+    return max(0.0, until - now)
+
+
+def attribute(error: BaseException | None, call: Call) -> None:
+    """Say in an error where it happened, where it does not say so itself."""
+    if isinstance(error, APIError):
+        error.provider = error.provider or call.provider.name
+        error.model = error.model or call.request.model or None
+        error.request_id = error.request_id or call.meta.request_id
+
+
+def stamp(result: Any, call: Call) -> Any:
+    """Give a result its `meta`. Results that are plain text have none."""
+    if hasattr(result, "__dict__") and not isinstance(result, Streaming):
+        result.__dict__["_meta"] = call.meta
+    return result

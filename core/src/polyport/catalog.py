@@ -1,0 +1,88 @@
+"""What is known of models: mode, context window, prices, parameters; from each plugin's `models.json`.
+
+The files are read without importing the plugins. Their form:
+
+    {"models": {"gpt-4o": {"mode": "chat", "context_window": 128000, "max_output_tokens": 16384,
+                           "prices": {"input": 2.5, "cached_input": 1.25, "output": 10.0},
+                           "supports": ["tools", "vision"], "unsupported": ["logprobs"],
+                           "source": "https://…", "read": "2026-11-22"}}}
+
+Token prices are USD per million tokens. A price that is not there is unknown, never 0.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from polyport import plugins
+from polyport.errors import NotFoundError
+
+
+class ModelInfo(msgspec.Struct, kw_only=True):
+    """What a plugin knows of a model; None is unknown. `prices` by unit: tokens in USD per million, others per unit."""
+
+    name: str = ""
+    provider: str = ""
+    mode: str | None = None
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    dimensions: int | None = None
+    prices: dict[str, Any] | None = None
+    supports: list[str] = []
+    unsupported: list[str] = []
+    deprecated: str | None = None
+    source: str | None = None
+    read: str | None = None
+
+
+class _File(msgspec.Struct):
+    models: dict[str, ModelInfo] = {}
+    source: str | None = None
+    read: str | None = None
+
+
+@lru_cache(maxsize=256)
+def of_provider(provider: str) -> dict[str, ModelInfo]:
+    """Return a provider's models by name; empty where its plugin ships no `models.json`."""
+    entry = plugins.find(plugins.PROVIDERS, provider)
+    path = _path(entry.value.partition(":")[0].partition(".")[0]) if entry is not None else None
+    if path is None or not path.is_file():
+        return {}
+    file = msgspec.json.decode(path.read_bytes(), type=_File)
+    for name, info in file.models.items():
+        info.name, info.provider = name, provider
+        info.source, info.read = info.source or file.source, info.read or file.read
+    return file.models
+
+
+def names(providers: list[str]) -> list[str]:
+    """Return `provider/model` for every known model of these providers."""
+    return [f"{provider}/{name}" for provider in providers for name in of_provider(provider)]
+
+
+def info(provider: str, model: str) -> ModelInfo:
+    """Return what is known of a model; a dated name falls back to its undated one. Raises NotFoundError."""
+    known = of_provider(provider)
+    found = known.get(model) or next(
+        (known[name] for name in sorted(known, key=len, reverse=True) if _is_dated(model, name)), None
+    )
+    if found is None:
+        raise NotFoundError(
+            f"Nothing is known of {model!r}; known: {', '.join(known) or 'nothing'}.", provider=provider
+        )
+    return found
+
+
+def _is_dated(model: str, name: str) -> bool:
+    rest = model.removeprefix(f"{name}-")
+    return rest != model and rest.replace("-", "").isdigit()
+
+
+def _path(package: str) -> Path | None:
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).parent / "models.json" if spec is not None and spec.origin else None

@@ -1,0 +1,418 @@
+"""Client: the main path, top to bottom.
+
+completion(...) -> call -> flow:  _prepare  validate, route, find the provider     -> Call
+                                  _onion    middleware around retry around the provider's flow
+                                  _send     the provider's hook, or a bridge, at the border to the wire
+                        driver:   runs the flow; a Streaming becomes a Stream
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import ssl
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from msgspec.structs import replace
+
+from polyport import ids
+from polyport.border import Call, Middleware, Next, attribute, exchange, stamp
+from polyport.errors import BadRequestError, UnsupportedParamsError
+from polyport.flow import Flow, Now, Streaming, TimeoutSpec
+from polyport.interface import Interface
+from polyport.middleware.fallbacks import fallbacks
+from polyport.middleware.retry import retry
+from polyport.operations import BY_HOOK, Operation
+from polyport.plugins import Providers
+from polyport.provider import Provider
+from polyport.routing import resolve
+from polyport.types.chat import plain_messages
+from polyport.types.record import (
+    NO_OPTIONS,
+    OPTION_NAMES,
+    Meta,
+    Options,
+    Request,
+    Result,
+    convert,
+    describe,
+)
+from polyport.types.schema import reader_for, strict_format
+
+if TYPE_CHECKING:
+    import httpx
+
+    from polyport.drivers.aio import AsyncDriver
+    from polyport.drivers.sync import SyncDriver
+
+#: Arguments that hold plain data which users may give as another SDK's objects.
+NESTED = ("messages", "tools", "input")
+DEFAULTS = ("api_base", "api_version", "timeout", "num_retries", "drop_params", "strict")
+
+
+class Client(Interface):
+    """Calls models. Shares connections between calls; safe across threads and event loops. Close it when done.
+
+    `api_key` is one key for all, or a mapping from provider to key. `providers` adds or replaces providers by
+    prefix. `http` is your own `httpx.Client`, `httpx.AsyncClient` or httpx transport; `transport` names an
+    installed one ("httpx", "reqwest"). `proxy`, `verify` (True, False, CA path or SSLContext) and `cert` (PEM, or
+    certificate and key) are for the built-in ones. `headers` go with every request. `timeout` is in seconds.
+    `middleware` are functions `(call, proceed) -> Flow`, the first one outermost. `secrets` finds what
+    environment variables would hold.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | Mapping[str, str] | None = None,
+        api_base: str | None = None,
+        api_version: str | None = None,
+        timeout: float | TimeoutSpec | None = None,
+        num_retries: int | None = None,
+        drop_params: bool | None = None,
+        strict: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+        http: httpx.Client | httpx.AsyncClient | httpx.BaseTransport | httpx.AsyncBaseTransport | None = None,
+        transport: str | None = None,
+        proxy: str | None = None,
+        verify: bool | str | ssl.SSLContext = True,
+        cert: str | tuple[str, str] | None = None,
+        trust_env: bool = True,
+        providers: Mapping[str, type[Provider] | Provider] | None = None,
+        middleware: Sequence[Middleware] = (),
+        secrets: Callable[[str], str | None] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.api_key = api_key
+        self.api_base = api_base
+        self.api_version = api_version
+        self.timeout = timeout
+        self.num_retries = num_retries
+        self.drop_params = drop_params
+        self.strict = strict
+        self.headers = dict(headers or {})
+        self.providers = Providers(providers)
+        self.middleware = list(middleware)
+        self.secrets = secrets or os.environ.get
+        self._random = Random(seed)  # noqa: S311  jitter, not secrets
+        self._drivers = Drivers(http, transport, proxy=proxy, verify=verify, cert=cert, trust_env=trust_env)
+
+    # --- the entry: every public function of the Interface ends here ---
+
+    def _call(self, operation: Operation, fields: dict[str, Any]) -> Any:
+        call = self._prepare(operation, fields)
+        driver = self._drivers.sync()
+        result = driver.run(self._onion(call))
+        if isinstance(result, Streaming):
+            from polyport.drivers.sync import Stream
+
+            return Stream(result, driver, call.meta)
+        return result
+
+    async def _acall(self, operation: Operation, fields: dict[str, Any]) -> Any:
+        call = self._prepare(operation, fields)
+        driver = await self._drivers.aio()
+        result = await driver.run(self._onion(call))
+        if isinstance(result, Streaming):
+            from polyport.drivers.aio import AsyncStream
+
+            return AsyncStream(result, driver, call.meta)
+        return result
+
+    def flow(self, function: str, **fields: Any) -> Flow[Any]:
+        """Return the flow of a call without running it: for drivers of your own, such as the simulation."""
+        from polyport.operations import BY_FUNCTION
+
+        return self._onion(self._prepare(BY_FUNCTION[function], fields))
+
+    # --- step 1: what is asked of whom ---
+
+    def _prepare(self, operation: Operation, fields: dict[str, Any]) -> Call:
+        if "custom_llm_provider" in fields:
+            fields["provider"] = fields.pop("custom_llm_provider") or fields.get("provider")
+        options = self._options(fields)
+        name, model = self._route(operation, fields, options)
+        request = build(operation.request, fields, options)
+        request.model = model
+        return Call(
+            operation=operation,
+            request=request,
+            provider=self.providers.get(name),
+            options=request.options,
+            meta=Meta(provider=name, model=model, adaptations=request.adaptations),
+            api_key=request.options.api_key or self._key(name),
+            headers=self.headers,
+            secrets=self.secrets,
+            random=self._random,
+        )
+
+    def _options(self, fields: dict[str, Any]) -> Options:
+        given = {name: fields.pop(name) for name in OPTION_NAMES.intersection(fields)}
+        for name in DEFAULTS:
+            if given.get(name) is None:
+                default = getattr(self, name)
+                if default is not None:
+                    given[name] = default
+        if not given:
+            return NO_OPTIONS
+        if isinstance(given.get("timeout"), TimeoutSpec):
+            spec = given.pop("timeout")
+            timed: Options = replace(convert(given, Options, "$"), timeout=spec)
+            return timed
+        options: Options = convert(given, Options, "$")
+        return options
+
+    def _route(self, operation: Operation, fields: dict[str, Any], options: Options) -> tuple[str, str]:
+        model, provider = fields.pop("model", None), options.provider
+        issued = ids.read(str(fields.get(operation.id_field))) if operation.id_field else None
+        if issued is not None and operation.id_field:
+            fields[operation.id_field] = issued.id
+            return issued.provider, model or issued.model
+        if model is None and provider is None:
+            provider = self._only_provider(operation)
+        if model is None:
+            return str(provider), ""
+        return resolve(model, self.providers, provider)
+
+    def _only_provider(self, operation: Operation) -> str:
+        """Return the provider of a call that names neither model nor provider: unambiguous only if there is one."""
+        names = self.providers.names()
+        if len(names) == 1:
+            return names[0]
+        raise BadRequestError(
+            f"{operation.function} needs to know whom to ask: provider=... (installed: {', '.join(names) or 'none'})"
+        )
+
+    def _key(self, provider: str) -> str | None:
+        if isinstance(self.api_key, Mapping):
+            return self.api_key.get(provider)
+        return self.api_key
+
+    # --- step 2: the onion ---
+
+    def _onion(self, call: Call) -> Flow[Any]:
+        proceed: Next = self._send
+        for layer in (retry, *reversed(self.middleware)):
+            proceed = _wrap(layer, proceed)
+        if call.options.fallbacks:
+            proceed = _wrap(lambda call, inner: fallbacks(call, inner, self._reroute), proceed)
+        return _observe(call, proceed)
+
+    def _reroute(self, call: Call, model: str) -> Call:
+        """Return the same call, to another model; its meta goes on counting."""
+        name, bare = resolve(model, self.providers)
+        request = replace(call.request, model=bare)
+        request.check()
+        if name == call.provider.name:
+            return replace(call, request=request)
+        options = replace(call.options, api_key=None, api_base=self.api_base)
+        request.options = options
+        return replace(
+            call, request=request, provider=self.providers.get(name), options=options, api_key=self._key(name)
+        )
+
+    # --- step 3: the provider ---
+
+    def _send(self, call: Call) -> Flow[Any]:
+        call.meta.provider, call.meta.model = call.provider.name, call.request.model
+        result = yield from exchange(self.answer(call), call)
+        return result
+
+    def answer(self, call: Call) -> Flow[Any]:
+        """Return the provider's flow for a call, or a bridge's. Raises UnsupportedParamsError without either."""
+        operation, provider = call.operation, call.provider
+        if operation.hook in provider.answers:
+            flow: Flow[Any] = getattr(provider.hooks, operation.hook)(request=call.request)
+            return flow
+        if operation.bridge is not None and "chat" in provider.answers:
+            module, _, function = operation.bridge.partition(":")
+            bridge = getattr(importlib.import_module(module), function)
+            bridged: Flow[Any] = bridge(call.request, lambda request: provider.hooks.chat(request=request))
+            return bridged
+        can = ", ".join(BY_HOOK[hook].function for hook in sorted(provider.answers) if hook in BY_HOOK)
+        raise UnsupportedParamsError(f"{provider.name!r} has no {operation.function}. It has: {can or 'nothing'}.")
+
+    # --- the end ---
+
+    def close(self) -> None:
+        """Close connections and release what providers hold, for a client used without async code."""
+        self._drivers.close()
+        self.providers.close()
+
+    async def aclose(self) -> None:
+        """Close connections, those of this event loop included, and release what providers hold."""
+        await self._drivers.aclose()
+        await asyncio.to_thread(self.providers.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<polyport.Client {', '.join(self.providers.names())}>"
+
+
+def _wrap(layer: Middleware, inner: Next) -> Next:
+    return lambda call: layer(call, inner)
+
+
+def _observe(call: Call, proceed: Next) -> Flow[Any]:
+    """The outermost layer: `meta`, the ids that carry their provider, and errors that say where they happened."""
+    start: float = yield Now()
+    try:
+        result = yield from proceed(call)
+    except BaseException as error:
+        attribute(error, call)
+        raise
+    if isinstance(result, Streaming):
+
+        def finish(error: BaseException | None) -> Flow[None]:
+            attribute(error, call)
+            call.meta.latency = (yield Now()) - start
+
+        return result.epilogue(finish)
+    call.meta.latency = (yield Now()) - start
+    if call.operation.issues_id:
+        _issue_ids(result, call)
+    reader = call.request.__dict__.get("_reader")
+    if reader is not None and isinstance(result, Result):
+        result.__dict__["_reader"] = reader
+    return stamp(result, call)
+
+
+def _issue_ids(result: Any, call: Call) -> None:
+    for video in getattr(result, "data", [result]):
+        video.id = ids.issue(
+            ids.Issued(
+                provider=call.provider.name,
+                id=video.id,
+                model=getattr(video, "model", "") or call.request.model,
+                api_base=call.options.api_base,
+            )
+        )
+
+
+# --- requests ---------------------------------------------------------------------------------------------
+
+
+def build(kind: type[Request], fields: dict[str, Any], options: Options) -> Request:
+    """Return the validated request. Unknown arguments go to `extra`. Raises BadRequestError naming the path."""
+    known = kind.__struct_fields__
+    for name in NESTED:
+        value = fields.get(name)
+        if value is not None and not isinstance(value, str) and name in known:
+            fields[name] = plain_messages(value) if name == "messages" else _plain_list(value)
+    reader = None
+    response_format = fields.get("response_format")
+    if isinstance(response_format, type):
+        reader = reader_for(response_format)
+        fields["response_format"] = strict_format(response_format)
+    extra = {name: fields.pop(name) for name in [name for name in fields if name not in known]}
+    try:
+        request = msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(describe(error, "$")) from error
+    request.options, request.extra, request.adaptations = options, extra, []
+    if reader is not None:
+        request.__dict__["_reader"] = reader
+    request.check()
+    return request
+
+
+def _plain_list(value: Any) -> Any:
+    from polyport.types.record import plain
+
+    return [plain(item) for item in value] if isinstance(value, Sequence) else value
+
+
+# --- drivers ----------------------------------------------------------------------------------------------
+
+
+class Drivers:
+    """The drivers of one client: one blocking, and one for each event loop that calls it, made on first use."""
+
+    def __init__(self, http: Any, name: str | None, **options: Any) -> None:
+        self._http = http
+        self._name = name
+        self._options = options
+        self._lock = threading.Lock()
+        self._sync: SyncDriver | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._aio: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncDriver, Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def sync(self) -> SyncDriver:
+        """Return the blocking driver. Its connections are closed with the client, or when the process ends."""
+        if self._sync is None:
+            with self._lock:
+                if self._sync is None:
+                    self._sync = self._open()
+        return self._sync
+
+    def _open(self) -> SyncDriver:
+        from polyport import transport
+        from polyport.drivers.sync import SyncDriver
+
+        if self._http is None:
+            opened = transport.factory(self._name).open(transport.TransportOptions(**self._options))
+        else:
+            opened = transport.given(self._http)
+        self._finalizer = weakref.finalize(self, opened.close)
+        return SyncDriver(opened)
+
+    async def aio(self) -> AsyncDriver:
+        """Return the running loop's driver. Its connections are closed with the client, or when the loop shuts down."""
+        loop = asyncio.get_running_loop()
+        found = self._aio.get(loop)
+        if found is None:
+            from polyport import transport
+            from polyport.drivers.aio import AsyncDriver
+
+            if self._http is None:
+                opened = transport.factory(self._name).open_async(transport.TransportOptions(**self._options))
+            else:
+                opened = transport.agiven(self._http)
+            keeper = _keep_until_shutdown(opened)
+            found = self._aio.setdefault(loop, (AsyncDriver(opened), keeper))
+            await anext(keeper)
+        return found[0]
+
+    def close(self) -> None:
+        """Close the blocking side, and the connections of loops that are no longer running."""
+        if self._finalizer is not None:
+            self._finalizer()
+        self._sync = self._finalizer = None
+
+    async def aclose(self) -> None:
+        """Close both sides; of the asynchronous one, what belongs to the running loop."""
+        self.close()
+        found = self._aio.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            await found[1].aclose()
+
+
+async def _keep_until_shutdown(transport: Any) -> AsyncGenerator[None, None]:
+    """Wait, suspended, for the loop to shut its generators down, which `asyncio.run` does before it closes the loop.
+
+    That is the one moment at which a loop's connections can still be closed properly by somebody who did not
+    write the program's end.
+    """
+    try:
+        yield
+    finally:
+        await transport.aclose()

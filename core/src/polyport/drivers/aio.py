@@ -1,0 +1,179 @@
+"""The asynchronous driver, and the AsyncStream it hands out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from polyport.flow import All, Call, Close, First, Flow, HttpRequest, Items, Now, Read, Sleep, Streaming
+from polyport.transport import AsyncTransport
+from polyport.types.record import Meta
+
+T = TypeVar("T")
+C = TypeVar("C")
+
+
+class AsyncDriver:
+    """Performs effects on the running event loop. Cancelling `run` is thrown into the flow, which cleans up."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self.transport = transport
+        self._perform: dict[type, Callable[[Any], Awaitable[Any]]] = {
+            HttpRequest: transport.send,
+            Read: lambda effect: read(effect.source),
+            Close: lambda effect: close(effect.source),
+            Sleep: lambda effect: asyncio.sleep(effect.seconds),
+            Call: _call,
+            All: lambda effect: self._all(effect.flows),
+            First: lambda effect: self._first(effect.flows),
+        }
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end and return its result; a Streaming comes back as it is."""
+        perform = self._perform
+        send: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                effect = flow.send(send) if error is None else flow.throw(error)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            send = error = None
+            try:
+                send = time.monotonic() if type(effect) is Now else await perform[type(effect)](effect)
+            except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
+                error = raised
+
+    async def _all(self, flows: Any) -> list[Any]:
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self.run(flow)) for flow in flows]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            await _cancel(tasks)
+
+    async def _first(self, flows: Any) -> Any:
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self.run(flow)) for flow in flows]
+        failure: BaseException | None = None
+        try:
+            for next_done in asyncio.as_completed(tasks):
+                try:
+                    return await next_done
+                except Exception as raised:  # noqa: BLE001  the driver's border: a later flow may succeed
+                    failure = raised
+            assert failure is not None
+            raise failure
+        finally:
+            await self._discard(tasks)
+
+    async def _discard(self, tasks: list[asyncio.Future[Any]]) -> None:
+        """Cancel the losers; a stream that one of them opened meanwhile is closed."""
+        winner = next((task for task in tasks if task.done() and not task.cancelled() and not task.exception()), None)
+        for result in await _cancel(tasks):
+            if isinstance(result, Streaming) and (winner is None or result is not winner.result()):
+                await self.run(result.end(None))
+
+
+async def _cancel(tasks: list[asyncio.Future[Any]]) -> list[Any]:
+    for task in tasks:
+        task.cancel()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _call(effect: Call) -> Any:
+    if effect.awaitable is not None:
+        return await effect.awaitable()
+    return await asyncio.to_thread(effect.blocking)
+
+
+async def read(source: Any) -> Any:
+    """Return the next piece of an open body; one made in this process is waited for in a worker thread."""
+    if isinstance(source, Items):
+        return await asyncio.to_thread(source.read)
+    return await source.read()
+
+
+async def close(source: Any) -> None:
+    """Let go of an open body."""
+    if isinstance(source, Items):
+        await asyncio.to_thread(source.close)
+    else:
+        await source.aclose()
+
+
+class AsyncStream(Generic[C]):
+    """What a streamed call returns: an async iterator of chunks, and an async context manager that closes it.
+
+    Left early, by `break`, `aclose()` or cancellation, it closes the provider's reply. `meta` says what happened;
+    its latency is known at the end.
+    """
+
+    def __init__(self, streaming: Streaming[C], driver: AsyncDriver, meta: Meta) -> None:
+        self.meta = meta
+        self.headers = streaming.headers
+        self._streaming = streaming
+        self._driver = driver
+        self._chunks = _iterate(streaming, driver)
+        self._loop = asyncio.get_running_loop()
+
+    def __aiter__(self) -> AsyncIterator[C]:
+        return self._chunks
+
+    async def __anext__(self) -> C:
+        return await anext(self._chunks)
+
+    async def __aenter__(self) -> AsyncStream[C]:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop reading and close the provider's reply; closing twice is fine."""
+        await self._chunks.aclose()
+        if not self._streaming.ended:
+            await self._driver.run(self._streaming.end(None))
+
+    close = aclose
+
+    def __del__(self) -> None:
+        # A generator that was started is closed by the loop; one that never was would leave its reply open.
+        if hasattr(self, "_loop") and not self._streaming.ended and self._loop.is_running():
+            end = self._driver.run(self._streaming.end(None))
+            self._loop.call_soon_threadsafe(self._loop.create_task, end)
+
+    # --- streams of bytes ---
+    def iter_bytes(self) -> AsyncIterator[C]:
+        """Give the pieces of a stream of bytes."""
+        return self._chunks
+
+    async def read(self) -> bytes:
+        """Return all that is left of a stream of bytes."""
+        return b"".join([piece async for piece in self._chunks])  # type: ignore[misc]
+
+    async def stream_to_file(self, path: str | os.PathLike[str]) -> None:
+        """Write a stream of bytes to `path` as it comes."""
+        with Path(path).open("wb") as file:  # noqa: ASYNC230  a local file's write is buffered
+            async for piece in self._chunks:
+                file.write(piece)  # type: ignore[arg-type]
+
+
+async def _iterate(streaming: Streaming[C], driver: AsyncDriver) -> AsyncGenerator[C, None]:
+    """Give the chunks. A function, not a method: a stream that is dropped must be collected at once, not in a cycle."""
+    error: BaseException | None = None
+    try:
+        for chunk in streaming.take():
+            yield chunk
+        source = streaming.source
+        while not streaming.finished:
+            for chunk in streaming.feed(await read(source)):
+                yield chunk
+    except BaseException as raised:
+        error = None if isinstance(raised, GeneratorExit) else raised
+        raise
+    finally:
+        await driver.run(streaming.end(error))

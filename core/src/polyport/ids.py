@@ -1,0 +1,41 @@
+"""Ids that carry their provider, so that a video's id alone is enough to ask for it, in another process too.
+
+`video_<base64url of JSON>` holds the provider's name, its own id, and the address where it is not the usual one.
+No key is ever in it. An id that was not issued here passes as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import msgspec
+
+PREFIX = "video_pp_"
+
+
+class Issued(msgspec.Struct, omit_defaults=True):
+    """What an id carries."""
+
+    provider: str
+    id: str
+    model: str = ""
+    api_base: str | None = None
+
+
+def issue(issued: Issued) -> str:
+    """Return the id that carries `issued`; one that already does stays as it is."""
+    if read(issued.id) is not None:
+        return issued.id
+    return PREFIX + base64.urlsafe_b64encode(msgspec.json.encode(issued)).decode().rstrip("=")
+
+
+def read(id: str) -> Issued | None:
+    """Return what an id carries; None for one that was not issued here."""
+    if not id.startswith(PREFIX):
+        return None
+    text = id.removeprefix(PREFIX)
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Issued)
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,181 @@
+"""Entry points to plugins: found once per process, loaded by name, each provider behind hooks of its own.
+
+Looking never imports a plugin. A plugin that fails to import breaks its own name only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import importlib_metadata
+import pluggy
+
+from polyport.errors import NotFoundError, PluginError
+from polyport.hookspecs import PROJECT, ProviderSpec
+from polyport.provider import Provider
+
+PROVIDERS = "polyport.providers"
+MODELS = "polyport.models"
+TRANSPORTS = "polyport.transports"
+MIDDLEWARE = "polyport.middleware"
+SECRETS = "polyport.secrets"
+COMMANDS = "polyport.commands"
+
+
+@lru_cache(maxsize=1)
+def _scan() -> Mapping[str, list[importlib_metadata.EntryPoint]]:
+    """Read every `polyport.*` entry point of the environment. The environment is read once per process."""
+    found: dict[str, list[importlib_metadata.EntryPoint]] = {}
+    for entry in importlib_metadata.entry_points():
+        if entry.group.startswith("polyport."):
+            found.setdefault(entry.group, []).append(entry)
+    return found
+
+
+def rescan() -> None:
+    """Forget what was found, for a process that installs plugins while it runs."""
+    _scan.cache_clear()
+
+
+def entries(group: str) -> list[importlib_metadata.EntryPoint]:
+    """Return the entry points of a group, by name."""
+    return sorted(_scan().get(group, []), key=lambda entry: entry.name)
+
+
+def find(group: str, name: str) -> importlib_metadata.EntryPoint | None:
+    """Return the entry point called `name`, None where there is none.
+
+    Raises PluginError where two distributions claim the name; `POLYPORT_PLUGIN_<NAME>=<distribution>` chooses.
+    """
+    claims = {distribution(entry): entry for entry in _scan().get(group, []) if entry.name == name}
+    if len(claims) <= 1:
+        return next(iter(claims.values()), None)
+    variable = "POLYPORT_PLUGIN_" + "".join(c if c.isalnum() else "_" for c in name).upper()
+    chosen = os.environ.get(variable)
+    if chosen in claims:
+        return claims[chosen]
+    raise PluginError(
+        f"{' and '.join(sorted(claims))} both provide {name!r} ({group}). "
+        f"Uninstall one, or choose with {variable}={min(claims)}."
+    )
+
+
+def distribution(entry: importlib_metadata.EntryPoint) -> str:
+    """Return the name of the distribution that an entry point comes from."""
+    return str(entry.dist.name) if entry.dist is not None else entry.value
+
+
+def load(entry: importlib_metadata.EntryPoint) -> Any:
+    """Import what an entry point names. Raises PluginError that says which package is broken and how."""
+    try:
+        return entry.load()
+    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
+        raise PluginError(
+            f"The plugin {entry.name!r} of {distribution(entry)} failed to load ({entry.value}): "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+class LoadedProvider:
+    """A provider behind its hooks: `hooks.chat(request=...)` gives the flow."""
+
+    def __init__(self, name: str, plugin: Provider) -> None:
+        self.name = name
+        self.plugin = plugin
+        manager = pluggy.PluginManager(PROJECT)
+        manager.add_hookspecs(ProviderSpec)
+        manager.register(plugin, name)
+        _check_hooks(manager, name, plugin)
+        self.hooks = manager.hook
+        self.answers = frozenset(caller.name for caller in manager.get_hookcallers(plugin) or ())
+
+
+def _check_hooks(manager: pluggy.PluginManager, name: str, plugin: Provider) -> None:
+    known = [hook for hook in vars(ProviderSpec) if not hook.startswith("_")]
+    for caller in manager.get_hookcallers(plugin) or ():
+        if caller.name not in known:
+            near = difflib.get_close_matches(caller.name, known, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" The hooks are {', '.join(known)}."
+            raise PluginError(
+                f"The plugin {name!r} ({type(plugin).__name__}) has an unknown hook {caller.name!r}.{hint}"
+            )
+
+
+class Providers:
+    """The providers of one client: given ones first, then those installed, each loaded on first use."""
+
+    def __init__(self, given: Mapping[str, type[Provider] | Provider] | None = None) -> None:
+        self._given = dict(given or {})
+        self._loaded: dict[str, LoadedProvider] = {}
+
+    def names(self) -> list[str]:
+        """Return every prefix that can be asked for; nothing is imported."""
+        return sorted({*self._given, *(entry.name for entry in _scan().get(PROVIDERS, []))})
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a provider for the prefix; nothing is imported."""
+        return name in self._given or any(entry.name == name for entry in _scan().get(PROVIDERS, []))
+
+    def get(self, name: str) -> LoadedProvider:
+        """Return the provider, imported on first use. Raises NotFoundError or PluginError."""
+        found = self._loaded.get(name)
+        if found is None:
+            found = self._loaded.setdefault(name, LoadedProvider(name, self._make(name)))
+        return found
+
+    def loaded(self) -> list[LoadedProvider]:
+        """Return the providers in use."""
+        return list(self._loaded.values())
+
+    def close(self) -> None:
+        """Let every provider in use release what it holds."""
+        while self._loaded:
+            self._loaded.popitem()[1].hooks.close()
+
+    def _make(self, name: str) -> Provider:
+        kind: Any = self._given.get(name)
+        if kind is None:
+            entry = find(PROVIDERS, name)
+            if entry is None:
+                raise missing(name, self.names())
+            kind = load(entry)
+        if isinstance(kind, Provider):
+            return kind
+        if not (isinstance(kind, type) and issubclass(kind, Provider)):
+            raise PluginError(f"The plugin {name!r} is {kind!r}; it must be a subclass of polyport.Provider.")
+        return kind(name)
+
+
+def missing(prefix: str, installed: list[str], model: str | None = None) -> NotFoundError:
+    """Return the error for a prefix that nobody answers."""
+    near = difflib.get_close_matches(prefix, installed, 1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Try: pip install polyport-{prefix.replace('_', '-')}"
+    hint += "" if near else " or polyport-compatible"
+    return NotFoundError(
+        f"No provider for {model or prefix!r}. Installed: {', '.join(installed) or 'none'}. {hint}", model=model
+    )
+
+
+def globs() -> list[tuple[str, str]]:
+    """Return (glob, provider) for bare model names, the most specific glob first."""
+    pairs = {(entry.name, entry.value) for entry in _scan().get(MODELS, [])}
+    return sorted(pairs, key=lambda pair: (-len(pair[0].rstrip("*")), pair))
+
+
+def provider_of(model: str) -> str | None:
+    """Return the provider whose glob fits a bare model name best, None where none does.
+
+    Raises PluginError where two providers claim it equally.
+    """
+    fits = [(glob, provider) for glob, provider in globs() if fnmatch.fnmatchcase(model, glob)]
+    if not fits:
+        return None
+    best = [provider for glob, provider in fits if len(glob.rstrip("*")) == len(fits[0][0].rstrip("*"))]
+    if len(set(best)) > 1:
+        raise PluginError(f"{' and '.join(sorted(set(best)))} both answer for {model!r}. Write {best[0]}/{model}.")
+    return best[0]

@@ -1,0 +1,143 @@
+"""Provider, the base class of every provider plugin.
+
+    class Anthropic(Provider):
+        auth = ApiKey(header="x-api-key", env="ANTHROPIC_API_KEY")
+        base_url = "https://api.anthropic.com"
+
+        @hookimpl
+        def chat(self, request):
+            reply = yield self.post("/v1/messages", json=to_messages(request), stream=request.stream)
+            return Streaming(reply, MessageEvents()) if request.stream else to_completion(reply)
+
+Core does the rest: it finds key, base URL and settings, makes the URL absolute, encodes the body, signs, and turns
+an error status into an error before the flow sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from polyport.auth import Auth, NoAuth
+from polyport.errors import InvalidResponseError
+from polyport.flow import HttpReply, HttpRequest
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A setting besides the key: a region, a project. `names` are keyword arguments, `env` variables, in order.
+
+    A provider's `base_url` and paths may hold `{name}` of its settings.
+    """
+
+    name: str
+    names: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    default: str | None = None
+
+
+class Provider:
+    """Answers operations for a model prefix. One instance serves a whole client, so it holds no state of a call.
+
+    `name` is the prefix it was loaded under; `base_env` the variables that may override `base_url`;
+    `request_id_headers` the reply headers that hold the provider's id of the call.
+    """
+
+    auth: ClassVar[Auth] = NoAuth()
+    base_url: ClassVar[str] = ""
+    base_env: ClassVar[tuple[str, ...]] = ()
+    headers: ClassVar[dict[str, str]] = {}
+    settings: ClassVar[tuple[Setting, ...]] = ()
+    request_id_headers: ClassVar[tuple[str, ...]] = ("x-request-id", "request-id")
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name or type(self).__name__.lower()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = msgspec.UNSET,
+        form: Sequence[tuple[str, Any]] | None = None,
+        content: bytes | None = None,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        stream: bool | None = None,
+    ) -> HttpRequest:
+        """Return a request below the base URL, to be yielded; what comes back is the HttpReply of a success.
+
+        `json` is a plain value, `form` multipart fields, `params` the query (None values are left out).
+        """
+        query = {key: _text(value) for key, value in (params or {}).items() if value is not None}
+        return HttpRequest(
+            method=method,
+            url=path,
+            headers={**self.headers, **(headers or {})},
+            params=query or None,
+            json=json,
+            form=form,
+            content=content,
+            stream=bool(stream),
+        )
+
+    def post(
+        self,
+        path: str,
+        *,
+        json: Any = msgspec.UNSET,
+        form: Sequence[tuple[str, Any]] | None = None,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        stream: bool | None = None,
+    ) -> HttpRequest:
+        """Return a POST below the base URL."""
+        return self.request("POST", path, json=json, form=form, params=params, headers=headers, stream=stream)
+
+    def get(
+        self,
+        path: str,
+        *,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        stream: bool | None = None,
+    ) -> HttpRequest:
+        """Return a GET below the base URL."""
+        return self.request("GET", path, params=params, headers=headers, stream=stream)
+
+    def delete(self, path: str, *, headers: dict[str, str] | None = None) -> HttpRequest:
+        """Return a DELETE below the base URL."""
+        return self.request("DELETE", path, headers=headers)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def decode(reply: HttpReply, type: type[Any]) -> Any:
+    """Return the reply's JSON as `type`, its bytes kept for `.extra`. Raises InvalidResponseError naming the place."""
+    try:
+        result = msgspec.json.decode(reply.content, type=type)
+    except msgspec.ValidationError as error:
+        raise InvalidResponseError(
+            f"The reply is JSON but not of the promised shape: {error}. It begins {_begin(reply)}", body=reply.content
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        kind = reply.headers.get("content-type", "no content type")
+        raise InvalidResponseError(
+            f"The reply is not JSON but {kind}; is api_base right? It begins {_begin(reply)}", body=reply.content
+        ) from error
+    keep = getattr(result, "keep", None)
+    if keep is not None:
+        keep(reply.content)
+    return result
+
+
+def _begin(reply: HttpReply) -> str:
+    return repr(reply.content[:120].decode("utf-8", "replace"))

@@ -1,0 +1,508 @@
+"""httpx as the way to providers, and how a faster one takes its place.
+
+httpcore's pool is quadratic in what is in flight, so no pool here ever sees more than one request: idle lanes,
+each an httpx transport of one connection, wait per origin, and the one that was used last is taken first.
+Below `httpx.Client` a call costs a quarter of what it costs above it; what is given up there (redirects,
+cookies, environment proxies) core does itself where it is wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+import msgspec
+
+from polyport import plugins
+from polyport.errors import (
+    APIConnectionError,
+    BadRequestError,
+    InvalidResponseError,
+    PluginError,
+    PolyportError,
+    Timeout,
+)
+from polyport.flow import Body, HttpReply, HttpRequest
+
+L = TypeVar("L", httpx.BaseTransport, httpx.AsyncBaseTransport)
+
+#: How long an idle connection is kept, in seconds: below the 60 s after which load balancers cut one.
+KEEP_ALIVE = 30.0
+DECODINGS = "gzip, deflate"
+
+
+class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach providers.
+
+    `proxy` is one URL for everything; without it the environment's HTTP(S)_PROXY and NO_PROXY hold (`trust_env`).
+    `verify`: True, False, a path to a CA file or folder, or an SSLContext. `cert`: a PEM with certificate and key,
+    or (certificate, key).
+    """
+
+    proxy: str | None = None
+    verify: bool | str | ssl.SSLContext = True
+    cert: str | tuple[str, str] | None = None
+    trust_env: bool = True
+
+
+class Transport(Protocol):
+    """Sends requests, blocking. Safe to use from several threads."""
+
+    def send(self, request: HttpRequest) -> HttpReply:
+        """Return the reply; for a stream that succeeded, with its body open. Raises APIConnectionError, Timeout."""
+
+    def close(self) -> None:
+        """Close every connection."""
+
+
+class AsyncTransport(Protocol):
+    """Sends requests on one event loop. Cancelling `send` closes its connection."""
+
+    async def send(self, request: HttpRequest) -> HttpReply:
+        """Return the reply; for a stream that succeeded, with its body open. Raises APIConnectionError, Timeout."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+
+
+class TransportFactory(Protocol):
+    """What an entry point of `polyport.transports` names: a class without arguments."""
+
+    def open(self, options: TransportOptions) -> Transport:
+        """Return a blocking transport."""
+
+    def open_async(self, options: TransportOptions) -> AsyncTransport:
+        """Return a transport for the running event loop."""
+
+
+class Httpx:
+    """The factory of the built-in transport."""
+
+    def open(self, options: TransportOptions) -> Transport:
+        """Return a blocking transport over httpx."""
+        return HttpxTransport(options)
+
+    def open_async(self, options: TransportOptions) -> AsyncTransport:
+        """Return a transport over httpx for the running event loop."""
+        return AsyncHttpxTransport(options)
+
+
+def factory(name: str | None) -> TransportFactory:
+    """Return a transport by name: "httpx", a plugin's, or (None) a plugin's where one is installed.
+
+    The environment's POLYPORT_TRANSPORT names one where the client does not. Raises PluginError for an unknown name.
+    """
+    name = name or os.environ.get("POLYPORT_TRANSPORT")
+    installed = plugins.entries(plugins.TRANSPORTS)
+    if name == "httpx" or (name is None and not installed):
+        return Httpx()
+    entry = plugins.find(plugins.TRANSPORTS, name) if name is not None else installed[0]
+    if entry is None:
+        names = ", ".join(["httpx", *(entry.name for entry in installed)])
+        raise PluginError(f"No transport {name!r}. Installed: {names}. Try: pip install polyport-{name}")
+    made: TransportFactory = plugins.load(entry)()
+    return made
+
+
+# --- what both sides share --------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def border(request: HttpRequest) -> Iterator[None]:
+    """Turn httpx's errors into ours, the original chained."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise timed_out(error, request) from error
+    except httpx.DecodingError as error:
+        raise InvalidResponseError(f"The reply of {_host(request.url)} cannot be decompressed: {error}") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+        raise BadRequestError(f"The request to {_host(request.url)} cannot be sent: {error}") from error
+    except httpx.TransportError as error:
+        raise APIConnectionError(
+            f"The connection to {_host(request.url)} failed: {error or type(error).__name__}"
+        ) from error
+
+
+def timed_out(error: httpx.TimeoutException, request: HttpRequest) -> Timeout:
+    """Say which limit was reached."""
+    connecting = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+    kind, seconds = ("connect", request.timeout.connect) if connecting else ("read", request.timeout.read)
+    return Timeout(f"{_host(request.url)} did not answer within {seconds} s ({kind} timeout)")
+
+
+def _late(request: HttpRequest) -> Timeout:
+    return Timeout(f"{_host(request.url)} did not answer within {request.timeout.total} s (total timeout)")
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2] or url[:80]
+
+
+@lru_cache(maxsize=512)
+def _url(url: str) -> tuple[httpx.URL, str, bytes]:
+    """Return the parsed URL, its origin and its Host header; parsing costs more than everything else here."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise BadRequestError(f"{url!r} is not a URL: {error}") from error
+    return parsed, f"{parsed.scheme}://{parsed.netloc.decode()}", parsed.netloc
+
+
+class _Upload(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A request body in pieces, for either side."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.body)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces = iter(self.body)
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            yield piece
+
+
+def _build(request: HttpRequest) -> tuple[httpx.Request, str]:
+    """Return httpx's request, and the origin it goes to."""
+    url, origin, host = _url(request.url)
+    content = request.content
+    headers: list[tuple[bytes, bytes]] = [(b"host", host)]
+    headers += [(name.encode("ascii"), value.encode("utf-8")) for name, value in request.headers.items()]
+    headers.append((b"accept-encoding", DECODINGS.encode()))
+    if content is None or isinstance(content, bytes):
+        stream: Any = httpx.ByteStream(content or b"")
+        length: int | None = len(content or b"")
+    else:
+        stream, length = _Upload(content), content.length
+    if content is not None or request.method not in ("GET", "DELETE", "HEAD"):
+        headers.append((b"transfer-encoding", b"chunked") if length is None else (b"content-length", b"%d" % length))
+    limits = request.timeout
+    waits = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": limits.connect}
+    return httpx.Request(request.method, url, headers=headers, stream=stream, extensions={"timeout": waits}), origin
+
+
+def _headers(response: httpx.Response) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in response.headers.raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def tls_context(options: TransportOptions) -> ssl.SSLContext:
+    """Return the TLS settings. Raises PolyportError where a CA or certificate file cannot be read."""
+    verify = options.verify
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    try:
+        if isinstance(verify, str):
+            folder = os.path.isdir(verify)
+            context = ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
+        else:
+            context = httpx.create_ssl_context(verify=verify, trust_env=options.trust_env)
+        if options.cert is not None:
+            context.load_cert_chain(*((options.cert,) if isinstance(options.cert, str) else options.cert))
+    except OSError as error:
+        raise PolyportError(
+            f"The TLS files cannot be read (verify={verify!r}, cert={options.cert!r}): {error}"
+        ) from error
+    return context
+
+
+def proxy_for(url: str, options: TransportOptions) -> str | None:
+    """Return the proxy that a URL goes through, None for a direct connection."""
+    if options.proxy is not None:
+        return options.proxy
+    if not options.trust_env:
+        return None
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    found = getproxies()
+    return found.get(parts.scheme) or found.get("all")
+
+
+class _Lanes:
+    """Idle transports of one connection each, by origin: last in, first out."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self.options = options
+        self._tls: ssl.SSLContext | None = None
+        self._idle: dict[str, list[Any]] = {}
+
+    def take(self, origin: str, kind: type[L]) -> L:
+        """Return an idle lane to the origin, or a new one."""
+        idle = self._idle.get(origin)
+        if idle:
+            try:
+                lane: L = idle.pop()
+                return lane
+            except IndexError:  # another thread was faster
+                pass
+        opened: L = self._open(origin, kind)
+        return opened
+
+    def give(self, origin: str, lane: object) -> None:
+        """Take a lane back."""
+        self._idle.setdefault(origin, []).append(lane)
+
+    def drain(self) -> list[Any]:
+        """Return every idle lane, and forget them."""
+        lanes = [lane for idle in self._idle.values() for lane in idle]
+        self._idle = {}
+        return lanes
+
+    def _open(self, origin: str, kind: type[Any]) -> Any:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE)
+        proxy = proxy_for(origin, self.options)
+        return kind(verify=self._context(origin, proxy), limits=limits, proxy=proxy, trust_env=False)
+
+    def _context(self, origin: str, proxy: str | None) -> ssl.SSLContext:
+        if origin.startswith("http:") and not (proxy or "").startswith("https:"):
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used; loading the real one takes 20 ms
+        if self._tls is None:
+            self._tls = tls_context(self.options)
+        return self._tls
+
+
+# --- blocking ---------------------------------------------------------------------------------------------
+
+
+class HttpxTransport:
+    """The blocking side."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self._lanes = _Lanes(options)
+
+    def send(self, request: HttpRequest) -> HttpReply:
+        """Return the reply. Raises APIConnectionError or Timeout."""
+        built, origin = _build(request)
+        lane = self._lanes.take(origin, httpx.HTTPTransport)
+        try:
+            with border(request):
+                response = lane.handle_request(built)
+        except BaseException:
+            lane.close()
+            raise
+        body = SyncBody(response, request, lambda: self._lanes.give(origin, lane))
+        return answer(body, response, request)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use close when their reply is done."""
+        for lane in self._lanes.drain():
+            lane.close()
+
+
+class GivenTransport:
+    """The blocking side over an `httpx.Client` or transport that the user made and will close."""
+
+    def __init__(self, given: httpx.Client | httpx.BaseTransport) -> None:
+        self._given = given
+
+    def send(self, request: HttpRequest) -> HttpReply:
+        """Return the reply. Raises APIConnectionError or Timeout."""
+        built, _ = _build(request)
+        with border(request):
+            if isinstance(self._given, httpx.Client):
+                response = self._given.send(built, stream=True)
+            else:
+                response = self._given.handle_request(built)
+        return answer(SyncBody(response, request, lambda: None), response, request)
+
+    def close(self) -> None:
+        """Leave it open: it is the user's."""
+
+
+class SyncBody:
+    """An open body: `read` gives the next piece, decompressed."""
+
+    def __init__(self, response: httpx.Response, request: HttpRequest, done: Any) -> None:
+        self._response = response
+        self._request = request
+        self._done = done
+        self._pieces: Iterator[bytes] = iter(response.iter_bytes() if _packed(response) else _sync_stream(response))
+
+    def read(self) -> bytes | None:
+        """Return the next piece, None at the end."""
+        with border(self._request):
+            piece = next(self._pieces, None)
+        if piece is None:
+            self.close()
+        return piece
+
+    def close(self) -> None:
+        """Close the reply, and give its lane back."""
+        done, self._done = self._done, None
+        if done is not None:
+            self._response.close()
+            done()
+
+
+def answer(body: SyncBody, response: httpx.Response, request: HttpRequest) -> HttpReply:
+    """Return the reply: with its body open where it is a stream that succeeded, read otherwise."""
+    headers, status = _headers(response), response.status_code
+    if request.stream and status < 400:
+        return HttpReply(status=status, headers=headers, source=body)
+    limit = None if request.timeout.total is None else time.monotonic() + request.timeout.total
+    pieces = []
+    try:
+        while (piece := body.read()) is not None:
+            pieces.append(piece)
+            if limit is not None and time.monotonic() > limit:
+                raise _late(request)
+    finally:
+        body.close()
+    return HttpReply(status=status, headers=headers, content=pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+
+def _packed(response: httpx.Response) -> bool:
+    return "content-encoding" in response.headers
+
+
+def _sync_stream(response: httpx.Response) -> httpx.SyncByteStream:
+    if isinstance(response.stream, httpx.SyncByteStream):
+        return response.stream
+    raise PolyportError("The httpx transport given answers with async streams: use it through the a... functions.")
+
+
+# --- asynchronous -----------------------------------------------------------------------------------------
+
+
+class AsyncHttpxTransport:
+    """The asynchronous side, for one event loop."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self._lanes = _Lanes(options)
+
+    async def send(self, request: HttpRequest) -> HttpReply:
+        """Return the reply. Raises APIConnectionError or Timeout."""
+        built, origin = _build(request)
+        lane = self._lanes.take(origin, httpx.AsyncHTTPTransport)
+        try:
+            async with total(request):
+                with border(request):
+                    response = await lane.handle_async_request(built)
+                body = AsyncBody(response, request, lambda: self._lanes.give(origin, lane))
+                return await aanswer(body, response, request)
+        except BaseException:
+            await lane.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the idle connections; those in use close when their reply is done."""
+        for lane in self._lanes.drain():
+            await lane.aclose()
+
+
+class AsyncGivenTransport:
+    """The asynchronous side over an `httpx.AsyncClient` or transport that the user made and will close."""
+
+    def __init__(self, given: httpx.AsyncClient | httpx.AsyncBaseTransport) -> None:
+        self._given = given
+
+    async def send(self, request: HttpRequest) -> HttpReply:
+        """Return the reply. Raises APIConnectionError or Timeout."""
+        built, _ = _build(request)
+        async with total(request):
+            with border(request):
+                if isinstance(self._given, httpx.AsyncClient):
+                    response = await self._given.send(built, stream=True)
+                else:
+                    response = await self._given.handle_async_request(built)
+            return await aanswer(AsyncBody(response, request, lambda: None), response, request)
+
+    async def aclose(self) -> None:
+        """Leave it open: it is the user's."""
+
+
+class AsyncBody:
+    """An open body: `read` gives the next piece, decompressed."""
+
+    def __init__(self, response: httpx.Response, request: HttpRequest, done: Any) -> None:
+        self._response = response
+        self._request = request
+        self._done = done
+        self._pieces = aiter(response.aiter_bytes() if _packed(response) else _async_stream(response))
+
+    async def read(self) -> bytes | None:
+        """Return the next piece, None at the end."""
+        with border(self._request):
+            piece = await anext(self._pieces, None)
+        if piece is None:
+            await self.aclose()
+        return piece
+
+    async def aclose(self) -> None:
+        """Close the reply, and give its lane back."""
+        done, self._done = self._done, None
+        if done is not None:
+            await self._response.aclose()
+            done()
+
+
+async def aanswer(body: AsyncBody, response: httpx.Response, request: HttpRequest) -> HttpReply:
+    """Return the reply: with its body open where it is a stream that succeeded, read otherwise."""
+    headers, status = _headers(response), response.status_code
+    if request.stream and status < 400:
+        return HttpReply(status=status, headers=headers, source=body)
+    pieces = []
+    try:
+        while (piece := await body.read()) is not None:
+            pieces.append(piece)
+    finally:
+        await body.aclose()
+    return HttpReply(status=status, headers=headers, content=pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+
+@contextlib.asynccontextmanager
+async def total(request: HttpRequest) -> AsyncIterator[None]:
+    """Bound what happens inside by the request's total timeout."""
+    limit = request.timeout.total
+    if limit is None:
+        yield
+        return
+    try:
+        async with asyncio.timeout(limit):
+            yield
+    except TimeoutError as error:
+        raise _late(request) from error
+
+
+def _async_stream(response: httpx.Response) -> httpx.AsyncByteStream:
+    if isinstance(response.stream, httpx.AsyncByteStream):
+        return response.stream
+    raise PolyportError("The httpx transport given answers with blocking streams: use it through the plain functions.")
+
+
+# --- the user's own ---------------------------------------------------------------------------------------
+
+
+def given(http: object) -> Transport:
+    """Return the blocking transport over what the user gave as `http=`. Raises PolyportError for the wrong side."""
+    if isinstance(http, httpx.Client | httpx.BaseTransport):
+        return GivenTransport(http)
+    raise PolyportError(
+        f"Client(http={type(http).__name__}) cannot serve blocking calls: give an httpx.Client, "
+        "or call the functions that begin with a."
+    )
+
+
+def agiven(http: object) -> AsyncTransport:
+    """Return the asynchronous transport over what the user gave as `http=`. Raises PolyportError for the wrong side."""
+    if isinstance(http, httpx.AsyncClient | httpx.AsyncBaseTransport):
+        return AsyncGivenTransport(http)
+    raise PolyportError(
+        f"Client(http={type(http).__name__}) cannot serve asynchronous calls: give an httpx.AsyncClient, "
+        "or call the functions without a."
+    )

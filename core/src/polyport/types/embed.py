@@ -1,0 +1,56 @@
+"""Embeddings: text, tokens or images to vectors. https://platform.openai.com/docs/api-reference/embeddings"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from polyport.types.record import CallParams, Fields, Request, Result, zero
+from polyport.types.usage import Usage
+
+
+class Embedding(Fields):
+    """One vector: floats, or base64 of little-endian float32 where `encoding_format="base64"` was asked for."""
+
+    index: int = zero()
+    object: str = msgspec.field(default_factory=lambda: "embedding")
+    embedding: list[float] | str = msgspec.field(default_factory=list)
+
+
+class EmbeddingResponse(Result):
+    """One vector per input, in input order."""
+
+    object: str = msgspec.field(default_factory=lambda: "list")
+    data: list[Embedding] = msgspec.field(default_factory=list)
+    model: str = ""
+    usage: Usage | None = None
+
+
+class EmbedRequest(Request):
+    """What to embed: text, texts, token ids, lists of token ids, or (as data: URLs) images.
+
+    `input_type`: search_query, search_document, classification, clustering.
+    """
+
+    input: str | list[Any]
+    dimensions: int | None = None
+    encoding_format: str | None = None
+    input_type: str | None = None
+    user: str | None = None
+
+    @property
+    def texts(self) -> list[Any]:
+        """The inputs as a list, one entry a vector: a flat list of token ids is one input."""
+        if isinstance(self.input, str):
+            return [self.input]
+        return [self.input] if self.input and isinstance(self.input[0], int) else list(self.input)
+
+
+class EmbedParams(CallParams, total=False):
+    """The optional parameters of `embedding`."""
+
+    dimensions: int | None
+    encoding_format: str | None
+    input_type: str | None
+    user: str | None

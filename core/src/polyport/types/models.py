@@ -1,0 +1,38 @@
+"""Models as their providers list them. https://platform.openai.com/docs/api-reference/models"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from polyport.types.record import Request, Result
+
+
+class Model(Result):
+    """One model."""
+
+    id: str = ""
+    object: str = msgspec.field(default_factory=lambda: "model")
+    created: int | None = None
+    owned_by: str | None = None
+    display_name: str | None = None
+
+
+class ModelList(Result):
+    """The models a key may use."""
+
+    object: str = msgspec.field(default_factory=lambda: "list")
+    data: list[Model] = msgspec.field(default_factory=list)
+    has_more: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data; each model with whatever else the provider said of it."""
+        return {**super().to_dict(), "data": [model.to_dict() for model in self.data]}
+
+
+class ModelListRequest(Request):
+    """Which provider's models to list."""
+
+    after: str | None = None
+    limit: int | None = None

@@ -1,0 +1,262 @@
+"""What all requests and results share: reading both ways, options, adaptations, `meta`, what was not modelled.
+
+A result is a msgspec Struct that also reads as a mapping: `r.choices[0].message` and `r["choices"][0]["message"]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import NoneType
+from typing import Any, ClassVar, Literal, TypedDict, TypeVar
+
+import msgspec
+
+from polyport.errors import BadRequestError, UnsupportedParamsError
+from polyport.flow import TimeoutSpec
+
+R = TypeVar("R", bound="Request")
+
+
+def null() -> Any:
+    """Declare a field that is None by default and still written out, as null, when it is."""
+    return msgspec.field(default_factory=NoneType)
+
+
+def zero() -> Any:
+    """Declare an integer field that is 0 by default and still written out."""
+    return msgspec.field(default_factory=int)
+
+
+class Fields(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A Struct that also reads as a mapping and turns into plain data. None means the provider did not say."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.__struct_fields__:
+            return getattr(self, name)
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.__struct_fields__ and getattr(self, str(name)) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the field, or `default` where there is none or it is None."""
+        value = getattr(self, name, None) if name in self.__struct_fields__ else None
+        return default if value is None else value
+
+    def keys(self) -> list[str]:
+        """Return the names of the fields that have a value."""
+        return [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Return (name, value) of the fields that have a value."""
+        return [(name, getattr(self, name)) for name in self.keys()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists, strings and numbers, as the provider's JSON would hold them."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    def to_json(self) -> str:
+        """Return the JSON text of `to_dict()`."""
+        return msgspec.json.encode(self.to_dict()).decode()
+
+    def model_dump(self, *, exclude_none: bool = False) -> dict[str, Any]:
+        """Return `to_dict()`, under the name that users of pydantic-based SDKs know."""
+        plain = self.to_dict()
+        return {name: value for name, value in plain.items() if value is not None} if exclude_none else plain
+
+    def model_dump_json(self) -> str:
+        """Return `to_json()`, under the name that users of pydantic-based SDKs know."""
+        return self.to_json()
+
+
+class Adaptation(msgspec.Struct, frozen=True):
+    """One thing that a translation could not pass on as it was given."""
+
+    parameter: str
+    action: Literal["dropped", "renamed", "clamped", "emulated"]
+    why: str
+
+
+class Meta(msgspec.Struct, kw_only=True):
+    """What happened to get this result.
+
+    `latency` is in seconds, from the call to the result (of a stream: to its end); `cost` in USD, None where no
+    price is known; `provider_cost` what the provider itself says it charged; `headers` are the reply's, lower case.
+    """
+
+    provider: str = ""
+    model: str = ""
+    deployment: str | None = None
+    attempts: int = 0
+    latency: float | None = None
+    cost: float | None = None
+    provider_cost: float | None = None
+    request_id: str | None = None
+    cache_hit: bool = False
+    adaptations: list[Adaptation] = []
+    headers: Mapping[str, str] = {}
+
+
+class Result(Fields, dict=True):
+    """The top of every reply: `meta` says what happened, `extra` holds what polyport does not model."""
+
+    @property
+    def meta(self) -> Meta:
+        """What happened: provider, model, attempts, latency, cost, request id, adaptations."""
+        found = self.__dict__.get("_meta")
+        if found is None:
+            found = self.__dict__["_meta"] = Meta()
+        return found
+
+    @property
+    def raw(self) -> Any:
+        """The provider's reply as it came, decoded from the kept bytes on first use; None if made here."""
+        if "_raw" not in self.__dict__:
+            kept = self.__dict__.get("_bytes")
+            self.__dict__["_raw"] = msgspec.json.decode(kept) if kept else None
+        return self.__dict__["_raw"]
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The top-level fields the provider sent that have no attribute here, e.g. `r.extra["citations"]`."""
+        if "_extra" not in self.__dict__:
+            raw = self.raw
+            known = self.__struct_encode_fields__
+            self.__dict__["_extra"] = {k: v for k, v in raw.items() if k not in known} if isinstance(raw, dict) else {}
+        found: dict[str, Any] = self.__dict__["_extra"]
+        return found
+
+    @property
+    def usage_buckets(self) -> dict[str, int]:
+        """The tokens used as disjoint buckets; empty where the reply says nothing of usage."""
+        usage = getattr(self, "usage", None)
+        buckets: dict[str, int] = usage.buckets() if usage is not None and hasattr(usage, "buckets") else {}
+        return buckets
+
+    def keep(self, raw: bytes) -> None:
+        """Remember the bytes this was decoded from, for `raw` and `extra`."""
+        self.__dict__["_bytes"] = raw
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, fields that polyport does not model included."""
+        return {**self.extra, **msgspec.to_builtins(self)}
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.__struct_fields__:
+            return getattr(self, name)
+        return self.extra[name]
+
+
+class Options(msgspec.Struct, kw_only=True, frozen=True):
+    """How to make a call, as against what to ask: never part of a provider's body."""
+
+    api_key: str | None = None
+    api_base: str | None = None
+    api_version: str | None = None
+    timeout: float | TimeoutSpec | None = None
+    num_retries: int | None = None
+    drop_params: bool | None = None
+    strict: bool | None = None
+    extra_headers: dict[str, str] | None = None
+    extra_query: dict[str, str] | None = None
+    extra_body: dict[str, Any] | None = None
+    cache: dict[str, Any] | None = None
+    fallbacks: list[str] | None = None
+    provider: str | None = None
+
+
+NO_OPTIONS = Options()
+
+
+class Request(msgspec.Struct, kw_only=True, dict=True):
+    """The base of every request: what is asked of which model, plus `options` and what is not modelled, `extra`.
+
+    Translators read it and never change it. `extra` holds keyword arguments that have no field; they are sent to
+    the provider as they are.
+    """
+
+    model: str = ""
+    options: Options = NO_OPTIONS
+    extra: dict[str, Any] = {}
+    adaptations: list[Adaptation] = []
+
+    #: Fields that are not parameters of the wire.
+    FRAME: ClassVar[frozenset[str]] = frozenset({"model", "options", "extra", "adaptations"})
+
+    def check(self) -> None:
+        """Validate what types alone cannot say. Raises BadRequestError naming the path."""
+
+    def given(self) -> dict[str, Any]:
+        """Return the parameters the user gave, by name, in the order of the fields; None counts as not given."""
+        return {
+            name: value
+            for name in self.__struct_fields__
+            if name not in self.FRAME and (value := getattr(self, name)) is not None
+        }
+
+    def adapt(self, parameter: str, action: Literal["dropped", "renamed", "clamped", "emulated"], why: str) -> None:
+        """Record that `parameter` is not passed on as given. Raises BadRequestError under `strict=True`."""
+        if self.options.strict:
+            raise BadRequestError(f"strict=True, and {parameter} would be {action}: {why}")
+        self.adaptations.append(Adaptation(parameter, action, why))
+
+    def unsupported(self, parameter: str, why: str) -> None:
+        """Leave `parameter` out under `drop_params=True` (recorded), raise UnsupportedParamsError otherwise."""
+        if not self.options.drop_params:
+            raise UnsupportedParamsError(
+                f"{parameter} is not supported: {why}. Leave it out, or pass drop_params=True to have it dropped."
+            )
+        self.adapt(parameter, "dropped", why)
+
+
+class CallParams(TypedDict, total=False):
+    """How to make a call; every operation takes these. Times are in seconds."""
+
+    api_key: str | None
+    api_base: str | None
+    api_version: str | None
+    timeout: float | TimeoutSpec | None
+    num_retries: int | None
+    drop_params: bool | None
+    strict: bool | None
+    extra_headers: dict[str, str] | None
+    extra_query: dict[str, str] | None
+    extra_body: dict[str, Any] | None
+    cache: dict[str, Any] | None
+    fallbacks: list[str] | None
+    provider: str | None
+    custom_llm_provider: str | None
+
+
+OPTION_NAMES = frozenset(Options.__struct_fields__)
+
+
+def plain(value: Any) -> Any:
+    """Return plain data for a message, tool or item given as one of our results or another SDK's model."""
+    if isinstance(value, Fields):
+        return value.to_dict()
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    dump = getattr(value, "model_dump", None)
+    if dump is not None and not isinstance(value, type):
+        return dump(exclude_none=True)
+    return value
+
+
+def convert(value: Any, type: Any, path: str) -> Any:
+    """Convert plain data to `type`. Raises BadRequestError that names the place, `path` and below."""
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(describe(error, path)) from error
+
+
+def describe(error: msgspec.ValidationError, path: str) -> str:
+    """Return msgspec's message with the place written from `path`: "Expected `str`, got `int` at $.messages[0]"."""
+    what, _, where = str(error).partition(" - at `")
+    place = path + where.rstrip("`").removeprefix("$") if where else path
+    return f"{what} at {place}"

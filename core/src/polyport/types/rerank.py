@@ -1,0 +1,72 @@
+"""Rerank: documents in order of relevance to a query. https://docs.cohere.com/reference/rerank"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from polyport.errors import BadRequestError
+from polyport.types.record import CallParams, Fields, Request, Result, zero
+from polyport.types.usage import Usage
+
+
+class RerankResult(Fields):
+    """One document's place: `index` into the input, relevance (higher is better), the document where asked for."""
+
+    index: int = zero()
+    relevance_score: float = msgspec.field(default_factory=float)
+    document: dict[str, Any] | None = None
+
+
+class RerankResponse(Result):
+    """Results, most relevant first. `documents` are the inputs."""
+
+    id: str | None = None
+    results: list[RerankResult] = msgspec.field(default_factory=list)
+    model: str = ""
+    usage: Usage | None = None
+    documents: list[Any] | None = None
+
+
+class RerankRequest(Request):
+    """What to rank by which query. Documents are texts, or dicts of which `rank_fields` (default: text) count."""
+
+    query: str
+    documents: list[Any]
+    top_n: int | None = None
+    return_documents: bool | None = None
+    rank_fields: list[str] | None = None
+    max_tokens_per_doc: int | None = None
+    max_chunks_per_doc: int | None = None
+
+    def check(self) -> None:
+        """Validate that there are documents, each text or a dict."""
+        if not self.documents:
+            raise BadRequestError("rerank needs at least one document at $.documents")
+        for index, document in enumerate(self.documents):
+            if not isinstance(document, str | dict):
+                raise BadRequestError(
+                    f"Expected text or a dict, got `{type(document).__name__}` at $.documents[{index}]"
+                )
+
+    @property
+    def texts(self) -> list[str]:
+        """Each document as the text to rank: of a dict its `rank_fields`, else its "text", else all of it."""
+        return [self._text(document) for document in self.documents]
+
+    def _text(self, document: Any) -> str:
+        if isinstance(document, str):
+            return document
+        fields = self.rank_fields or (["text"] if "text" in document else list(document))
+        return "\n".join(str(document[name]) for name in fields if name in document)
+
+
+class RerankParams(CallParams, total=False):
+    """The optional parameters of `rerank`."""
+
+    top_n: int | None
+    return_documents: bool | None
+    rank_fields: list[str] | None
+    max_tokens_per_doc: int | None
+    max_chunks_per_doc: int | None
