@@ -9,10 +9,10 @@ importing polyport costs next to nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers take it for true; `typing` would cost more than all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from polyport.api import *  # noqa: F403
     from polyport.client import Client as Client
     from polyport.errors import *  # noqa: F403
@@ -58,14 +58,22 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
+    from importlib import import_module
+
     if name.endswith("Error") or name == "Timeout":
         value = getattr(import_module("polyport.errors"), name)
     elif name in _HOMES:
         value = getattr(import_module(f"polyport.{_HOMES[name]}"), name)
+    elif _is_function(name):
+        value = getattr(import_module("polyport.api"), name)
     else:
-        api = import_module("polyport.api")
-        if name not in vars(api):
-            raise AttributeError(f"module 'polyport' has no attribute {name!r}")
-        value = vars(api)[name]
+        raise AttributeError(f"module 'polyport' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def _is_function(name: str) -> bool:
+    """Whether the name is a function of the interface, or its twin; submodules must not be taken for one."""
+    from polyport.operations import BY_FUNCTION
+
+    return name in BY_FUNCTION or name.removeprefix("a") in BY_FUNCTION or name in ("close", "aclose", "default_client")

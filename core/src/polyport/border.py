@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from random import Random
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -108,6 +109,7 @@ def _url(request: HttpRequest, call: Call) -> str:
     return f"{path}{'&' if '?' in path else '?'}{urlencode(query)}" if query else path
 
 
+@lru_cache(maxsize=512)
 def _join(base: str, path: str) -> str:
     """Append the path to the base; a version that both name (".../v1" and "/v1/...") stands once."""
     base = base.rstrip("/")

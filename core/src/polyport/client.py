@@ -15,6 +15,7 @@ import ssl
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
@@ -99,6 +100,8 @@ class Client(Interface):
         self.headers = dict(headers or {})
         self.providers = Providers(providers)
         self.middleware = list(middleware)
+        #: The defaults last seen and their Options: most calls bring no options of their own.
+        self._defaults: tuple[tuple[Any, ...], Options] = ((None,) * len(DEFAULTS), NO_OPTIONS)
         self.secrets = secrets or os.environ.get
         self._random = Random(seed)  # noqa: S311  jitter, not secrets
         self._drivers = Drivers(http, transport, proxy=proxy, verify=verify, cert=cert, trust_env=trust_env)
@@ -154,13 +157,18 @@ class Client(Interface):
 
     def _options(self, fields: dict[str, Any]) -> Options:
         given = {name: fields.pop(name) for name in OPTION_NAMES.intersection(fields)}
-        for name in DEFAULTS:
-            if given.get(name) is None:
-                default = getattr(self, name)
-                if default is not None:
-                    given[name] = default
+        defaults = (self.api_base, self.api_version, self.timeout, self.num_retries, self.drop_params, self.strict)
         if not given:
-            return NO_OPTIONS
+            if defaults != self._defaults[0]:
+                self._defaults = (defaults, self._to_options({}, defaults))
+            return self._defaults[1]
+        return self._to_options(given, defaults)
+
+    @staticmethod
+    def _to_options(given: dict[str, Any], defaults: tuple[Any, ...]) -> Options:
+        for name, default in zip(DEFAULTS, defaults, strict=True):
+            if default is not None and given.get(name) is None:
+                given[name] = default
         if isinstance(given.get("timeout"), TimeoutSpec):
             spec = given.pop("timeout")
             timed: Options = replace(convert(given, Options, "$"), timeout=spec)
@@ -311,7 +319,7 @@ def _issue_ids(result: Any, call: Call) -> None:
 
 def build(kind: type[Request], fields: dict[str, Any], options: Options) -> Request:
     """Return the validated request. Unknown arguments go to `extra`. Raises BadRequestError naming the path."""
-    known = kind.__struct_fields__
+    known, standing = _fields_of(kind)
     for name in NESTED:
         value = fields.get(name)
         if value is not None and not isinstance(value, str) and name in known:
@@ -327,10 +335,19 @@ def build(kind: type[Request], fields: dict[str, Any], options: Options) -> Requ
     except msgspec.ValidationError as error:
         raise BadRequestError(describe(error, "$")) from error
     request.options, request.extra, request.adaptations = options, extra, []
+    request.__dict__["_given"] = (*fields, *(name for name in standing if name not in fields))
     if reader is not None:
         request.__dict__["_reader"] = reader
     request.check()
     return request
+
+
+@lru_cache(maxsize=128)
+def _fields_of(kind: type[Request]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the parameters of a request type, and those of them that have a value when they are left out."""
+    parameters = [field for field in msgspec.structs.fields(kind) if field.name not in Request.FRAME]
+    standing = tuple(field.name for field in parameters if field.default not in (None, msgspec.NODEFAULT))
+    return frozenset(field.name for field in parameters), standing
 
 
 def _plain_list(value: Any) -> Any:

@@ -163,6 +163,12 @@ class ChatCompletionChunk(Result):
         return any(choice.finish_reason or choice.delta.is_content() for choice in self.choices)
 
 
+class _Conversation(msgspec.Struct):
+    """The frame of the typed view. msgspec keeps what it learnt of a Struct, and of a bare list[...] it does not."""
+
+    messages: list[Turn]
+
+
 class ChatRequest(Request):
     """A chat request. `messages` and `tools` stay as they were given; `conversation` is their typed view."""
 
@@ -208,10 +214,13 @@ class ChatRequest(Request):
             raise BadRequestError("A chat needs at least one message at $.messages")
         _ = self.conversation
 
-    @cached_property
+    @property
     def conversation(self) -> list[Turn]:
         """The messages as typed values, converted once. Raises BadRequestError naming the place."""
-        turns: list[Turn] = convert(self.messages, list[Turn], "$.messages")
+        turns: list[Turn] | None = self.__dict__.get("_conversation")  # cached_property takes a lock, this is per call
+        if turns is None:
+            view: _Conversation = convert({"messages": self.messages}, _Conversation, "$")
+            turns = self.__dict__["_conversation"] = view.messages
         return turns
 
     @cached_property

@@ -191,11 +191,10 @@ class Request(msgspec.Struct, kw_only=True, dict=True):
         """Validate what types alone cannot say. Raises BadRequestError naming the path."""
 
     def given(self) -> dict[str, Any]:
-        """Return the parameters the user gave, by name, in the order of the fields; None counts as not given."""
+        """Return the parameters the user gave, by name; None counts as not given."""
+        names = self.__dict__.get("_given") or self.__struct_fields__
         return {
-            name: value
-            for name in self.__struct_fields__
-            if name not in self.FRAME and (value := getattr(self, name)) is not None
+            name: value for name in names if name not in self.FRAME and (value := getattr(self, name)) is not None
         }
 
     def adapt(self, parameter: str, action: Literal["dropped", "renamed", "clamped", "emulated"], why: str) -> None:

@@ -1,0 +1,277 @@
+"""The simulating driver: a virtual clock, a simulated wire, and as many flows side by side as you like.
+
+    def wire(request, now):
+        return Answer(0.8, HttpReply(status=200, content=b"..."))     # 0.8 virtual seconds later
+
+    simulation = Simulation(wire)
+    simulation.arrive((n / 100, client.flow("completion", ...)) for n in range(200_000))   # 100 a second
+    simulation.run()
+
+Nothing is sent and nobody waits: an hour of traffic passes as fast as its flows can be run.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from polyport.errors import Timeout
+from polyport.flow import All, Call, Close, First, Flow, HttpReply, HttpRequest, Items, Now, Read, Sleep, Streaming
+
+
+class Answer(msgspec.Struct):
+    """What the simulated wire does with a request: after `latency` virtual seconds a reply, or an error.
+
+    For a stream, `pieces` are (seconds to wait, bytes or the error that breaks it); the reply's content is not used.
+    """
+
+    latency: float
+    reply: HttpReply | None = None
+    error: Exception | None = None
+    pieces: Sequence[tuple[float, bytes | Exception]] | None = None
+
+
+Wire = Callable[[HttpRequest, float], Answer]
+
+
+class SimulatedSource:
+    """An open body whose pieces come at virtual times."""
+
+    def __init__(self, pieces: Iterable[tuple[float, bytes | Exception]]) -> None:
+        self._pieces = iter(pieces)
+        self.closed = False
+
+    def following(self) -> tuple[float, bytes | Exception | None]:
+        """Return how long the next piece takes, and the piece; None at the end."""
+        return next(self._pieces, (0.0, None))
+
+    def read(self) -> Any:
+        """Return the next piece at once: for code that reads a simulated body without a clock."""
+        piece = self.following()[1]
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    def close(self) -> None:
+        """Remember that the reader has gone."""
+        self.closed = True
+
+
+class Task:
+    """A flow on its way. `result` or `error` is set when it is `done`; streams are read to their end first."""
+
+    __slots__ = ("_cancelled", "_flow", "_on_done", "chunks", "done", "ended", "error", "result", "started")
+
+    def __init__(self, flow: Flow[Any], started: float, on_done: Callable[[Task], None] | None) -> None:
+        self._flow = flow
+        self._on_done = on_done
+        self._cancelled = False
+        self.started = started
+        self.ended = started
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.chunks: list[Any] | None = None
+
+
+class Simulation:
+    """Runs flows against a simulated wire. `now` is the virtual time in seconds."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.now = 0.0
+        self._wire = wire
+        self._order = 0
+        self._agenda: list[
+            tuple[float, int, Callable[[Any, BaseException | None], None], Any, BaseException | None]
+        ] = []
+        self._perform: dict[type, Callable[[Task, Any], None]] = {
+            HttpRequest: self._send,
+            Read: self._read,
+            Sleep: lambda task, effect: self._later(effect.seconds, task),
+            All: self._all,
+            First: self._first,
+        }
+        self._at_once: dict[type, Callable[[Any], Any]] = {
+            Now: lambda _: self.now,
+            Call: lambda effect: effect.blocking(),
+            Close: lambda effect: effect.source.close(),
+        }
+
+    # --- what users call ---
+
+    def start(self, flow: Flow[Any], on_done: Callable[[Task], None] | None = None) -> Task:
+        """Start a flow now; `on_done` is called with its task when it ends."""
+        task = Task(flow, self.now, on_done)
+        self._resume(task, None, None)
+        return task
+
+    def arrive(
+        self, arrivals: Iterable[tuple[float, Flow[Any]]], on_done: Callable[[Task], None] | None = None
+    ) -> None:
+        """Start each flow at its time, (virtual seconds, flow) in order; the iterable is read as time passes."""
+        self._next_arrival(iter(arrivals), on_done)
+
+    def run(self, until: float | None = None) -> None:
+        """Let time pass until nothing is left to happen, or until a virtual time."""
+        agenda = self._agenda
+        while agenda and (until is None or agenda[0][0] <= until):
+            self.now, _, act, value, error = heapq.heappop(agenda)
+            act(value, error)
+        if until is not None:
+            self.now = max(self.now, until)
+
+    def run_flow(self, flow: Flow[Any]) -> Any:
+        """Run one flow to its end and return its result, of a stream the list of its chunks. Raises its error."""
+        task = self.start(flow)
+        self.run()
+        if task.error is not None:
+            raise task.error
+        return task.result if task.chunks is None else task.chunks
+
+    # --- time ---
+
+    def _at(self, time: float, act: Callable[[Any, BaseException | None], None], value: Any = None,
+            error: BaseException | None = None) -> None:  # fmt: skip
+        self._order += 1
+        heapq.heappush(self._agenda, (time, self._order, act, value, error))
+
+    def _later(self, seconds: float, task: Task, value: Any = None, error: BaseException | None = None) -> None:
+        self._at(self.now + seconds, lambda value, error: self._resume(task, value, error), value, error)
+
+    def _next_arrival(
+        self, arrivals: Iterator[tuple[float, Flow[Any]]], on_done: Callable[[Task], None] | None
+    ) -> None:
+        following = next(arrivals, None)
+        if following is None:
+            return
+        time, flow = following
+
+        def act(_value: Any, _error: BaseException | None) -> None:
+            self.start(flow, on_done)
+            self._next_arrival(arrivals, on_done)
+
+        self._at(time, act)
+
+    # --- one step of one flow ---
+
+    def _resume(self, task: Task, value: Any, error: BaseException | None) -> None:
+        flow = task._flow
+        if task._cancelled and not isinstance(error, GeneratorExit):
+            return
+        while True:
+            try:
+                effect = flow.send(value) if error is None else flow.throw(error)
+            except StopIteration as stop:
+                self._finish(task, stop.value, None)
+                return
+            except BaseException as raised:  # noqa: BLE001  the driver's border: the error is the flow's result
+                self._finish(task, None, raised)
+                return
+            value = error = None
+            at_once = self._at_once.get(type(effect))
+            if at_once is None:
+                self._perform[type(effect)](task, effect)
+                return
+            try:
+                value = at_once(effect)
+            except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
+                error = raised
+
+    def _finish(self, task: Task, result: Any, error: BaseException | None) -> None:
+        if isinstance(result, Streaming) and error is None:
+            task.chunks, task.result = [], result
+            task._flow = _drain(result, task.chunks)
+            self._resume(task, None, None)
+            return
+        task.done, task.error, task.ended = True, error, self.now
+        if task.chunks is None:
+            task.result = result
+        if task._on_done is not None:
+            task._on_done(task)
+
+    # --- the effects that take time ---
+
+    def _send(self, task: Task, request: HttpRequest) -> None:
+        answer = self._wire(request, self.now)
+        limit = request.timeout.total
+        if limit is not None and answer.latency > limit:
+            self._later(limit, task, None, Timeout(f"no answer within {limit} s (total timeout)"))
+            return
+        reply = answer.reply or HttpReply(status=200)
+        if request.stream and reply.status < 400:
+            pieces = [(0.0, reply.content)] if answer.pieces is None else answer.pieces
+            reply = msgspec.structs.replace(reply, content=b"", source=SimulatedSource(pieces))
+        self._later(answer.latency, task, reply, answer.error)
+
+    def _read(self, task: Task, effect: Read) -> None:
+        source = effect.source
+        if isinstance(source, SimulatedSource):
+            seconds, piece = source.following()
+            broken = piece if isinstance(piece, Exception) else None
+            self._later(seconds, task, None if broken else piece, broken)
+        else:
+            assert isinstance(source, Items), f"{source!r} is not a simulated body"
+            self._later(0.0, task, source.read())
+
+    def _all(self, task: Task, effect: All) -> None:
+        left = len(effect.flows)
+        children: list[Task] = []
+        if not left:
+            self._later(0.0, task, [])
+
+        def done(child: Task) -> None:
+            nonlocal left
+            left -= 1
+            if child.error is not None and not task._cancelled and left >= 0:
+                left = -1
+                self._cancel(children, child)
+                self._later(0.0, task, None, child.error)
+            elif left == 0:
+                self._later(0.0, task, [one.result for one in children])
+
+        self._start_all(effect.flows, children, done)
+
+    def _first(self, task: Task, effect: First) -> None:
+        left = len(effect.flows)
+        children: list[Task] = []
+
+        def done(child: Task) -> None:
+            nonlocal left
+            left -= 1
+            if left >= 0 and child.error is None:
+                left = -1
+                self._cancel(children, child)
+                self._later(0.0, task, child.result)
+            elif left == 0:
+                self._later(0.0, task, None, child.error)
+
+        self._start_all(effect.flows, children, done)
+
+    def _start_all(self, flows: Sequence[Flow[Any]], children: list[Task], done: Callable[[Task], None]) -> None:
+        children += [Task(flow, self.now, done) for flow in flows]
+        for child in children:
+            if not child._cancelled:
+                self._resume(child, None, None)
+
+    def _cancel(self, children: list[Task], winner: Task) -> None:
+        for child in children:
+            if child is not winner and not child.done:
+                child._cancelled = True
+                child._on_done = None
+                self._resume(child, None, GeneratorExit())
+
+
+def _drain(stream: Streaming[Any], chunks: list[Any]) -> Flow[None]:
+    """Read a stream as a user would, to its end."""
+    error: BaseException | None = None
+    try:
+        while found := (yield from stream.pull()):
+            chunks += found
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        yield from stream.end(error)
