@@ -134,13 +134,15 @@ class Signer(Auth):
         raise NotImplementedError(f"{type(self).__name__} must implement sign()")
 
 
-def sign(auth: Auth, request: HttpRequest, lookup: Lookup, provider: str) -> Flow[None]:
-    """Sign the request in place. Raises AuthenticationError that says which variable to set."""
+def sign(auth: Auth, request: HttpRequest, lookup: Lookup, provider: str) -> None:
+    """Put the key into the request. Raises AuthenticationError that says which variable to set.
+
+    A Signer is left to core, which runs its flow.
+    """
     if auth.header and auth.header in request.headers:
         request.secrets = (*request.secrets, request.headers[auth.header].removeprefix("Bearer "))
         return
     if isinstance(auth, Signer):
-        yield from auth.sign(request, lookup)
         return
     way: Auth | None = auth.choose(lookup) if isinstance(auth, AnyOf) else auth
     secret = way.secret(lookup) if way is not None else None

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import msgspec
 
-from polyport.auth import sign
+from polyport.auth import Signer, sign
 from polyport.errors import APIError, BadRequestError, class_for_status
 from polyport.flow import Flow, HttpReply, HttpRequest, Streaming, TimeoutSpec, hide
 from polyport.plugins import LoadedProvider
@@ -26,6 +26,7 @@ from polyport.wire.multipart import Multipart
 
 T = TypeVar("T")
 VERSION = "0.1.0"
+USER_AGENT = f"polyport/{VERSION}"
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _encode = msgspec.json.Encoder().encode
@@ -58,6 +59,7 @@ Middleware = Callable[[Call, Next], Flow[Any]]
 
 def exchange(flow: Flow[T], call: Call) -> Flow[T]:
     """Drive a provider's flow: finish its requests, raise error statuses into it, pass other effects on."""
+    auth = call.provider.plugin.auth
     send: Any = None
     error: BaseException | None = None
     try:
@@ -66,7 +68,9 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
             send = error = None
             try:
                 if type(effect) is HttpRequest:
-                    yield from finish(effect, call)
+                    finish(effect, call)
+                    if isinstance(auth, Signer) and auth.header not in effect.headers:
+                        yield from auth.sign(effect, call)
                     send = yield from _follow(effect, call)
                 else:
                     send = yield effect
@@ -79,23 +83,24 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
         flow.close()
 
 
-def finish(request: HttpRequest, call: Call) -> Flow[None]:
-    """Make the request what goes out: absolute URL, headers, encoded body, timeout, signature."""
+def finish(request: HttpRequest, call: Call) -> None:
+    """Make the request what goes out: absolute URL, headers, encoded body, timeout, and the key where one is enough."""
     options, plugin = call.options, call.provider.plugin
     request.url = _url(request, call)
-    headers = request.headers = {"user-agent": f"polyport/{VERSION}", **request.headers}
-    for extra in (call.headers, options.extra_headers or {}):
-        for name, value in extra.items():
-            headers[name.lower()] = value
+    headers = request.headers = {"user-agent": USER_AGENT, **request.headers}
+    for extra in (call.headers, options.extra_headers):
+        if extra:
+            headers.update({name.lower(): value for name, value in extra.items()})
     _encode_body(request, options)
-    request.timeout = TimeoutSpec.of(options.timeout) if options.timeout is not None else TimeoutSpec()
-    yield from sign(plugin.auth, request, call, call.provider.name)
+    if options.timeout is not None:
+        request.timeout = TimeoutSpec.of(options.timeout)
+    sign(plugin.auth, request, call, call.provider.name)
 
 
 def _url(request: HttpRequest, call: Call) -> str:
-    path, options, plugin = request.url, call.options, call.provider.plugin
+    path, options = request.url, call.options
     if not path.startswith(("http://", "https://")):
-        base = options.api_base or next((v for n in plugin.base_env if (v := call.env(n))), None) or plugin.base_url
+        base = options.api_base or _base(call)
         path = _join(base, path)
         if not path.startswith(("http://", "https://")):
             raise BadRequestError(
@@ -105,8 +110,19 @@ def _url(request: HttpRequest, call: Call) -> str:
             )
     if "{" in path:
         path = _fill(path, call)
-    query = {**(request.params or {}), **(options.extra_query or {})}
-    return f"{path}{'&' if '?' in path else '?'}{urlencode(query)}" if query else path
+    if not (request.params or options.extra_query):
+        return path
+    query = urlencode({**(request.params or {}), **(options.extra_query or {})})
+    return f"{path}{'&' if '?' in path else '?'}{query}"
+
+
+def _base(call: Call) -> str:
+    """Return the address the environment names, else the provider's own; looked up once per client."""
+    provider = call.provider
+    if provider.base is None:
+        named = next((value for name in provider.plugin.base_env if (value := call.env(name))), None)
+        provider.base = named or provider.plugin.base_url
+    return provider.base
 
 
 @lru_cache(maxsize=512)

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from polyport import ids
 from polyport.border import Call, Middleware, Next, attribute, exchange, stamp
 from polyport.errors import BadRequestError, UnsupportedParamsError
-from polyport.flow import Flow, Now, Streaming, TimeoutSpec
+from polyport.flow import NOW, Flow, Streaming, TimeoutSpec
 from polyport.interface import Interface
 from polyport.middleware.fallbacks import fallbacks
 from polyport.middleware.retry import retry
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 #: Arguments that hold plain data which users may give as another SDK's objects.
 NESTED = ("messages", "tools", "input")
+#: How many model names are remembered with where they lead.
+MAX_ROUTES = 4096
 DEFAULTS = ("api_base", "api_version", "timeout", "num_retries", "drop_params", "strict")
 
 
@@ -103,6 +105,7 @@ class Client(Interface):
         #: The defaults last seen and their Options: most calls bring no options of their own.
         self._defaults: tuple[tuple[Any, ...], Options] = ((None,) * len(DEFAULTS), NO_OPTIONS)
         self.secrets = secrets or os.environ.get
+        self._routes: dict[str, tuple[str, str]] = {}
         self._random = Random(seed)  # noqa: S311  jitter, not secrets
         self._drivers = Drivers(http, transport, proxy=proxy, verify=verify, cert=cert, trust_env=trust_env)
 
@@ -186,7 +189,14 @@ class Client(Interface):
             provider = self._only_provider(operation)
         if model is None:
             return str(provider), ""
-        return resolve(model, self.providers, provider)
+        if provider is not None:
+            return resolve(model, self.providers, provider)
+        found = self._routes.get(model) if isinstance(model, str) else None
+        if found is None:
+            found = resolve(model, self.providers)
+            if len(self._routes) < MAX_ROUTES:
+                self._routes[model] = found
+        return found
 
     def _only_provider(self, operation: Operation) -> str:
         """Return the provider of a call that names neither model nor provider: unambiguous only if there is one."""
@@ -236,12 +246,12 @@ class Client(Interface):
         """Return the provider's flow for a call, or a bridge's. Raises UnsupportedParamsError without either."""
         operation, provider = call.operation, call.provider
         if operation.hook in provider.answers:
-            flow: Flow[Any] = getattr(provider.hooks, operation.hook)(request=call.request)
+            flow: Flow[Any] = provider.answers[operation.hook](request=call.request)
             return flow
         if operation.bridge is not None and "chat" in provider.answers:
             module, _, function = operation.bridge.partition(":")
             bridge = getattr(importlib.import_module(module), function)
-            bridged: Flow[Any] = bridge(call.request, lambda request: provider.hooks.chat(request=request))
+            bridged: Flow[Any] = bridge(call.request, lambda request: provider.answers["chat"](request=request))
             return bridged
         can = ", ".join(BY_HOOK[hook].function for hook in sorted(provider.answers) if hook in BY_HOOK)
         raise UnsupportedParamsError(f"{provider.name!r} has no {operation.function}. It has: {can or 'nothing'}.")
@@ -280,7 +290,7 @@ def _wrap(layer: Middleware, inner: Next) -> Next:
 
 def _observe(call: Call, proceed: Next) -> Flow[Any]:
     """The outermost layer: `meta`, the ids that carry their provider, and errors that say where they happened."""
-    start: float = yield Now()
+    start: float = yield NOW
     try:
         result = yield from proceed(call)
     except BaseException as error:
@@ -290,10 +300,10 @@ def _observe(call: Call, proceed: Next) -> Flow[Any]:
 
         def finish(error: BaseException | None) -> Flow[None]:
             attribute(error, call)
-            call.meta.latency = (yield Now()) - start
+            call.meta.latency = (yield NOW) - start
 
         return result.epilogue(finish)
-    call.meta.latency = (yield Now()) - start
+    call.meta.latency = (yield NOW) - start
     if call.operation.issues_id:
         _issue_ids(result, call)
     reader = call.request.__dict__.get("_reader")

@@ -46,6 +46,9 @@ class TimeoutSpec(msgspec.Struct, frozen=True):
         return cls(value, value, value)
 
 
+DEFAULT_TIMEOUT = TimeoutSpec()
+
+
 class Body(Protocol):
     """A request body that is sent in pieces; iterating it twice gives the same bytes."""
 
@@ -72,7 +75,7 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     form: Sequence[tuple[str, Any]] | None = None
     content: bytes | Body | None = None
     stream: bool = False
-    timeout: TimeoutSpec = TimeoutSpec()
+    timeout: TimeoutSpec = DEFAULT_TIMEOUT
     secrets: tuple[str, ...] = ()
     expect: tuple[int, ...] = ()
 
@@ -161,6 +164,9 @@ class Sleep(msgspec.Struct, frozen=True):
 
 class Now(msgspec.Struct, frozen=True):
     """Ask the driver's monotonic clock, in seconds."""
+
+
+NOW = Now()
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -87,12 +87,16 @@ class LoadedProvider:
     def __init__(self, name: str, plugin: Provider) -> None:
         self.name = name
         self.plugin = plugin
+        self.base: str | None = None
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(ProviderSpec)
         manager.register(plugin, name)
         _check_hooks(manager, name, plugin)
         self.hooks = manager.hook
-        self.answers = frozenset(caller.name for caller in manager.get_hookcallers(plugin) or ())
+        #: Hook -> the method itself: with one plugin behind a hook, pluggy's call would only add its own time.
+        self.answers: dict[str, Callable[..., Any]] = {
+            caller.name: caller.get_hookimpls()[0].function for caller in manager.get_hookcallers(plugin) or ()
+        }
 
 
 def _check_hooks(manager: pluggy.PluginManager, name: str, plugin: Provider) -> None:
