@@ -17,7 +17,7 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import lru_cache
 from random import Random
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from polyport.drivers.aio import AsyncDriver
     from polyport.drivers.sync import SyncDriver
 
+T = TypeVar("T")
 #: Arguments that hold plain data which users may give as another SDK's objects.
 NESTED = ("messages", "tools", "input")
 #: How many model names are remembered with where they lead.
@@ -136,6 +137,14 @@ class Client(Interface):
         from polyport.operations import BY_FUNCTION
 
         return self._onion(self._prepare(BY_FUNCTION[function], fields))
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow of your own over this client's connections, such as one that fetches what a reply's URL names."""
+        return self._drivers.sync().run(flow)
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """`run`, asynchronously."""
+        return await (await self._drivers.aio()).run(flow)
 
     # --- step 1: what is asked of whom ---
 

@@ -47,6 +47,11 @@ def entries(group: str) -> list[importlib_metadata.EntryPoint]:
     return sorted(_scan().get(group, []), key=lambda entry: entry.name)
 
 
+def groups() -> list[str]:
+    """Return the groups that anything is installed for."""
+    return sorted(_scan())
+
+
 def find(group: str, name: str) -> importlib_metadata.EntryPoint | None:
     """Return the entry point called `name`, None where there is none.
 
@@ -74,7 +79,7 @@ def load(entry: importlib_metadata.EntryPoint) -> Any:
     """Import what an entry point names. Raises PluginError that says which package is broken and how."""
     try:
         return entry.load()
-    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  the border to a stranger's module: it may raise anything
         raise PluginError(
             f"The plugin {entry.name!r} of {distribution(entry)} failed to load ({entry.value}): "
             f"{type(error).__name__}: {error}"
