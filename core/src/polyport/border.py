@@ -19,7 +19,7 @@ import msgspec
 
 from polyport.auth import Signer, sign
 from polyport.errors import APIError, BadRequestError, class_for_status
-from polyport.flow import Flow, HttpReply, HttpRequest, Streaming, TimeoutSpec, hide
+from polyport.flow import All, First, Flow, HttpReply, HttpRequest, Streaming, TimeoutSpec, hide
 from polyport.plugins import LoadedProvider
 from polyport.types.record import Meta, Options, Request
 from polyport.wire.multipart import Multipart
@@ -72,6 +72,8 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
                     if isinstance(auth, Signer) and auth.header not in effect.headers:
                         yield from auth.sign(effect, call)
                     send = yield from _follow(effect, call)
+                elif type(effect) is All or type(effect) is First:
+                    send = yield type(effect)([exchange(inner, call) for inner in effect.flows])
                 else:
                     send = yield effect
             except Exception as raised:  # noqa: BLE001  the provider's flow sees what its effect raised

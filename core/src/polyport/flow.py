@@ -2,14 +2,15 @@
 
 A flow is a generator: it yields effects, is sent their results, and returns a typed value. It does no I/O and
 knows nothing of threads or event loops, so one flow serves sync code, async code and simulations. A driver
-(`polyport.drivers`) performs the effects.
+(`polyport.drivers`) performs the effects. A flow that is not wanted any more has an exception (not an Exception)
+thrown in; it may yield effects to let go of what it holds, and must let the exception pass.
 
 Effects and what is sent back for them:
 
     HttpRequest -> HttpReply     raises APIConnectionError or Timeout; an error status is a reply, not an error
     Read        -> bytes | None  the next piece of an open body; None at its end
     Close       -> None          lets go of an open body
-    Sleep       -> None          seconds
+    Sleep       -> None          after so many seconds
     Now         -> float         seconds on the driver's monotonic clock
     Call        -> Any           a function that blocks, or its awaitable twin
     All         -> list          every flow's result, in order; the first error closes the others
@@ -18,6 +19,7 @@ Effects and what is sent back for them:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -25,13 +27,14 @@ import msgspec
 
 T = TypeVar("T")
 C = TypeVar("C")
+D = TypeVar("D")
 
 
 class TimeoutSpec(msgspec.Struct, frozen=True):
     """How long to wait, in seconds; None is for ever.
 
     `connect` bounds opening the connection, `read` each wait for a piece of the reply, `total` one attempt from
-    its start to the end of the reply (of a stream: to its first piece).
+    its start to the end of the reply (of a stream: to its headers). Blocking calls look at the clock between pieces.
     """
 
     connect: float | None = 10.0
@@ -87,7 +90,8 @@ class HttpRequest(msgspec.Struct, kw_only=True):
 def hide(text: str, secrets: Iterable[str]) -> str:
     """Return `text` with every secret in it replaced by `***`."""
     for secret in secrets:
-        text = text.replace(secret, "***")
+        if secret:
+            text = text.replace(secret, "***")
     return text
 
 
@@ -116,16 +120,19 @@ class Items:
 
     def __init__(self, iterator: Iterable[Any]) -> None:
         self.iterator = iter(iterator)
+        self._lock = threading.Lock()
 
     def read(self) -> Any:
         """Return the next item, or None at the end. Blocks: an async driver calls it in a worker thread."""
-        return next(self.iterator, None)
+        with self._lock:
+            return next(self.iterator, None)
 
     def close(self) -> None:
-        """Close the iterator, so that a generator's `finally` blocks run."""
+        """Close the iterator, so that a generator's `finally` blocks run. Waits for a `read` in another thread."""
         close = getattr(self.iterator, "close", None)
         if close is not None:
-            close()
+            with self._lock:
+                close()
 
 
 AnySource: TypeAlias = Source | AsyncSource | Items
@@ -261,6 +268,20 @@ class Streaming(Generic[C]):
         self._epilogues.append(flow)
         return self
 
+    def through(self, decoder: Decoder[D]) -> Streaming[D]:
+        """Return the stream of what `decoder` makes of these chunks; from here on, only that one is to be read.
+
+        Everything added to this stream so far stays in force: changes apply before `decoder` sees a chunk, and
+        the epilogues run when the new stream is over.
+        """
+        made: Streaming[D] = Streaming(self.source, _Chained(self, decoder))
+        made.headers = self.headers
+        made._pending = [thing for chunk in self.take() for thing in decoder.feed(chunk)]
+        if self.finished:
+            made._pending += decoder.close()
+            made.finished = True
+        return made.epilogue(self.end)
+
     def feed(self, data: Any) -> list[C]:
         """Decode one piece into chunks, changed and seen by what middleware added. None is the end."""
         if data is None:
@@ -307,5 +328,32 @@ class Streaming(Generic[C]):
         try:
             yield Close(source)
         finally:
-            while epilogues:
-                yield from epilogues.pop()(error)
+            yield from _run_all(epilogues, error)
+
+
+def _run_all(epilogues: list[Callable[[BaseException | None], Flow[None]]], error: BaseException | None) -> Flow[None]:
+    """Run every epilogue, last added first, also when one of them raises."""
+    if epilogues:
+        try:
+            yield from epilogues.pop()(error)
+        finally:
+            yield from _run_all(epilogues, error)
+
+
+class _Chained(Generic[C, D]):
+    """The decoder of `Streaming.through`: one stream's chunks are the pieces of the next."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, inner: Streaming[C], outer: Decoder[D]) -> None:
+        self._inner = inner
+        self._outer = outer
+
+    def feed(self, data: Any) -> list[D]:
+        """Return what the outer decoder makes of the chunks this piece completed."""
+        feed = self._outer.feed
+        return [thing for chunk in self._inner.feed(data) for thing in feed(chunk)]
+
+    def close(self) -> list[D]:
+        """End both, the inner one first: what it still held is fed to the outer one."""
+        return [*self.feed(None), *self._outer.close()]

@@ -141,6 +141,10 @@ class Result(Fields, dict=True):
         """Remember the bytes this was decoded from, for `raw` and `extra`."""
         self.__dict__["_bytes"] = raw
 
+    def carry(self, extra: dict[str, Any]) -> None:
+        """Give a result that is made here, not decoded, the fields that `extra` is to hold."""
+        self.__dict__["_extra"] = extra
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, fields that polyport does not model included."""
         return {**self.extra, **msgspec.to_builtins(self)}

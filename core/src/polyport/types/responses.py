@@ -49,9 +49,9 @@ class ResponsesUsage(Fields):
     """Tokens of one response, in the Responses API's words."""
 
     input_tokens: int = zero()
-    input_tokens_details: dict[str, int] | None = None
+    input_tokens_details: dict[str, Any] | None = None
     output_tokens: int = zero()
-    output_tokens_details: dict[str, int] | None = None
+    output_tokens_details: dict[str, Any] | None = None
     total_tokens: int = zero()
 
     def buckets(self) -> dict[str, int]:
@@ -63,6 +63,7 @@ class ResponsesUsage(Fields):
             self.output_tokens,
             self.total_tokens,
             cached=(self.input_tokens_details or {}).get("cached_tokens", 0),
+            cache_write=(self.input_tokens_details or {}).get("cache_write_tokens"),
             reasoning=(self.output_tokens_details or {}).get("reasoning_tokens", 0),
         ).buckets()
 
