@@ -79,7 +79,7 @@ def load(entry: importlib_metadata.EntryPoint) -> Any:
     """Import what an entry point names. Raises PluginError that says which package is broken and how."""
     try:
         return entry.load()
-    except Exception as error:  # noqa: BLE001  the border to a stranger's module: it may raise anything
+    except Exception as error:  # the border to a stranger's module: it may raise anything
         raise PluginError(
             f"The plugin {entry.name!r} of {distribution(entry)} failed to load ({entry.value}): "
             f"{type(error).__name__}: {error}"
