@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from polyport.drivers.sync import Performers
 from polyport.flow import All, Call, Close, First, Flow, HttpRequest, Items, Now, Read, Sleep, Streaming
 from polyport.transport import AsyncTransport
 from polyport.types.record import Meta
@@ -22,15 +23,17 @@ class AsyncDriver:
 
     def __init__(self, transport: AsyncTransport) -> None:
         self.transport = transport
-        self._perform: dict[type, Callable[[Any], Awaitable[Any]]] = {
-            HttpRequest: transport.send,
-            Read: lambda effect: read(effect.source),
-            Close: lambda effect: close(effect.source),
-            Sleep: lambda effect: asyncio.sleep(effect.seconds),
-            Call: _call,
-            All: lambda effect: self._all(effect.flows),
-            First: lambda effect: self._first(effect.flows),
-        }
+        self._perform: dict[type, Callable[[Any], Awaitable[Any]]] = Performers(
+            {
+                HttpRequest: transport.send,
+                Read: lambda effect: read(effect.source),
+                Close: lambda effect: close(effect.source),
+                Sleep: lambda effect: asyncio.sleep(effect.seconds),
+                Call: _call,
+                All: lambda effect: self._all(effect.flows),
+                First: lambda effect: self._first(effect.flows),
+            }
+        )
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return its result; a Streaming comes back as it is."""
@@ -49,39 +52,39 @@ class AsyncDriver:
             except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
                 error = raised
 
-    async def _all(self, flows: Any) -> list[Any]:
+    async def _all(self, flows: Sequence[Flow[Any]]) -> list[Any]:
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self.run(flow)) for flow in flows]
         try:
             return list(await asyncio.gather(*tasks))
-        finally:
-            await _cancel(tasks)
+        except BaseException:
+            await self._discard(tasks)
+            raise
 
-    async def _first(self, flows: Any) -> Any:
+    async def _first(self, flows: Sequence[Flow[Any]]) -> Any:
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self.run(flow)) for flow in flows]
-        failure: BaseException | None = None
+        winner: asyncio.Future[Any] | None = None
         try:
-            for next_done in asyncio.as_completed(tasks):
-                try:
-                    return await next_done
-                except Exception as raised:  # noqa: BLE001  the driver's border: a later flow may succeed
+            waiting = set(tasks)
+            failure: BaseException = ValueError("First needs at least one flow")
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    raised = asyncio.CancelledError() if task.cancelled() else task.exception()
+                    if raised is None:
+                        winner = task
+                        return task.result()
                     failure = raised
-            assert failure is not None
             raise failure
         finally:
-            await self._discard(tasks)
+            await self._discard([task for task in tasks if task is not winner])
 
     async def _discard(self, tasks: list[asyncio.Future[Any]]) -> None:
-        """Cancel the losers; a stream that one of them opened meanwhile is closed."""
-        winner = next((task for task in tasks if task.done() and not task.cancelled() and not task.exception()), None)
-        for result in await _cancel(tasks):
-            if isinstance(result, Streaming) and (winner is None or result is not winner.result()):
+        """Cancel flows, and end the streams that they opened meanwhile."""
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Streaming):
                 await self.run(result.end(None))
-
-
-async def _cancel(tasks: list[asyncio.Future[Any]]) -> list[Any]:
-    for task in tasks:
-        task.cancel()
-    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _call(effect: Call) -> Any:
@@ -121,10 +124,10 @@ class AsyncStream(Generic[C]):
         self._loop = asyncio.get_running_loop()
 
     def __aiter__(self) -> AsyncIterator[C]:
-        return self._chunks
+        return self  # not the generator: `async for chunk in await acompletion(...)` must keep this alive
 
-    async def __anext__(self) -> C:
-        return await anext(self._chunks)
+    def __anext__(self) -> Awaitable[C]:
+        return self._chunks.__anext__()
 
     async def __aenter__(self) -> AsyncStream[C]:
         return self
@@ -149,7 +152,7 @@ class AsyncStream(Generic[C]):
     # --- streams of bytes ---
     def iter_bytes(self) -> AsyncIterator[C]:
         """Give the pieces of a stream of bytes."""
-        return self._chunks
+        return self
 
     async def read(self) -> bytes:
         """Return all that is left of a stream of bytes."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from asyncio import CancelledError
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -18,21 +19,30 @@ T = TypeVar("T")
 C = TypeVar("C")
 
 
+class Performers(dict[type, Callable[[Any], Any]]):
+    """Effect -> what performs it. Anything else that a flow yields is an error of its author."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        raise TypeError(f"A flow yielded a {kind.__name__}, which is no effect: see polyport.flow for those there are")
+
+
 class SyncDriver:
     """Performs effects in the calling thread. Safe to use from several threads."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self._perform: dict[type, Callable[[Any], Any]] = {
-            HttpRequest: transport.send,
-            Read: lambda effect: effect.source.read(),
-            Close: lambda effect: effect.source.close(),
-            Sleep: lambda effect: time.sleep(effect.seconds),
-            Now: lambda _: time.monotonic(),
-            Call: lambda effect: effect.blocking(),
-            All: lambda effect: self._all(effect.flows),
-            First: lambda effect: self._first(effect.flows),
-        }
+        self._perform: dict[type, Callable[[Any], Any]] = Performers(
+            {
+                HttpRequest: transport.send,
+                Read: lambda effect: effect.source.read(),
+                Close: lambda effect: effect.source.close(),
+                Sleep: lambda effect: time.sleep(effect.seconds),
+                Now: lambda _: time.monotonic(),
+                Call: lambda effect: effect.blocking(),
+                All: lambda effect: self._all(effect.flows),
+                First: lambda effect: self._first(effect.flows),
+            }
+        )
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return its result; a Streaming comes back as it is."""
@@ -51,51 +61,75 @@ class SyncDriver:
             except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
                 error = raised
 
-    def _all(self, flows: Any) -> list[Any]:
-        with ThreadPoolExecutor(max_workers=max(1, len(flows))) as pool:
-            futures = [pool.submit(self.run, flow) for flow in flows]
-            return [future.result() for future in futures]
-
-    def _first(self, flows: Any) -> Any:
-        """Return the first success. The losers' effects cannot be interrupted; they are closed as they return."""
+    def _all(self, flows: Sequence[Flow[Any]]) -> list[Any]:
+        """Return every result. After an error the others are cancelled, and the error is raised when they are gone."""
+        if not flows:
+            return []
         over = threading.Event()
-        pool = ThreadPoolExecutor(max_workers=len(flows))
+        with ThreadPoolExecutor(max_workers=len(flows)) as pool:
+            futures = [pool.submit(self.run, _until(over, flow)) for flow in flows]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                failed = next((future for future in futures if future in done and future.exception()), None)
+                return [future.result() for future in ([failed] if failed else futures)]
+            except BaseException:
+                self._discard(over, futures)
+                raise
+
+    def _first(self, flows: Sequence[Flow[Any]]) -> Any:
+        """Return the first success. What a loser waits for cannot be interrupted; it is cancelled when that returns."""
+        over = threading.Event()
+        pool = ThreadPoolExecutor(max_workers=max(1, len(flows)))
+        futures = [pool.submit(self.run, _until(over, flow)) for flow in flows]
+        winner: Future[Any] | None = None
         try:
-            waiting = {pool.submit(self.run, _until(over, flow)) for flow in flows}
-            failure: BaseException | None = None
+            waiting = set(futures)
+            failure: BaseException = ValueError("First needs at least one flow")
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
-                    failure = future.exception()
-                    if failure is None:
+                    raised = future.exception()
+                    if raised is None:
+                        winner = future
                         return future.result()
-            assert failure is not None
+                    failure = raised
             raise failure
         finally:
-            over.set()
+            self._discard(over, [future for future in futures if future is not winner])
             pool.shutdown(wait=False)
+
+    def _discard(self, over: threading.Event, futures: Sequence[Future[Any]]) -> None:
+        """Cancel flows, and end the streams that they open or opened."""
+        over.set()
+        for future in futures:
+            future.add_done_callback(self._end_stream)
+
+    def _end_stream(self, future: Future[Any]) -> None:
+        if not future.cancelled() and future.exception() is None and isinstance(future.result(), Streaming):
+            self.run(future.result().end(None))
 
 
 def _until(over: threading.Event, flow: Flow[T]) -> Flow[T]:
-    """Run `flow`, and close it (and a stream it opened) once the race is over."""
+    """Run `flow`, and throw CancelledError into it once the race is over; what it then yields is still done."""
     send: Any = None
     error: BaseException | None = None
-    try:
-        while not over.is_set():
+    cancelled = False
+    while True:
+        if over.is_set() and not cancelled:
+            error, cancelled = CancelledError(), True
+        try:
             effect = flow.send(send) if error is None else flow.throw(error)
-            send = error = None
-            try:
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        send = error = None
+        try:
+            if type(effect) is Sleep and not cancelled:
+                over.wait(effect.seconds)
+            else:
                 send = yield effect
-            except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
-                error = raised
-    except StopIteration as stop:
-        result = stop.value
-        if over.is_set() and isinstance(result, Streaming):
-            yield from result.end(None)
-        return result  # type: ignore[no-any-return]
-    finally:
-        flow.close()
-    raise InterruptedError("another flow was first")
+        except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
+            error = raised
 
 
 class Stream(Generic[C]):
@@ -113,7 +147,7 @@ class Stream(Generic[C]):
         self._chunks = _iterate(streaming, driver)
 
     def __iter__(self) -> Iterator[C]:
-        return self._chunks
+        return self  # not the generator: `for chunk in completion(...)` must keep this alive
 
     def __next__(self) -> C:
         return next(self._chunks)
@@ -137,7 +171,7 @@ class Stream(Generic[C]):
     # --- streams of bytes ---
     def iter_bytes(self) -> Iterator[C]:
         """Give the pieces of a stream of bytes."""
-        return self._chunks
+        return self
 
     def read(self) -> bytes:
         """Return all that is left of a stream of bytes."""
