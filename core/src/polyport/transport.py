@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -37,7 +39,9 @@ L = TypeVar("L", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
 #: How long an idle connection is kept, in seconds: below the 60 s after which load balancers cut one.
 KEEP_ALIVE = 30.0
-DECODINGS = "gzip, deflate"
+DECODINGS = b"gzip, deflate"
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +129,11 @@ def border(request: HttpRequest) -> Iterator[None]:
         raise timed_out(error, request) from error
     except httpx.DecodingError as error:
         raise InvalidResponseError(f"The reply of {_host(request.url)} cannot be decompressed: {error}") from error
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+    except httpx.LocalProtocolError as error:
+        if not all(_NAME.fullmatch(name) and _is_value(value) for name, value in request.headers.items()):
+            raise bad_header(request) from None  # httpx's message quotes the value
+        raise BadRequestError(f"The request to {_host(request.url)} cannot be sent: {error}") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise BadRequestError(f"The request to {_host(request.url)} cannot be sent: {error}") from error
     except httpx.TransportError as error:
         raise APIConnectionError(
@@ -137,6 +145,9 @@ def timed_out(error: httpx.TimeoutException, request: HttpRequest) -> Timeout:
     """Say which limit was reached."""
     connecting = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
     kind, seconds = ("connect", request.timeout.connect) if connecting else ("read", request.timeout.read)
+    total = request.timeout.total
+    if total is not None and (seconds is None or total < seconds):
+        return _late(request)
     return Timeout(f"{_host(request.url)} did not answer within {seconds} s ({kind} timeout)")
 
 
@@ -154,7 +165,7 @@ def _url(url: str) -> tuple[httpx.URL, str, bytes]:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise BadRequestError(f"{url!r} is not a URL: {error}") from error
+        raise BadRequestError(f"The address {url.partition('?')[0][:200]!r} is not a URL: {error}") from error
     return parsed, f"{parsed.scheme}://{parsed.netloc.decode()}", parsed.netloc
 
 
@@ -177,9 +188,14 @@ def _build(request: HttpRequest) -> tuple[httpx.Request, str]:
     """Return httpx's request, and the origin it goes to."""
     url, origin, host = _url(request.url)
     content = request.content
-    headers: list[tuple[bytes, bytes]] = [(b"host", host)]
-    headers += [(name.encode("ascii"), value.encode("utf-8")) for name, value in request.headers.items()]
-    headers.append((b"accept-encoding", DECODINGS.encode()))
+    given = request.headers
+    headers: list[tuple[bytes, bytes]] = [] if "host" in given else [(b"host", host)]
+    try:
+        headers += [(name.encode("ascii"), value.encode("utf-8")) for name, value in given.items()]
+    except (UnicodeError, AttributeError):
+        raise bad_header(request) from None
+    if "accept-encoding" not in given:
+        headers.append((b"accept-encoding", DECODINGS))
     if content is None or isinstance(content, bytes):
         stream: Any = httpx.ByteStream(content or b"")
         length: int | None = len(content or b"")
@@ -188,8 +204,27 @@ def _build(request: HttpRequest) -> tuple[httpx.Request, str]:
     if content is not None or request.method not in ("GET", "DELETE", "HEAD"):
         headers.append((b"transfer-encoding", b"chunked") if length is None else (b"content-length", b"%d" % length))
     limits = request.timeout
-    waits = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": limits.connect}
+    connect, read = shorter(limits.connect, limits.total), shorter(limits.read, limits.total)
+    waits = {"connect": connect, "read": read, "write": read, "pool": connect}
     return httpx.Request(request.method, url, headers=headers, stream=stream, extensions={"timeout": waits}), origin
+
+
+def shorter(limit: float | None, other: float | None) -> float | None:
+    """Return the shorter of two limits, None being none."""
+    return other if limit is None else limit if other is None else min(limit, other)
+
+
+def bad_header(request: HttpRequest) -> BadRequestError:
+    """Name the header that no HTTP message can hold; its value may be a key and stays unsaid."""
+    wrong = next((n for n, v in request.headers.items() if not (_NAME.fullmatch(n) and _is_value(v))), "a header")
+    return BadRequestError(
+        f"The header {wrong!r} for {_host(request.url)} has a character that HTTP headers cannot hold, "
+        "such as a line break at its end."
+    )
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, str) and value == value.strip() and not _CONTROL.search(value)
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:
@@ -227,10 +262,11 @@ def proxy_for(url: str, options: TransportOptions) -> str | None:
     if not options.trust_env:
         return None
     parts = urlsplit(url)
-    if proxy_bypass(parts.hostname or ""):
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    found = getproxies()
-    return found.get(parts.scheme) or found.get("all")
+    proxies = getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    return found if found is None or "://" in found else f"http://{found}"
 
 
 class _Lanes:
@@ -239,34 +275,49 @@ class _Lanes:
     def __init__(self, options: TransportOptions) -> None:
         self.options = options
         self._tls: ssl.SSLContext | None = None
-        self._idle: dict[str, list[Any]] = {}
+        self._idle: dict[str, deque[tuple[float, Any]]] = {}
+        self._closed = False
 
     def take(self, origin: str, kind: type[L]) -> L:
         """Return an idle lane to the origin, or a new one."""
         idle = self._idle.get(origin)
         if idle:
             try:
-                lane: L = idle.pop()
+                lane: L = idle.pop()[1]
                 return lane
             except IndexError:  # another thread was faster
                 pass
         opened: L = self._open(origin, kind)
         return opened
 
-    def give(self, origin: str, lane: object) -> None:
-        """Take a lane back."""
-        self._idle.setdefault(origin, []).append(lane)
+    def give(self, origin: str, lane: Any) -> Any:
+        """Take a lane back. Returns one to close, if any: the longest idle one, or this one after the end."""
+        idle = self._idle.get(origin)
+        if idle is None:
+            idle = self._idle.setdefault(origin, deque())
+        now = time.monotonic()
+        idle.append((now, lane))
+        try:
+            return idle.popleft()[1] if self._closed or now - idle[0][0] > KEEP_ALIVE else None
+        except IndexError:  # another thread was faster
+            return None
 
     def drain(self) -> list[Any]:
-        """Return every idle lane, and forget them."""
-        lanes = [lane for idle in self._idle.values() for lane in idle]
-        self._idle = {}
+        """Return every idle lane; from now on, those given back are not kept."""
+        self._closed = True
+        lanes = []
+        for idle in list(self._idle.values()):
+            while idle:
+                lanes.append(idle.pop()[1])
         return lanes
 
     def _open(self, origin: str, kind: type[Any]) -> Any:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE)
         proxy = proxy_for(origin, self.options)
-        return kind(verify=self._context(origin, proxy), limits=limits, proxy=proxy, trust_env=False)
+        try:
+            return kind(verify=self._context(origin, proxy), limits=limits, proxy=proxy, trust_env=False)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise PolyportError(f"The proxy {_host(proxy or '')} cannot be used: {error}") from error
 
     def _context(self, origin: str, proxy: str | None) -> ssl.SSLContext:
         if origin.startswith("http:") and not (proxy or "").startswith("https:"):
@@ -287,6 +338,7 @@ class HttpxTransport:
 
     def send(self, request: HttpRequest) -> HttpReply:
         """Return the reply. Raises APIConnectionError or Timeout."""
+        started = time.monotonic()
         built, origin = _build(request)
         lane = self._lanes.take(origin, httpx.HTTPTransport)
         try:
@@ -295,8 +347,12 @@ class HttpxTransport:
         except BaseException:
             lane.close()
             raise
-        body = SyncBody(response, request, lambda: self._lanes.give(origin, lane))
-        return answer(body, response, request)
+        return answer(SyncBody(response, request, lambda: self._give(origin, lane)), response, request, started)
+
+    def _give(self, origin: str, lane: httpx.BaseTransport) -> None:
+        spare = self._lanes.give(origin, lane)
+        if spare is not None:
+            spare.close()
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their reply is done."""
@@ -312,13 +368,14 @@ class GivenTransport:
 
     def send(self, request: HttpRequest) -> HttpReply:
         """Return the reply. Raises APIConnectionError or Timeout."""
+        started = time.monotonic()
         built, _ = _build(request)
         with border(request):
             if isinstance(self._given, httpx.Client):
-                response = self._given.send(built, stream=True)
+                response = self._given.send(as_of(self._given, built), stream=True, follow_redirects=False)
             else:
                 response = self._given.handle_request(built)
-        return answer(SyncBody(response, request, lambda: None), response, request)
+        return answer(SyncBody(response, request, lambda: None), response, request, started)
 
     def close(self) -> None:
         """Leave it open: it is the user's."""
@@ -327,10 +384,10 @@ class GivenTransport:
 class SyncBody:
     """An open body: `read` gives the next piece, decompressed."""
 
-    def __init__(self, response: httpx.Response, request: HttpRequest, done: Any) -> None:
+    def __init__(self, response: httpx.Response, request: HttpRequest, done: Callable[[], None]) -> None:
         self._response = response
         self._request = request
-        self._done = done
+        self._done: Callable[[], None] | None = done
         self._pieces: Iterator[bytes] = iter(response.iter_bytes() if _packed(response) else _sync_stream(response))
 
     def read(self) -> bytes | None:
@@ -349,12 +406,12 @@ class SyncBody:
             done()
 
 
-def answer(body: SyncBody, response: httpx.Response, request: HttpRequest) -> HttpReply:
+def answer(body: SyncBody, response: httpx.Response, request: HttpRequest, started: float) -> HttpReply:
     """Return the reply: with its body open where it is a stream that succeeded, read otherwise."""
     headers, status = _headers(response), response.status_code
-    if request.stream and status < 400:
+    if request.stream and status < 300:
         return HttpReply(status=status, headers=headers, source=body)
-    limit = None if request.timeout.total is None else time.monotonic() + request.timeout.total
+    limit = None if request.timeout.total is None else started + request.timeout.total
     pieces = []
     try:
         while (piece := body.read()) is not None:
@@ -389,15 +446,19 @@ class AsyncHttpxTransport:
         """Return the reply. Raises APIConnectionError or Timeout."""
         built, origin = _build(request)
         lane = self._lanes.take(origin, httpx.AsyncHTTPTransport)
-        try:
-            async with total(request):
+        async with total(request):
+            try:
                 with border(request):
                     response = await lane.handle_async_request(built)
-                body = AsyncBody(response, request, lambda: self._lanes.give(origin, lane))
-                return await aanswer(body, response, request)
-        except BaseException:
-            await lane.aclose()
-            raise
+            except BaseException:
+                await lane.aclose()
+                raise
+            return await aanswer(AsyncBody(response, request, lambda: self._give(origin, lane)), response, request)
+
+    async def _give(self, origin: str, lane: httpx.AsyncBaseTransport) -> None:
+        spare = self._lanes.give(origin, lane)
+        if spare is not None:
+            await spare.aclose()
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use close when their reply is done."""
@@ -417,10 +478,11 @@ class AsyncGivenTransport:
         async with total(request):
             with border(request):
                 if isinstance(self._given, httpx.AsyncClient):
-                    response = await self._given.send(built, stream=True)
+                    built = as_of(self._given, built)
+                    response = await self._given.send(built, stream=True, follow_redirects=False)
                 else:
                     response = await self._given.handle_async_request(built)
-            return await aanswer(AsyncBody(response, request, lambda: None), response, request)
+            return await aanswer(AsyncBody(response, request, _nothing), response, request)
 
     async def aclose(self) -> None:
         """Leave it open: it is the user's."""
@@ -429,10 +491,10 @@ class AsyncGivenTransport:
 class AsyncBody:
     """An open body: `read` gives the next piece, decompressed."""
 
-    def __init__(self, response: httpx.Response, request: HttpRequest, done: Any) -> None:
+    def __init__(self, response: httpx.Response, request: HttpRequest, done: Callable[[], Awaitable[None]]) -> None:
         self._response = response
         self._request = request
-        self._done = done
+        self._done: Callable[[], Awaitable[None]] | None = done
         self._pieces = aiter(response.aiter_bytes() if _packed(response) else _async_stream(response))
 
     async def read(self) -> bytes | None:
@@ -448,13 +510,13 @@ class AsyncBody:
         done, self._done = self._done, None
         if done is not None:
             await self._response.aclose()
-            done()
+            await done()
 
 
 async def aanswer(body: AsyncBody, response: httpx.Response, request: HttpRequest) -> HttpReply:
     """Return the reply: with its body open where it is a stream that succeeded, read otherwise."""
     headers, status = _headers(response), response.status_code
-    if request.stream and status < 400:
+    if request.stream and status < 300:
         return HttpReply(status=status, headers=headers, source=body)
     pieces = []
     try:
@@ -486,6 +548,20 @@ def _async_stream(response: httpx.Response) -> httpx.AsyncByteStream:
 
 
 # --- the user's own ---------------------------------------------------------------------------------------
+
+
+def as_of(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> httpx.Request:
+    """Add the headers and cookies that the user's client sends with everything; ours go before its."""
+    if client.is_closed:
+        raise PolyportError(f"The httpx.{type(client).__name__} given as http= is closed.")
+    for name, value in client.headers.items():
+        request.headers.setdefault(name, value)
+    client.cookies.set_cookie_header(request)
+    return request
+
+
+async def _nothing() -> None:
+    """A body of the user's own client has no lane to give back."""
 
 
 def given(http: object) -> Transport:
