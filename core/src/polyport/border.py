@@ -9,16 +9,17 @@ import email.utils
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import lru_cache
 from random import Random
+from types import GeneratorType
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import msgspec
 
 from polyport.auth import Signer, sign
-from polyport.errors import APIError, BadRequestError, class_for_status
+from polyport.errors import APIError, BadRequestError, PluginError, class_for_status
 from polyport.flow import All, First, Flow, HttpReply, HttpRequest, Streaming, TimeoutSpec, hide
 from polyport.plugins import LoadedProvider
 from polyport.types.record import Meta, Options, Request
@@ -29,6 +30,8 @@ VERSION = "0.1.0"
 USER_AGENT = f"polyport/{VERSION}"
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: The headers that may follow a redirect to another host; any other may be a credential.
+HARMLESS = frozenset({"accept", "range", "user-agent"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,7 +62,13 @@ Middleware = Callable[[Call, Next], Flow[Any]]
 
 def exchange(flow: Flow[T], call: Call) -> Flow[T]:
     """Drive a provider's flow: finish its requests, raise error statuses into it, pass other effects on."""
+    if type(flow) is not GeneratorType and not isinstance(flow, Generator):
+        raise PluginError(
+            f"{call.operation.hook} of {call.provider.name!r} returned a {type(flow).__name__}: a hook is a flow, "
+            "a function with `yield` in it"
+        )
     auth = call.provider.plugin.auth
+    secrets: tuple[str, ...] = ()
     send: Any = None
     error: BaseException | None = None
     try:
@@ -69,18 +78,22 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
             try:
                 if type(effect) is HttpRequest:
                     finish(effect, call)
-                    if isinstance(auth, Signer) and auth.header not in effect.headers:
+                    if isinstance(auth, Signer) and not effect.unsigned and auth.header not in effect.headers:
                         yield from auth.sign(effect, call)
+                    secrets = effect.secrets
                     send = yield from _follow(effect, call)
                 elif type(effect) is All or type(effect) is First:
                     send = yield type(effect)([exchange(inner, call) for inner in effect.flows])
                 else:
                     send = yield effect
-            except Exception as raised:  # noqa: BLE001  the provider's flow sees what its effect raised
+            except BaseException as raised:  # noqa: BLE001  the provider's flow sees it, and lets go when cancelled
                 error = raised
     except StopIteration as stop:
         result: T = stop.value
         return result
+    except APIError as raised:
+        raised.hide(secrets)  # a reply that cannot be read is quoted, and may echo the request
+        raise
     finally:
         flow.close()
 
@@ -88,14 +101,16 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
 def finish(request: HttpRequest, call: Call) -> None:
     """Make the request what goes out: absolute URL, headers, encoded body, timeout, and the key where one is enough."""
     options, plugin = call.options, call.provider.plugin
-    request.url = _url(request, call)
     headers = request.headers = {"user-agent": USER_AGENT, **request.headers}
+    if options.timeout is not None:
+        request.timeout = TimeoutSpec.of(options.timeout)
+    if request.unsigned:
+        return
+    request.url = _url(request, call)
     for extra in (call.headers, options.extra_headers):
         if extra:
             headers.update({name.lower(): value for name, value in extra.items()})
     _encode_body(request, options)
-    if options.timeout is not None:
-        request.timeout = TimeoutSpec.of(options.timeout)
     sign(plugin.auth, request, call, call.provider.name)
 
 
@@ -159,7 +174,7 @@ def _encode_body(request: HttpRequest, options: Options) -> None:
         body = {**request.json, **options.extra_body} if options.extra_body else request.json
         try:
             request.content = _encode(body)
-        except (TypeError, msgspec.ValidationError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise BadRequestError(f"The request cannot be written as JSON: {error}") from error
         request.headers.setdefault("content-type", "application/json")
     elif request.form is not None:
@@ -177,11 +192,12 @@ def _follow(request: HttpRequest, call: Call) -> Flow[HttpReply]:
         target = urljoin(request.url, reply.headers["location"])
         headers = request.headers
         if urlsplit(target)[:2] != urlsplit(request.url)[:2]:
-            headers = {k: v for k, v in headers.items() if not any(s and s in v for s in request.secrets)}
+            headers = {name: value for name, value in headers.items() if name in HARMLESS}
         request = msgspec.structs.replace(request, url=target, headers=headers)
         reply = yield request
     meta = call.meta
     meta.headers = reply.headers
+    meta.request_id = None
     for name in call.provider.plugin.request_id_headers:
         if name in reply.headers:
             meta.request_id = reply.headers[name]
@@ -202,7 +218,7 @@ def to_error(reply: HttpReply, call: Call, secrets: tuple[str, ...] = ()) -> API
     except msgspec.DecodeError:
         body = text
     error = class_for_status(reply.status)(
-        message_of(body, reply),
+        _redirected(reply) if reply.status in REDIRECTS else message_of(body, reply),
         status_code=reply.status,
         provider=call.provider.name,
         model=call.request.model or None,
@@ -239,6 +255,11 @@ def message_of(body: Any, reply: HttpReply) -> str:
     return f"HTTP {reply.status}: {msgspec.json.encode(body).decode()[:500]}"
 
 
+def _redirected(reply: HttpReply) -> str:
+    target = reply.headers.get("location", "no address")
+    return f"HTTP {reply.status}: redirected to {target!r}, which is not followed here; is api_base right?"
+
+
 def _of_text(text: str, reply: HttpReply) -> str:
     text = text.strip()
     if text[:1] == "<" and "html" in text[:200].lower():
@@ -273,8 +294,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def attribute(error: BaseException | None, call: Call) -> None:
     """Say in an error where it happened, where it does not say so itself."""
     if isinstance(error, APIError):
-        error.provider = error.provider or call.provider.name
-        error.model = error.model or call.request.model or None
+        error.provider = error.provider or call.meta.provider
+        error.model = error.model or call.meta.model or None
         error.request_id = error.request_id or call.meta.request_id
 
 

@@ -27,7 +27,7 @@ The names are those that users of OpenAI's and LiteLLM's SDKs know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -80,6 +80,12 @@ class APIError(PolyportError):
         where = "/".join(part for part in (self.provider, self.model) if part)
         tail = f" (request id {self.request_id})" if self.request_id else ""
         return f"{where}: {self.message}{tail}" if where else f"{self.message}{tail}"
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Take secrets out of the message."""
+        for secret in filter(None, secrets):
+            self.message = self.message.replace(secret, "***")
+        self.args = (self.message,)
 
     @property
     def llm_provider(self) -> str | None:

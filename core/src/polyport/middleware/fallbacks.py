@@ -23,13 +23,24 @@ from polyport.flow import Flow
 def fallbacks(call: Call, proceed: Next, reroute: Callable[[Call, str], Call]) -> Flow[Any]:
     """Try the call's model, then each of `fallbacks`. Raises the last error, each chained to the one before."""
     rest = list(call.options.fallbacks or [])
+    before: APIError | None = None
     while True:
         try:
             return (yield from proceed(call))
         except APIError as error:
+            if before is not None:
+                _chain(error, before)
             if not rest or not may_help(error):
                 raise
+            before = error
         call = reroute(call, rest.pop(0))
+
+
+def _chain(error: BaseException, before: APIError) -> None:
+    """Put `before` at the end of what caused `error`."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    error.__cause__ = before
 
 
 def may_help(error: APIError) -> bool:

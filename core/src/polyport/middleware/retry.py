@@ -26,6 +26,7 @@ def retry(call: Call, proceed: Next) -> Flow[Any]:
     attempt = 0
     while True:
         call.meta.attempts += 1
+        call.meta.request_id = None
         try:
             result = yield from proceed(call)
             if isinstance(result, Streaming):
