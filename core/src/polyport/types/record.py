@@ -205,7 +205,9 @@ class Request(msgspec.Struct, kw_only=True, dict=True):
         """Record that `parameter` is not passed on as given. Raises BadRequestError under `strict=True`."""
         if self.options.strict:
             raise BadRequestError(f"strict=True, and {parameter} would be {action}: {why}")
-        self.adaptations.append(Adaptation(parameter, action, why))
+        made = Adaptation(parameter, action, why)
+        if made not in self.adaptations:  # each attempt translates anew
+            self.adaptations.append(made)
 
     def unsupported(self, parameter: str, why: str) -> None:
         """Leave `parameter` out under `drop_params=True` (recorded), raise UnsupportedParamsError otherwise."""
