@@ -148,4 +148,17 @@ def sign(auth: Auth, request: HttpRequest, lookup: Lookup, provider: str) -> Non
     secret = way.secret(lookup) if way is not None else None
     if way is None or secret is None:
         raise AuthenticationError(f"No API key for {provider!r}. {auth.hint()}", provider=provider)
-    way.apply(request, secret)
+    way.apply(request, _cleaned(secret, provider))
+
+
+def _cleaned(secret: str, provider: str) -> str:
+    """Take off the line break that keys read from files end in. Raises AuthenticationError where no header holds it."""
+    if secret.isascii() and secret.isprintable() and " " not in secret:
+        return secret
+    secret = secret.strip()
+    if not (secret.isascii() and secret.isprintable()):
+        raise AuthenticationError(
+            f"The API key for {provider!r} has a character that no HTTP header can hold. Was it copied whole?",
+            provider=provider,
+        )
+    return secret

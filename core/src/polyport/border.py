@@ -51,6 +51,9 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     secrets: Callable[[str], str | None] = os.environ.get
     random: Random = msgspec.field(default_factory=Random)
 
+    def __repr__(self) -> str:
+        return f"<Call {self.operation.function} {self.provider.name}/{self.request.model}>"
+
     def env(self, name: str) -> str | None:
         """Return an environment variable, or a secret plugin's value of that name."""
         return self.secrets(name)

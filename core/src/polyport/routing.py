@@ -15,10 +15,10 @@ def resolve(model: str, providers: Providers, provider: str | None = None) -> tu
     `provider` given by the user decides. Otherwise the part before the first slash does, and bare names go by the
     globs that plugins registered. Raises NotFoundError that names what is installed and near misses.
     """
-    if provider is not None:
-        return provider, model.removeprefix(f"{provider}/")
     if not isinstance(model, str) or not model:
         raise BadRequestError(f'A model is text such as "openai/gpt-4o", not {model!r} at $.model')
+    if provider is not None:
+        return provider, model.removeprefix(f"{provider}/")
     prefix, slash, rest = model.partition("/")
     if slash and providers.has(prefix):
         return prefix, rest

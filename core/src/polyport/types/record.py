@@ -66,11 +66,17 @@ class Fields(msgspec.Struct, kw_only=True, omit_defaults=True):
     def model_dump(self, *, exclude_none: bool = False) -> dict[str, Any]:
         """Return `to_dict()`, under the name that users of pydantic-based SDKs know."""
         plain = self.to_dict()
-        return {name: value for name, value in plain.items() if value is not None} if exclude_none else plain
+        return _without_none(plain) if exclude_none else plain  # type: ignore[no-any-return]
 
     def model_dump_json(self) -> str:
         """Return `to_json()`, under the name that users of pydantic-based SDKs know."""
         return self.to_json()
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_none(inner) for name, inner in value.items() if inner is not None}
+    return [_without_none(inner) for inner in value] if isinstance(value, list) else value
 
 
 class Adaptation(msgspec.Struct, frozen=True):
@@ -149,6 +155,22 @@ class Result(Fields, dict=True):
         """Return plain data, fields that polyport does not model included."""
         return {**self.extra, **msgspec.to_builtins(self)}
 
+    def keys(self) -> list[str]:
+        """Return the names of the fields that have a value, those that polyport does not model included."""
+        return [*super().keys(), *self.extra]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the field, modelled or not, or `default` where there is none or it is None."""
+        value = self[name] if name in self.__struct_fields__ else self.extra.get(name)
+        return default if value is None else value
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Return (name, value) of the fields that have a value."""
+        return [(name, self[name]) for name in self.keys()]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.extra or super().__contains__(name)
+
     def __getitem__(self, name: str) -> Any:
         if name in self.__struct_fields__:
             return getattr(self, name)
@@ -172,7 +194,18 @@ class Options(msgspec.Struct, kw_only=True, frozen=True):
     fallbacks: list[str] | None = None
     provider: str | None = None
 
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None:
+                yield name, "***" if name in SECRET_OPTIONS else value
 
+    def __repr__(self) -> str:
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+
+#: Options that are, or may hold, a key.
+SECRET_OPTIONS = frozenset({"api_key", "extra_headers", "extra_query"})
 NO_OPTIONS = Options()
 
 
@@ -197,9 +230,7 @@ class Request(msgspec.Struct, kw_only=True, dict=True):
     def given(self) -> dict[str, Any]:
         """Return the parameters the user gave, by name; None counts as not given."""
         names = self.__dict__.get("_given") or self.__struct_fields__
-        return {
-            name: value for name in names if name not in self.FRAME and (value := getattr(self, name)) is not None
-        }
+        return {name: value for name in names if name not in self.FRAME and (value := getattr(self, name)) is not None}
 
     def adapt(self, parameter: str, action: Literal["dropped", "renamed", "clamped", "emulated"], why: str) -> None:
         """Record that `parameter` is not passed on as given. Raises BadRequestError under `strict=True`."""

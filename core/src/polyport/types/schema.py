@@ -77,16 +77,23 @@ def strict_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return tightened
 
 
+#: Keywords that hold values, and those that hold schemas by name: neither is a schema itself.
+_VALUES = frozenset({"enum", "const", "examples"})
+_NAMED = ("properties", "$defs", "definitions", "patternProperties")
+
+
 def _tighten(node: Any) -> Any:
     if isinstance(node, list):
         return [_tighten(item) for item in node]
     if not isinstance(node, dict):
         return node
-    made = {key: _tighten(value) for key, value in node.items() if key != "default"}
-    if "$ref" in made:
-        return {"$ref": made["$ref"]}
+    if isinstance(node.get("$ref"), str):
+        return {"$ref": node["$ref"]}
+    made = {key: value if key in _VALUES else _tighten(value) for key, value in node.items() if key != "default"}
+    for key in _NAMED:
+        if isinstance(node.get(key), dict):
+            made[key] = {name: _tighten(value) for name, value in node[key].items()}
     if isinstance(node.get("properties"), dict):
-        made["properties"] = {name: _tighten(value) for name, value in node["properties"].items()}
         made["required"] = list(node["properties"])
         made["additionalProperties"] = False
     return made

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 from polyport.errors import BadRequestError
 
@@ -38,8 +39,8 @@ class Upload:
     """
 
     def __init__(self, filename: str, source: bytes | Path | IO[bytes], content_type: str | None = None) -> None:
-        if not isinstance(source, bytes | Path) and not _seekable(source):
-            source = source.read()
+        if not isinstance(source, bytes | Path):
+            source = _binary(source)
         self.filename = filename
         self.source = source
         self._start = 0 if isinstance(source, bytes | Path) else source.tell()
@@ -77,8 +78,8 @@ class Upload:
         try:
             with path.open("rb") as file:
                 file.read(1)
-        except OSError as error:
-            raise BadRequestError(f"Cannot read the file {str(path)!r}: {error.strerror or error}.") from error
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+            raise _unreadable(path, error) from error
         return cls(path.name, path)
 
     @property
@@ -87,7 +88,10 @@ class Upload:
         if isinstance(self.source, bytes):
             return len(self.source)
         if isinstance(self.source, Path):
-            return self.source.stat().st_size
+            try:
+                return self.source.stat().st_size
+            except OSError as error:
+                raise _unreadable(self.source, error) from error
         end = self.source.seek(0, os.SEEK_END)
         self.source.seek(self._start)
         return end - self._start
@@ -96,8 +100,11 @@ class Upload:
         if isinstance(self.source, bytes):
             yield self.source
         elif isinstance(self.source, Path):
-            with self.source.open("rb") as file:
-                yield from iter(lambda: file.read(PIECE), b"")
+            try:
+                with self.source.open("rb") as file:
+                    yield from iter(lambda: file.read(PIECE), b"")
+            except OSError as error:
+                raise _unreadable(self.source, error) from error
         else:
             source = self.source
             source.seek(self._start)
@@ -140,18 +147,35 @@ def split_data_url(url: str) -> tuple[str, bytes]:
     if not comma:
         raise BadRequestError("A data URL reads data:<type>;base64,<content>; this one has no comma.")
     kind = head.split(";")[0] or "text/plain"
-    if not head.endswith(";base64"):
-        from urllib.parse import unquote_to_bytes
-
-        return kind, unquote_to_bytes(body)
-    try:
-        return kind, base64.b64decode(body, validate=False)
+    content = unquote_to_bytes(body)
+    if not head.lower().endswith(";base64"):
+        return kind, content
+    content = content.translate(None, b" \t\n\f\r").rstrip(b"=")
+    try:  # forgiving as browsers are: https://infra.spec.whatwg.org/#forgiving-base64-decode
+        return kind, base64.b64decode(content + b"=" * (-len(content) % 4), validate=True)
     except ValueError as error:
         raise BadRequestError(f"The base64 of a data URL ({kind}) cannot be decoded: {error}.") from error
 
 
-def _seekable(source: IO[bytes]) -> bool:
-    return bool(getattr(source, "seekable", lambda: False)())
+def _binary(source: IO[bytes]) -> bytes | IO[bytes]:
+    """Return an open file, or the content of one that cannot be read twice. Raises BadRequestError."""
+    name = getattr(source, "name", type(source).__name__)
+    try:
+        if getattr(source, "seekable", lambda: False)():
+            start = source.tell()
+            first: object = source.read(0)
+            source.seek(start)
+        else:
+            first = source = source.read()  # type: ignore[assignment]
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        raise BadRequestError(f"Cannot read the open file {name!r}: {error}.") from error
+    if not isinstance(first, bytes):
+        raise BadRequestError(f"Open the file {name!r} in binary mode, open(..., 'rb'): it gives text, not bytes.")
+    return source
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> BadRequestError:
+    return BadRequestError(f"Cannot read the file {str(path)!r}: {getattr(error, 'strerror', None) or error}.")
 
 
 def _named(name: str, data: bytes) -> str:

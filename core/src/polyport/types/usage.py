@@ -1,6 +1,7 @@
 """What a call used: OpenAI's field names outside, disjoint buckets inside.
 
-The invariant: `buckets()` are disjoint and sum to `total_tokens`. Property tests hold every plugin to it.
+The invariant: `buckets()` are disjoint and sum to `total_tokens` (or, where a provider's total is missing or too
+small, to its prompt and completion tokens). Property tests hold every plugin to it.
 """
 
 from __future__ import annotations

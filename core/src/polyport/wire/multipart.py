@@ -10,6 +10,7 @@ import msgspec
 
 from polyport.types.upload import Upload
 
+_LINE_BREAKS = str.maketrans({"\r": " ", "\n": " "})
 _ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 
@@ -41,7 +42,8 @@ class Multipart:
     def _head(self, name: str, value: Any) -> bytes:
         head = f'--{self.boundary}\r\nContent-Disposition: form-data; name="{name.translate(_ESCAPES)}"'
         if isinstance(value, Upload):
-            head += f'; filename="{value.filename.translate(_ESCAPES)}"\r\nContent-Type: {value.content_type}'
+            kind = value.content_type.translate(_LINE_BREAKS)
+            head += f'; filename="{value.filename.translate(_ESCAPES)}"\r\nContent-Type: {kind}'
         return f"{head}\r\n\r\n".encode()
 
 
