@@ -66,7 +66,7 @@ class Fields(msgspec.Struct, kw_only=True, omit_defaults=True):
     def model_dump(self, *, exclude_none: bool = False) -> dict[str, Any]:
         """Return `to_dict()`, under the name that users of pydantic-based SDKs know."""
         plain = self.to_dict()
-        return _without_none(plain) if exclude_none else plain  # type: ignore[no-any-return]
+        return _without_none(plain) if exclude_none else plain
 
     def model_dump_json(self) -> str:
         """Return `to_json()`, under the name that users of pydantic-based SDKs know."""
@@ -194,11 +194,9 @@ class Options(msgspec.Struct, kw_only=True, frozen=True):
     fallbacks: list[str] | None = None
     provider: str | None = None
 
-    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if value is not None:
-                yield name, "***" if name in SECRET_OPTIONS else value
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        given = [(name, value) for name in self.__struct_fields__ if (value := getattr(self, name)) is not None]
+        return [(name, "***" if name in SECRET_OPTIONS else value) for name, value in given]
 
     def __repr__(self) -> str:
         return f"Options({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
