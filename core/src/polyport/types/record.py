@@ -143,9 +143,14 @@ class Result(Fields, dict=True):
         buckets: dict[str, int] = usage.buckets() if usage is not None and hasattr(usage, "buckets") else {}
         return buckets
 
-    def keep(self, raw: bytes) -> None:
-        """Remember the bytes this was decoded from, for `raw` and `extra`."""
+    def keep(self, raw: bytes, extra: dict[str, Any] | None = None) -> None:
+        """Remember the bytes this was decoded from, for `raw` and `extra`.
+
+        Where they are of another shape than this, as after a translation, the translator says what `extra` is.
+        """
         self.__dict__["_bytes"] = raw
+        if extra is not None:
+            self.__dict__["_extra"] = extra
 
     def carry(self, extra: dict[str, Any]) -> None:
         """Give a result that is made here, not decoded, the fields that `extra` is to hold."""
