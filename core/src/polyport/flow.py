@@ -67,7 +67,8 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     query), and one of `json`, `form` (multipart fields, see `polyport.wire.multipart`) or `content`. Core makes
     `url` absolute, encodes the body into `content`, signs, and only then a driver sees it. Header names are
     lower case. `secrets` are the values that a repr must hide. `expect` marks error statuses that the flow
-    wants to see as replies.
+    wants to see as replies. `unsigned` goes to somebody else (an image's host): neither the key nor the user's
+    headers and query go with it.
     """
 
     method: str
@@ -81,6 +82,7 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     timeout: TimeoutSpec = DEFAULT_TIMEOUT
     secrets: tuple[str, ...] = ()
     expect: tuple[int, ...] = ()
+    unsigned: bool = False
 
     def __repr__(self) -> str:
         size = len(self.content) if isinstance(self.content, bytes) else self.content and "in pieces"

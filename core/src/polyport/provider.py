@@ -16,13 +16,15 @@ an error status into an error before the flow sees it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
 from polyport.auth import Auth, NoAuth
 from polyport.errors import InvalidResponseError
 from polyport.flow import HttpReply, HttpRequest
+
+T = TypeVar("T")
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -120,7 +122,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def decode(reply: HttpReply, type: type[Any]) -> Any:
+def decode(reply: HttpReply, type: type[T]) -> T:
     """Return the reply's JSON as `type`, its bytes kept for `.extra`. Raises InvalidResponseError naming the place."""
     try:
         result = msgspec.json.decode(reply.content, type=type)

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from polyport.auth import Bearer
-from polyport.dialects.openai import ChatEvents, to_chat
-from polyport.flow import Flow, Streaming
-from polyport.hookspecs import hookimpl
-from polyport.provider import Provider, decode
-from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
+from polyport.dialects.openai import (
+    Batches,
+    Files,
+    Moderations,
+    OpenAICompatible,
+    Quirks,
+    Responses,
+    Speech,
+    Videos,
+)
+from polyport_openai.audio import OpenAITranscriptions
+from polyport_openai.images import OpenAIImages
+
+#: The models that think before they answer, and the fine-tuned ones made of them. They refuse `max_tokens`:
+#: https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_tokens
+REASONING = r"(ft:)?(o\d|gpt-[5-9]|codex-)"
+
+QUIRKS = Quirks(
+    limit=REASONING,
+    defaults={"moderate": {"model": "omni-moderation-latest"}, "speak": {"voice": "alloy"}},
+)
 
 
-class OpenAI(Provider):
-    """The OpenAI API."""
+class OpenAI(
+    OpenAICompatible, Responses, Moderations, OpenAIImages, OpenAITranscriptions, Speech, Videos, Files, Batches
+):
+    """The OpenAI API. Every capability is the shared wire's; what is OpenAI's alone stands in this package."""
 
     auth = Bearer(env="OPENAI_API_KEY")
     base_url = "https://api.openai.com/v1"
     base_env = ("OPENAI_BASE_URL", "OPENAI_API_BASE")
-
-    @hookimpl
-    def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
-        """POST /chat/completions. https://platform.openai.com/docs/api-reference/chat/create"""
-        reply = yield self.post("/chat/completions", json=to_chat(request), stream=request.stream)
-        if request.stream:
-            return Streaming(reply, ChatEvents())
-        return decode(reply, ChatCompletion)
+    quirks = QUIRKS

@@ -1,0 +1,65 @@
+"""Chat and text completion on OpenAI's wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polyport.dialects.openai_events import ChatEvents, CompletionEvents
+from polyport.dialects.openai_messages import History
+from polyport.dialects.openai_wire import Wire, takes_completion_limit
+from polyport.flow import Flow, Streaming
+from polyport.hookspecs import hookimpl
+from polyport.provider import decode
+from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
+from polyport.types.completion import TextCompletion, TextCompletionRequest
+
+
+class Chat(Wire):
+    """POST /chat/completions. https://platform.openai.com/docs/api-reference/chat/create"""
+
+    @hookimpl
+    def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
+        """Answer a conversation; files by URL are fetched first, where the provider cannot."""
+        history = History(request, self.quirks)
+        body = self.chat_body(request, history)
+        if history.remote:
+            yield from history.inline()
+        reply = yield self.post("/chat/completions", json=body, stream=request.stream)
+        if request.stream:
+            return Streaming(reply, ChatEvents())
+        return decode(reply, ChatCompletion)
+
+    def chat_body(self, request: ChatRequest, history: History) -> dict[str, Any]:
+        """Return the body of a chat request."""
+        body = self.body(request, "chat")
+        body["messages"] = history.messages()
+        if "tools" in body:
+            body["tools"] = history.tools(body["tools"])
+        if not request.stream:
+            body.pop("stream_options", None)
+        if "max_tokens" in body and takes_completion_limit(request.model, self.quirks):
+            self._rename_limit(request, body)
+        return body
+
+    def _rename_limit(self, request: ChatRequest, body: dict[str, Any]) -> None:
+        limit = body.pop("max_tokens")
+        if "max_completion_tokens" in body:
+            request.adapt("max_tokens", "dropped", "max_completion_tokens was given too, and counts for this model")
+        else:
+            request.adapt("max_tokens", "renamed", "this model takes max_completion_tokens")
+            body["max_completion_tokens"] = limit
+
+
+class Completions(Wire):
+    """POST /completions. https://platform.openai.com/docs/api-reference/completions/create"""
+
+    @hookimpl
+    def complete_text(self, request: TextCompletionRequest) -> Flow[TextCompletion | Streaming[TextCompletion]]:
+        """Continue a text."""
+        body = self.body(request, "complete_text")
+        if not request.stream:
+            body.pop("stream_options", None)
+        reply = yield self.post("/completions", json=body, stream=request.stream)
+        if request.stream:
+            return Streaming(reply, CompletionEvents())
+        return decode(reply, TextCompletion)

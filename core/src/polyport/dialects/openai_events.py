@@ -1,0 +1,202 @@
+"""OpenAI's streams: server-sent events of JSON, decoded into chunks. Sans I/O."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from polyport.dialects.openai_errors import stream_error
+from polyport.dialects.openai_usage import count
+from polyport.errors import APIConnectionError, InvalidResponseError
+from polyport.types.audio import TranscriptionEvent
+from polyport.types.chat import ChatCompletionChunk
+from polyport.types.completion import TextCompletion
+from polyport.types.image import ImageEvent
+from polyport.types.record import Result
+from polyport.types.responses import Item
+from polyport.wire.sse import SSE
+
+C = TypeVar("C")
+R = TypeVar("R", bound=Result)
+FAULTS = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
+
+
+class Events(Generic[C]):
+    """The base of OpenAI's decoders: cuts events, raises those that are errors, and knows a complete stream.
+
+    A stream is complete after `data: [DONE]` or a chunk for which `is_last` holds; one that ends before was cut
+    off. A subclass says how one event's data becomes a chunk.
+    """
+
+    def __init__(self) -> None:
+        self._sse = SSE()
+        self._done = False
+
+    def decode(self, data: bytes) -> C:
+        """Return the chunk that an event's data is."""
+        raise NotImplementedError
+
+    def is_last(self, chunk: C) -> bool:
+        """Whether nothing need come after this chunk."""
+        return False
+
+    def feed(self, data: bytes) -> list[C]:
+        """Take the next piece and return the chunks it completed."""
+        return self._chunks(self._sse.feed(data))
+
+    def close(self) -> list[C]:
+        """Return what is left. Raises APIConnectionError where the stream was cut off."""
+        chunks = self._chunks(self._sse.close())
+        if not self._done:
+            raise APIConnectionError("The stream ended before it was complete.")
+        return chunks
+
+    def _chunks(self, events: list[tuple[bytes, bytes]]) -> list[C]:
+        chunks: list[C] = []
+        for event, data in events:
+            if data.startswith(b"[DONE]"):
+                self._done = True
+                continue
+            if event == b"error" or data.startswith((b'{"error"', b'{"type":"error"')):
+                raise stream_error(data)
+            try:
+                chunk = self.decode(data)
+            except FAULTS as error:
+                raise unreadable(data, error) from error
+            self._done = self._done or self.is_last(chunk)
+            chunks.append(chunk)
+        return chunks
+
+
+class ResultEvents(Events[R]):
+    """Decodes events of one type of result."""
+
+    def __init__(self, type: type[R]) -> None:
+        super().__init__()
+        self._decode: Callable[[bytes], R] = msgspec.json.Decoder(type).decode
+
+    def decode(self, data: bytes) -> R:
+        """Return the result, its bytes kept for `.extra`."""
+        chunk = self._decode(data)
+        chunk.keep(data)
+        return chunk
+
+
+class ChatEvents(ResultEvents[ChatCompletionChunk]):
+    """Decodes a chat stream; one that ends after its finish reason is complete even without [DONE].
+
+    https://platform.openai.com/docs/api-reference/chat-streaming
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ChatCompletionChunk)
+
+    def decode(self, data: bytes) -> ChatCompletionChunk:
+        """Return the chunk. Raises the error that a chunk without choices may hold in its place."""
+        chunk = super().decode(data)
+        if not chunk.choices and b'"error"' in data and chunk.extra.get("error"):
+            raise stream_error(data)
+        return chunk
+
+    def is_last(self, chunk: ChatCompletionChunk) -> bool:
+        """Whether a choice is finished."""
+        return any(choice.finish_reason for choice in chunk.choices)
+
+
+class CompletionEvents(ResultEvents[TextCompletion]):
+    """Decodes a text completion's stream."""
+
+    def __init__(self) -> None:
+        super().__init__(TextCompletion)
+
+    def is_last(self, chunk: TextCompletion) -> bool:
+        """Whether a choice is finished."""
+        return any(choice.finish_reason for choice in chunk.choices)
+
+
+class ResponseEvents(Events[Item]):
+    """Decodes the typed events of a response; its last says completed, incomplete, failed or cancelled.
+
+    https://platform.openai.com/docs/api-reference/responses-streaming
+    """
+
+    LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+
+    def decode(self, data: bytes) -> Item:
+        """Return the event, its fields as attributes."""
+        return Item(_decode_event(data))
+
+    def is_last(self, chunk: Item) -> bool:
+        """Whether the response is over."""
+        return chunk.get("type") in self.LAST
+
+
+_decode_event: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class ImageEvents(ResultEvents[ImageEvent]):
+    """Decodes partial images and finished ones. https://platform.openai.com/docs/api-reference/images-streaming"""
+
+    def __init__(self) -> None:
+        super().__init__(ImageEvent)
+
+    def decode(self, data: bytes) -> ImageEvent:
+        """Return the event with its usage in the shared words."""
+        event = super().decode(data)
+        count(event, data)
+        return event
+
+    def is_last(self, chunk: ImageEvent) -> bool:
+        """Whether an image is finished; each is announced by its own event."""
+        return chunk.type.endswith(".completed")
+
+
+class TranscriptionEvents(ResultEvents[TranscriptionEvent]):
+    """Decodes pieces of a transcript.
+
+    https://platform.openai.com/docs/api-reference/audio/transcript-text-delta-event
+    """
+
+    def __init__(self) -> None:
+        super().__init__(TranscriptionEvent)
+
+    def decode(self, data: bytes) -> TranscriptionEvent:
+        """Return the event with its usage in the shared words."""
+        event = super().decode(data)
+        count(event, data)
+        return event
+
+    def is_last(self, chunk: TranscriptionEvent) -> bool:
+        """Whether the transcript is complete."""
+        return chunk.type == "transcript.text.done"
+
+
+class _SpeechEvent(msgspec.Struct):
+    type: str = ""
+    audio: str = ""
+
+
+class SpeechEvents(Events[bytes]):
+    """Decodes speech asked for as `stream_format="sse"` into the audio's bytes.
+
+    https://platform.openai.com/docs/api-reference/audio/speech-audio-delta-event
+    """
+
+    def decode(self, data: bytes) -> bytes:
+        """Return the bytes of a delta; b"" for other events."""
+        event = msgspec.json.decode(data, type=_SpeechEvent)
+        self._done = self._done or event.type == "speech.audio.done"
+        return base64.b64decode(event.audio)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next piece and return the audio it completed."""
+        return [audio for audio in super().feed(data) if audio]
+
+
+def unreadable(data: bytes, error: Exception) -> InvalidResponseError:
+    """Return the error for a streamed event that cannot be read."""
+    begin = data[:120].decode("utf-8", "replace")
+    return InvalidResponseError(f"A streamed event cannot be read: {error}. It begins {begin!r}", body=data)
