@@ -49,7 +49,10 @@ class Events(Generic[C]):
 
     def close(self) -> list[C]:
         """Return what is left. Raises APIConnectionError where the stream was cut off."""
-        chunks = self._chunks(self._sse.close())
+        try:
+            chunks = self._chunks(self._sse.close())
+        except InvalidResponseError as error:
+            raise APIConnectionError("The stream was cut off in the middle of an event.") from error
         if not self._done:
             raise APIConnectionError("The stream ended before it was complete.")
         return chunks
