@@ -14,7 +14,7 @@ from polyport.types.usage import Usage
 class TextCompletionRequest(Request):
     """A completion of plain text. `prompt` may be text, a list of texts, or token ids."""
 
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: str | list[Any]
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
     suffix: str | None = None
