@@ -1,0 +1,255 @@
+"""Message batches behind OpenAI's batches. https://platform.claude.com/docs/en/build-with-claude/batch-processing
+
+Each line of the input file becomes a request to the Messages API, and each result a line of OpenAI's output.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from polyport.client import build
+from polyport.errors import APIError, BadRequestError
+from polyport.flow import HttpReply
+from polyport.provider import decode
+from polyport.types.batch import Batch, BatchList, BatchRequest
+from polyport.types.chat import ChatRequest
+from polyport.types.messages import MessagesRequest
+from polyport.wire.ndjson import Lines
+from polyport_anthropic.chat import Body, to_messages
+from polyport_anthropic.errors import from_body
+from polyport_anthropic.files import seconds
+from polyport_anthropic.native import to_native
+from polyport_anthropic.reply import ClaudeMessage, from_message
+
+CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+#: A batch's id and one of these name the files that its results can be read as.
+OUTPUT, ERRORS = "_output", "_errors"
+STREAMED = ("stream", "stream_options")
+
+
+class _Line(msgspec.Struct):
+    custom_id: str
+    body: dict[str, Any]
+    url: str = "/v1/chat/completions"
+
+
+def to_batch_body(content: bytes, request: BatchRequest, provider: str) -> Body:
+    """Return the body of a batch for a file of OpenAI's lines. Raises BadRequestError naming the line."""
+    for name in ("metadata", "output_expires_after"):
+        if getattr(request, name) is not None:
+            request.unsupported(name, "Anthropic's batches have none")
+    if request.completion_window != "24h":
+        request.unsupported("completion_window", "Anthropic's batches have 24 hours")
+    lines = [line for line in content.splitlines() if line.strip()]
+    if not lines:
+        raise BadRequestError(f"The file {request.input_file_id!r} has no lines.")
+    return {"requests": [_entry(line, number, request, provider) for number, line in enumerate(lines, 1)]}
+
+
+def _entry(text: bytes, number: int, request: BatchRequest, provider: str) -> Body:
+    try:
+        line = msgspec.json.decode(text, type=_Line)
+    except msgspec.MsgspecError as error:
+        raise BadRequestError(f"Line {number} of {request.input_file_id!r}: {error}") from error
+    if not CUSTOM_ID.fullmatch(line.custom_id):
+        raise BadRequestError(
+            f"Line {number}: Anthropic takes a custom_id of 1 to 64 letters, digits, _ and -, not {line.custom_id!r}."
+        )
+    make = ENDPOINTS.get(line.url)
+    if make is None:
+        raise BadRequestError(f"Line {number}: Anthropic's batches answer {' and '.join(ENDPOINTS)}, not {line.url!r}.")
+    body = {name: value for name, value in line.body.items() if name not in STREAMED}
+    model = str(body.pop("model", request.model)).removeprefix(f"{provider}/")
+    try:
+        return {"custom_id": line.custom_id, "params": make(body, model, request)}
+    except APIError as error:
+        error.message = f"Line {number} ({line.custom_id}): {error.message}"
+        raise
+
+
+def _chat(fields: Body, model: str, request: BatchRequest) -> Body:
+    return to_messages(_build(ChatRequest, fields, model, request))
+
+
+def _messages(fields: Body, model: str, request: BatchRequest) -> Body:
+    return to_native(_build(MessagesRequest, fields, model, request))
+
+
+def _build(kind: type[Any], fields: Body, model: str, request: BatchRequest) -> Any:
+    made = build(kind, fields, request.options)
+    made.model = model
+    made.adaptations = request.adaptations
+    return made
+
+
+ENDPOINTS: dict[str, Callable[[Body, str, BatchRequest], Body]] = {
+    "/v1/chat/completions": _chat,
+    "/v1/messages": _messages,
+}
+
+
+class _Counts(msgspec.Struct):
+    processing: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    canceled: int = 0
+    expired: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Requests that ended without an answer."""
+        return self.errored + self.canceled + self.expired
+
+
+class _Batch(msgspec.Struct):
+    id: str
+    processing_status: str
+    created_at: datetime
+    request_counts: _Counts = msgspec.field(default_factory=_Counts)
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    cancel_initiated_at: datetime | None = None
+    archived_at: datetime | None = None
+    results_url: str | None = None
+
+
+class _Batches(msgspec.Struct):
+    data: list[_Batch] = []
+    has_more: bool | None = None
+    first_id: str | None = None
+    last_id: str | None = None
+
+
+#: Anthropic's processing_status -> OpenAI's status; how an ended one ended is told by `_ending`.
+STATUS = {"in_progress": "in_progress", "canceling": "cancelling"}
+
+
+def to_batch(reply: HttpReply, request: BatchRequest | None = None) -> Batch:
+    """Return the batch that a reply describes; `request` is what made it."""
+    found: _Batch = decode(reply, _Batch)
+    made = _translate(found)
+    if request is not None:
+        made.endpoint, made.input_file_id = request.endpoint, request.input_file_id
+    made.keep(reply.content, extra={})
+    return made
+
+
+def _translate(found: _Batch) -> Batch:
+    counts, ended = found.request_counts, seconds(found.ended_at)
+    status = STATUS.get(found.processing_status) or _ending(found)
+    total = counts.processing + counts.succeeded + counts.failed
+    return Batch(
+        id=found.id,
+        status=status,
+        completion_window="24h",
+        created_at=seconds(found.created_at),
+        in_progress_at=seconds(found.created_at),
+        expires_at=seconds(found.expires_at),
+        cancelling_at=seconds(found.cancel_initiated_at),
+        completed_at=ended if status == "completed" else None,
+        cancelled_at=ended if status == "cancelled" else None,
+        expired_at=ended if status == "expired" else None,
+        request_counts={"total": total, "completed": counts.succeeded, "failed": counts.failed},
+        output_file_id=found.id + OUTPUT if ended and counts.succeeded else None,
+        error_file_id=found.id + ERRORS if ended and counts.failed else None,
+    )
+
+
+def _ending(found: _Batch) -> str:
+    if found.request_counts.canceled:
+        return "cancelled"
+    return "expired" if found.request_counts.expired else "completed"
+
+
+def to_batches(reply: HttpReply) -> BatchList:
+    """Return the batches that a reply lists."""
+    page: _Batches = decode(reply, _Batches)
+    made = BatchList(
+        data=[_translate(found) for found in page.data],
+        first_id=page.first_id,
+        last_id=page.last_id,
+        has_more=page.has_more,
+    )
+    made.keep(reply.content, extra={})
+    return made
+
+
+# --- results ----------------------------------------------------------------------------------------------
+
+
+def results_of(file_id: str) -> tuple[str, str] | None:
+    """Return (batch id, OUTPUT or ERRORS) for the id of a batch's output; None for any other file."""
+    kind = next((kind for kind in (OUTPUT, ERRORS) if file_id.endswith(kind)), None)
+    return (file_id.removesuffix(kind), kind) if kind and file_id.startswith("msgbatch_") else None
+
+
+class ResultLines:
+    """Turns a batch's results, as they come, into lines of OpenAI's output file (or of its error file)."""
+
+    def __init__(self, kind: str, created: int) -> None:
+        self._lines = Lines()
+        self._kind = kind
+        self._created = created
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next piece and return the lines it completed."""
+        return [made for line in self._lines.feed(data) if (made := self._line(line)) is not None]
+
+    def close(self) -> list[bytes]:
+        """Return the last line."""
+        return [made for line in self._lines.close() if (made := self._line(line)) is not None]
+
+    def _line(self, text: bytes) -> bytes | None:
+        found = decode(HttpReply(status=200, content=text), _Result)
+        if (found.result.type == "succeeded") != (self._kind == OUTPUT):
+            return None
+        response, error = OUTCOMES.get(found.result.type, _errored)(found.result, self._created)
+        line = {"id": f"batch_req_{found.custom_id}", "custom_id": found.custom_id, "response": response}
+        return msgspec.json.encode({**line, "error": error}) + b"\n"
+
+
+class _Outcome(msgspec.Struct):
+    type: str
+    message: msgspec.Raw = msgspec.Raw()
+    error: Any = None
+
+
+class _Result(msgspec.Struct):
+    custom_id: str
+    result: _Outcome
+
+
+Outcome = tuple[dict[str, Any] | None, dict[str, Any] | None]
+
+
+def _succeeded(outcome: _Outcome, created: int) -> Outcome:
+    message: ClaudeMessage = decode(HttpReply(status=200, content=bytes(outcome.message)), ClaudeMessage)
+    completion = from_message(message, created)
+    return {"status_code": 200, "request_id": message.id, "body": completion.to_dict()}, None
+
+
+def _errored(outcome: _Outcome, _created: int) -> Outcome:
+    error = from_body(outcome.error)
+    inner = outcome.error.get("error", outcome.error) if isinstance(outcome.error, dict) else outcome.error
+    return {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": inner}}, None
+
+
+def _canceled(_outcome: _Outcome, _created: int) -> Outcome:
+    return None, {"code": "batch_cancelled", "message": "The batch was cancelled before this request was sent."}
+
+
+def _expired(_outcome: _Outcome, _created: int) -> Outcome:
+    return None, {"code": "batch_expired", "message": "The batch expired before this request was sent."}
+
+
+OUTCOMES: dict[str, Callable[[_Outcome, int], Outcome]] = {
+    "succeeded": _succeeded,
+    "errored": _errored,
+    "canceled": _canceled,
+    "expired": _expired,
+}
