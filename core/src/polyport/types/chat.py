@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -17,12 +17,17 @@ from polyport.types.record import CallParams, Fields, Request, Result, convert, 
 from polyport.types.schema import Schema, schema_of
 from polyport.types.usage import Usage
 
+if TYPE_CHECKING:
+    Text: TypeAlias = str
+else:
+    Text = str | None  # what may come; __post_init__ makes it what it seems
+
 
 class FunctionCall(Fields):
     """A function the model wants called; `arguments` is JSON text (in a stream: a piece of it)."""
 
     name: str | None = None
-    arguments: str = ""
+    arguments: Text = ""
 
     def __post_init__(self) -> None:
         # Some look-alikes send the arguments as null. The field is text everywhere else.
