@@ -23,6 +23,7 @@ params.hostnames, params.port = ["127.0.0.1"], 0
 params.verbosity, params.n_ctx, params.n_parallel = -1, 4096, 1
 params.warmup = params.fit_params = False
 params.cache_ram_mib = 0
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # two would spin against the tests themselves
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
 sys.stdin.read()
