@@ -59,17 +59,19 @@ class Events(Generic[C]):
 
     def _chunks(self, events: list[tuple[bytes, bytes]]) -> list[C]:
         chunks: list[C] = []
+        decode, is_last = self.decode, self.is_last
         for event, data in events:
-            if data.startswith(b"[DONE]"):
-                self._done = True
-                continue
-            if event == b"error" or data.startswith((b'{"error"', b'{"type":"error"')):
+            if event == b"error" or data[:8] == b'{"error"' or data[:15] == b'{"type":"error"':
                 raise stream_error(data)
             try:
-                chunk = self.decode(data)
+                chunk = decode(data)
             except FAULTS as error:
-                raise unreadable(data, error) from error
-            self._done = self._done or self.is_last(chunk)
+                if not data.startswith(b"[DONE]"):
+                    raise unreadable(data, error) from error
+                self._done = True
+                continue
+            if is_last(chunk):
+                self._done = True
             chunks.append(chunk)
         return chunks
 
@@ -99,14 +101,16 @@ class ChatEvents(ResultEvents[ChatCompletionChunk]):
 
     def decode(self, data: bytes) -> ChatCompletionChunk:
         """Return the chunk. Raises the error that a chunk without choices may hold in its place."""
-        chunk = super().decode(data)
+        chunk = self._decode(data)
+        chunk.__dict__["_bytes"] = data  # chunk.keep(data), without the call: this runs once a token
         if not chunk.choices and b'"error"' in data and chunk.extra.get("error"):
             raise stream_error(data)
         return chunk
 
     def is_last(self, chunk: ChatCompletionChunk) -> bool:
         """Whether a choice is finished."""
-        return any(choice.finish_reason for choice in chunk.choices)
+        choices = chunk.choices
+        return bool(choices) and choices[-1].finish_reason is not None
 
 
 class CompletionEvents(ResultEvents[TextCompletion]):
