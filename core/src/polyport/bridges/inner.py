@@ -17,7 +17,7 @@ E = TypeVar("E")
 R_co = TypeVar("R_co", covariant=True)
 
 #: What chat can be asked for, beyond the conversation itself.
-PARAMETERS = frozenset(ChatRequest.__struct_fields__) - Request.FRAME - {"messages", "stream"}
+PARAMETERS = frozenset(ChatRequest.__struct_fields__) - Request.FRAME - {"messages", "stream", "n"}
 
 
 class Maker(Protocol[E, R_co]):
@@ -39,11 +39,13 @@ def chat_request(outer: Request, fields: Mapping[str, Any], without: Collection[
     Arguments that `outer` does not model and chat does (`seed=...` given to `responses()`) become chat's. The rest
     of its `extra`, except `without`, its options and its very list of adaptations are shared.
     """
+    if outer.extra.get("n") not in (None, 1):
+        outer.unsupported("n", "this operation gives one answer")
     lifted = {name: value for name, value in outer.extra.items() if name in PARAMETERS}
     given = {name: value for name, value in {**fields, **lifted}.items() if value is not None}
     inner: ChatRequest = convert(given, ChatRequest, "$")
     inner.model, inner.options, inner.adaptations = outer.model, outer.options, outer.adaptations
-    inner.extra = {k: v for k, v in outer.extra.items() if k not in lifted and k not in without}
+    inner.extra = {k: v for k, v in outer.extra.items() if k not in lifted and k != "n" and k not in without}
     inner.check()
     return inner
 

@@ -15,7 +15,7 @@ class Thinking:
     """
 
     def __init__(self) -> None:
-        self._said = ""  # of the block that is being streamed
+        self._said: list[str] = []  # of the block that is being streamed
 
     def read(self, delta: Delta) -> list[tuple[str, Any]]:
         """Return the steps that a delta brings, in order."""
@@ -24,7 +24,7 @@ class Thinking:
             piece = None  # whole blocks: the text beside them is theirs
         steps: list[tuple[str, Any]] = []
         if piece:
-            self._said += piece
+            self._said.append(piece)
             steps.append(("text", piece))
         for block in blocks:
             steps += self._block(block, repeated=bool(piece))
@@ -35,10 +35,10 @@ class Thinking:
             return [("block", block)]
         steps: list[tuple[str, Any]] = []
         text = block.get("thinking") or ""
-        if text and not repeated and text != self._said:
-            self._said += text
+        if text and not repeated and text != "".join(self._said):
+            self._said.append(text)
             steps.append(("text", text))
         if block.get("signature"):
-            steps.append(("block", {**block, "thinking": self._said}))
-            self._said = ""
+            steps.append(("block", {**block, "thinking": "".join(self._said)}))
+            self._said = []
         return steps
