@@ -32,6 +32,7 @@ def over_chat(request: TextCompletionRequest, chat: Chat) -> Flow[TextCompletion
             refuse("stream", "several prompts over a chat cannot share a stream; pass one prompt, or do not stream")
         stream: Any = yield from chat(inner[0])
         return stream.through(TextChunks(echoes[0]))  # type: ignore[no-any-return]
+    answers: list[Any]
     if len(inner) == 1:
         answers = [(yield from chat(inner[0]))]
     else:

@@ -157,8 +157,7 @@ class MessageEvents:
             "type": "web_search_result_location",
             "url": found.get("url", ""),
             "title": found.get("title"),
-            "cited_text": found.get("cited_text")
-            or block["text"][found.get("start_index", 0) : found.get("end_index")],
+            "cited_text": found.get("cited_text") or "".join(self._pieces)[start:end],
             "encrypted_index": "",
         }
         block.setdefault("citations", []).append(citation)
