@@ -189,7 +189,7 @@ class ChatRequest(Request):
     max_completion_tokens: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: dict[str, int | float] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     seed: int | None = None

@@ -27,7 +27,7 @@ class TextCompletionRequest(Request):
     stop: str | list[str] | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: dict[str, int | float] | None = None
     logprobs: int | None = None
     seed: int | None = None
     user: str | None = None
