@@ -170,7 +170,7 @@ class History:
                 if value is not None or name == keep_none:
                     made[name] = value
             elif value not in (None, [], {}, False) and name not in TRIFLES:
-                self._adapt(f"{where}.{name}", "dropped", "it is no field of this chat's wire")
+                self._adapt(f"{where}.{name}", "dropped", "this provider's chat takes no such field")
         return made
 
     def _adapt(self, parameter: str, action: Any, why: str) -> None:
