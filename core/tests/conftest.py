@@ -69,7 +69,11 @@ class Exchange:
 
     def send(self, data: bytes) -> None:
         """Put bytes on the wire."""
-        self.connection.sendall(data)
+        try:
+            self.connection.sendall(data)
+        except OSError:
+            self.gone = time.monotonic()
+            raise
 
     def reply(self, body: Any = b"", status: int = 200, **headers: str) -> None:
         """Answer completely; what is not bytes goes out as JSON."""

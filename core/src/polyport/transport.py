@@ -277,6 +277,8 @@ class _Lanes:
         self._tls: ssl.SSLContext | None = None
         self._idle: dict[str, deque[tuple[float, Any]]] = {}
         self._closed = False
+        #: Open streams: kept here so that the collector finds a dropped stream before it finds its socket.
+        self.streams: set[object] = set()
 
     def take(self, origin: str, kind: type[L]) -> L:
         """Return an idle lane to the origin, or a new one."""
@@ -347,9 +349,15 @@ class HttpxTransport:
         except BaseException:
             lane.close()
             raise
-        return answer(SyncBody(response, request, lambda: self._give(origin, lane)), response, request, started)
+        reply = answer(
+            SyncBody(response, request, lambda body: self._give(origin, lane, body)), response, request, started
+        )
+        if reply.source is not None:
+            self._lanes.streams.add(reply.source)
+        return reply
 
-    def _give(self, origin: str, lane: httpx.BaseTransport) -> None:
+    def _give(self, origin: str, lane: httpx.BaseTransport, body: SyncBody) -> None:
+        self._lanes.streams.discard(body)
         spare = self._lanes.give(origin, lane)
         if spare is not None:
             spare.close()
@@ -375,7 +383,7 @@ class GivenTransport:
                 response = self._given.send(as_of(self._given, built), stream=True, follow_redirects=False)
             else:
                 response = self._given.handle_request(built)
-        return answer(SyncBody(response, request, lambda: None), response, request, started)
+        return answer(SyncBody(response, request, lambda _: None), response, request, started)
 
     def close(self) -> None:
         """Leave it open: it is the user's."""
@@ -384,10 +392,10 @@ class GivenTransport:
 class SyncBody:
     """An open body: `read` gives the next piece, decompressed."""
 
-    def __init__(self, response: httpx.Response, request: HttpRequest, done: Callable[[], None]) -> None:
+    def __init__(self, response: httpx.Response, request: HttpRequest, done: Callable[[SyncBody], None]) -> None:
         self._response = response
         self._request = request
-        self._done: Callable[[], None] | None = done
+        self._done: Callable[[SyncBody], None] | None = done
         self._pieces: Iterator[bytes] = iter(response.iter_bytes() if _packed(response) else _sync_stream(response))
 
     def read(self) -> bytes | None:
@@ -403,7 +411,7 @@ class SyncBody:
         done, self._done = self._done, None
         if done is not None:
             self._response.close()
-            done()
+            done(self)
 
 
 def answer(body: SyncBody, response: httpx.Response, request: HttpRequest, started: float) -> HttpReply:
@@ -453,9 +461,14 @@ class AsyncHttpxTransport:
             except BaseException:
                 await lane.aclose()
                 raise
-            return await aanswer(AsyncBody(response, request, lambda: self._give(origin, lane)), response, request)
+            body = AsyncBody(response, request, lambda body: self._give(origin, lane, body))
+            reply = await aanswer(body, response, request)
+        if reply.source is not None:
+            self._lanes.streams.add(body)
+        return reply
 
-    async def _give(self, origin: str, lane: httpx.AsyncBaseTransport) -> None:
+    async def _give(self, origin: str, lane: httpx.AsyncBaseTransport, body: AsyncBody) -> None:
+        self._lanes.streams.discard(body)
         spare = self._lanes.give(origin, lane)
         if spare is not None:
             await spare.aclose()
@@ -491,10 +504,12 @@ class AsyncGivenTransport:
 class AsyncBody:
     """An open body: `read` gives the next piece, decompressed."""
 
-    def __init__(self, response: httpx.Response, request: HttpRequest, done: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, response: httpx.Response, request: HttpRequest, done: Callable[[AsyncBody], Awaitable[None]]
+    ) -> None:
         self._response = response
         self._request = request
-        self._done: Callable[[], Awaitable[None]] | None = done
+        self._done: Callable[[AsyncBody], Awaitable[None]] | None = done
         self._pieces = aiter(response.aiter_bytes() if _packed(response) else _async_stream(response))
 
     async def read(self) -> bytes | None:
@@ -510,7 +525,7 @@ class AsyncBody:
         done, self._done = self._done, None
         if done is not None:
             await self._response.aclose()
-            await done()
+            await done(self)
 
 
 async def aanswer(body: AsyncBody, response: httpx.Response, request: HttpRequest) -> HttpReply:
@@ -560,7 +575,7 @@ def as_of(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> h
     return request
 
 
-async def _nothing() -> None:
+async def _nothing(_: AsyncBody) -> None:
     """A body of the user's own client has no lane to give back."""
 
 
