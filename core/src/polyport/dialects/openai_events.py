@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -10,7 +11,7 @@ import msgspec
 
 from polyport.dialects.openai_errors import stream_error
 from polyport.dialects.openai_usage import count
-from polyport.errors import APIConnectionError, InvalidResponseError
+from polyport.errors import APIConnectionError, APIError, InvalidResponseError
 from polyport.types.audio import TranscriptionEvent
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.completion import TextCompletion
@@ -21,19 +22,21 @@ from polyport.wire.sse import SSE
 
 C = TypeVar("C")
 R = TypeVar("R", bound=Result)
-FAULTS = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
+FAULTS = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, binascii.Error)
 
 
 class Events(Generic[C]):
     """The base of OpenAI's decoders: cuts events, raises those that are errors, and knows a complete stream.
 
     A stream is complete after `data: [DONE]` or a chunk for which `is_last` holds; one that ends before was cut
-    off. A subclass says how one event's data becomes a chunk.
+    off. A subclass says how one event's data becomes a chunk. An error that comes in one piece with chunks is
+    raised after them.
     """
 
     def __init__(self) -> None:
         self._sse = SSE()
         self._done = False
+        self._error: APIError | None = None
 
     def decode(self, data: bytes) -> C:
         """Return the chunk that an event's data is."""
@@ -45,34 +48,43 @@ class Events(Generic[C]):
 
     def feed(self, data: bytes) -> list[C]:
         """Take the next piece and return the chunks it completed."""
+        if self._error is not None:
+            raise self._error
         return self._chunks(self._sse.feed(data))
 
     def close(self) -> list[C]:
         """Return what is left. Raises APIConnectionError where the stream was cut off."""
+        if self._error is not None:
+            raise self._error
         try:
             chunks = self._chunks(self._sse.close())
         except InvalidResponseError as error:
             raise APIConnectionError("The stream was cut off in the middle of an event.") from error
-        if not self._done:
-            raise APIConnectionError("The stream ended before it was complete.")
+        if self._error is not None or not self._done:
+            raise self._error or APIConnectionError("The stream ended before it was complete.")
         return chunks
 
     def _chunks(self, events: list[tuple[bytes, bytes]]) -> list[C]:
         chunks: list[C] = []
         decode, is_last = self.decode, self.is_last
-        for event, data in events:
-            if event == b"error" or data[:8] == b'{"error"' or data[:15] == b'{"type":"error"':
-                raise stream_error(data)
-            try:
-                chunk = decode(data)
-            except FAULTS as error:
-                if not data.startswith(b"[DONE]"):
-                    raise unreadable(data, error) from error
-                self._done = True
-                continue
-            if is_last(chunk):
-                self._done = True
-            chunks.append(chunk)
+        try:
+            for event, data in events:
+                if event == b"error" or data[:8] == b'{"error"' or data[:15] == b'{"type":"error"':
+                    raise stream_error(data)
+                try:
+                    chunk = decode(data)
+                except FAULTS as error:
+                    if not data.startswith(b"[DONE]"):
+                        raise unreadable(data, error) from error
+                    self._done = True
+                    continue
+                if is_last(chunk):
+                    self._done = True
+                chunks.append(chunk)
+        except APIError as error:
+            if not chunks:
+                raise
+            self._error = error
         return chunks
 
 

@@ -111,7 +111,7 @@ def to_form(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def with_query(path: str, given: Mapping[str, Any]) -> str:
     """Return the path with its query; lists repeat as `name[]`, None is left out."""
     fields = [field for name, value in given.items() if value is not None for field in flat(name, value)]
-    texts = [(name, {True: "true", False: "false"}.get(value, value)) for name, value in fields]
+    texts = [(name, str(value).lower() if isinstance(value, bool) else value) for name, value in fields]
     return f"{path}?{urlencode(texts)}" if texts else path
 
 
