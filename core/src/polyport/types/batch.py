@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from polyport.errors import BadRequestError
-from polyport.types.record import CallParams, Request, Result
+from polyport.types.record import CallParams, Request, Result, empty
 from polyport.types.upload import Upload
 
 
@@ -29,7 +29,7 @@ class FileList(Result):
     """Files, newest first."""
 
     object: str = msgspec.field(default_factory=lambda: "list")
-    data: list[FileObject] = msgspec.field(default_factory=list)
+    data: list[FileObject] = empty()
     first_id: str | None = None
     last_id: str | None = None
     has_more: bool | None = None
@@ -111,7 +111,7 @@ class BatchList(Result):
     """Batches, newest first."""
 
     object: str = msgspec.field(default_factory=lambda: "list")
-    data: list[Batch] = msgspec.field(default_factory=list)
+    data: list[Batch] = empty()
     first_id: str | None = None
     last_id: str | None = None
     has_more: bool | None = None

@@ -13,7 +13,7 @@ import msgspec
 
 from polyport.errors import BadRequestError
 from polyport.types.conversation import Tool, Turn, tool_of
-from polyport.types.record import CallParams, Fields, Request, Result, convert, null, plain, zero
+from polyport.types.record import CallParams, Fields, Request, Result, convert, empty, null, plain, zero
 from polyport.types.schema import Schema, schema_of
 from polyport.types.usage import Usage
 
@@ -90,7 +90,7 @@ class ChatCompletion(Result):
     object: str = msgspec.field(default_factory=lambda: "chat.completion")
     created: int = zero()
     model: str = ""
-    choices: list[Choice] = msgspec.field(default_factory=list)
+    choices: list[Choice] = empty()
     usage: Usage | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
@@ -158,7 +158,7 @@ class ChatCompletionChunk(Result):
     object: str = msgspec.field(default_factory=lambda: "chat.completion.chunk")
     created: int = zero()
     model: str = ""
-    choices: list[ChunkChoice] = msgspec.field(default_factory=list)
+    choices: list[ChunkChoice] = empty()
     usage: Usage | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from polyport.types.record import CallParams, Fields, Request, Result, null, zero
+from polyport.types.record import CallParams, Fields, Request, Result, empty, null, zero
 from polyport.types.usage import Usage
 
 
@@ -69,7 +69,7 @@ class TextCompletion(Result):
     object: str = msgspec.field(default_factory=lambda: "text_completion")
     created: int = zero()
     model: str = ""
-    choices: list[TextChoice] = msgspec.field(default_factory=list)
+    choices: list[TextChoice] = empty()
     usage: Usage | None = None
     system_fingerprint: str | None = None
 

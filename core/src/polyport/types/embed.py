@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from polyport.types.record import CallParams, Fields, Request, Result, zero
+from polyport.types.record import CallParams, Fields, Request, Result, empty, zero
 from polyport.types.usage import Usage
 
 
@@ -15,14 +15,14 @@ class Embedding(Fields):
 
     index: int = zero()
     object: str = msgspec.field(default_factory=lambda: "embedding")
-    embedding: list[float] | str = msgspec.field(default_factory=list)
+    embedding: list[float] | str = empty()
 
 
 class EmbeddingResponse(Result):
     """One vector per input, in input order."""
 
     object: str = msgspec.field(default_factory=lambda: "list")
-    data: list[Embedding] = msgspec.field(default_factory=list)
+    data: list[Embedding] = empty()
     model: str = ""
     usage: Usage | None = None
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import msgspec
-
 from polyport.errors import InvalidResponseError
-from polyport.types.record import CallParams, Fields, Request, Result, zero
+from polyport.types.record import CallParams, Fields, Request, Result, empty, zero
 from polyport.types.upload import FileInput, Upload
 from polyport.types.usage import Usage
 
@@ -32,7 +30,7 @@ class ImageResponse(Result):
     """The images, in no particular order."""
 
     created: int = zero()
-    data: list[Image] = msgspec.field(default_factory=list)
+    data: list[Image] = empty()
     usage: Usage | None = None
     background: str | None = None
     output_format: str | None = None

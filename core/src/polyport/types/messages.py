@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from polyport.errors import BadRequestError
-from polyport.types.record import CallParams, Fields, Request, Result, null, zero
+from polyport.types.record import CallParams, Fields, Request, Result, empty, null, zero
 from polyport.types.usage import Usage, usage
 
 
@@ -55,7 +55,7 @@ class AnthropicMessage(Result):
     type: str = msgspec.field(default_factory=lambda: "message")
     role: str = msgspec.field(default_factory=lambda: "assistant")
     model: str = ""
-    content: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    content: list[dict[str, Any]] = empty()
     stop_reason: str | None = null()
     stop_sequence: str | None = null()
     usage: MessageUsage = msgspec.field(default_factory=MessageUsage)

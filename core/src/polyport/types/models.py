@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from polyport.types.record import Request, Result
+from polyport.types.record import Request, Result, empty
 
 
 class Model(Result):
@@ -23,7 +23,7 @@ class ModelList(Result):
     """The models a key may use."""
 
     object: str = msgspec.field(default_factory=lambda: "list")
-    data: list[Model] = msgspec.field(default_factory=list)
+    data: list[Model] = empty()
     has_more: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from polyport.types.record import Fields, Request, Result
+from polyport.types.record import Fields, Request, Result, empty
 
 
 class ModerationResult(Fields):
@@ -23,7 +23,7 @@ class Moderation(Result):
 
     id: str = ""
     model: str = ""
-    results: list[ModerationResult] = msgspec.field(default_factory=list)
+    results: list[ModerationResult] = empty()
 
 
 class ModerationRequest(Request):

@@ -27,6 +27,11 @@ def zero() -> Any:
     return msgspec.field(default_factory=int)
 
 
+def empty() -> Any:
+    """Declare a list that is empty by default and still written out, as [], when it is."""
+    return msgspec.field(default_factory=lambda: [])  # noqa: PIE807  `list` itself would be left out
+
+
 class Fields(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A Struct that also reads as a mapping and turns into plain data. None means the provider did not say."""
 

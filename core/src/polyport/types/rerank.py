@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from polyport.errors import BadRequestError
-from polyport.types.record import CallParams, Fields, Request, Result, zero
+from polyport.types.record import CallParams, Fields, Request, Result, empty, zero
 from polyport.types.usage import Usage
 
 
@@ -23,7 +23,7 @@ class RerankResponse(Result):
     """Results, most relevant first. `documents` are the inputs."""
 
     id: str | None = None
-    results: list[RerankResult] = msgspec.field(default_factory=list)
+    results: list[RerankResult] = empty()
     model: str = ""
     usage: Usage | None = None
     documents: list[Any] | None = None

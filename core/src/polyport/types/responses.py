@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from polyport.types.record import CallParams, Fields, Request, Result, null, zero
+from polyport.types.record import CallParams, Fields, Request, Result, empty, null, zero
 
 #: Events that only say that an answer has begun; OpenAI's and Anthropic's.
 OPENING_EVENTS = frozenset(
@@ -76,7 +76,7 @@ class Response(Result):
     created_at: float = 0
     status: str | None = None
     model: str = ""
-    output: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    output: list[dict[str, Any]] = empty()
     usage: ResponsesUsage | None = None
     error: dict[str, Any] | None = null()
     incomplete_details: dict[str, Any] | None = null()
@@ -88,7 +88,7 @@ class Response(Result):
     temperature: float | None = null()
     text: dict[str, Any] | None = None
     tool_choice: Any = None
-    tools: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    tools: list[dict[str, Any]] = empty()
     top_p: float | None = null()
     background: bool | None = None
     max_output_tokens: int | None = None

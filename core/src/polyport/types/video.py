@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from polyport.types.record import CallParams, Request, Result
+from polyport.types.record import CallParams, Request, Result, empty
 from polyport.types.upload import FileInput, Upload
 
 
@@ -35,7 +35,7 @@ class VideoList(Result):
     """Video jobs, newest first."""
 
     object: str = msgspec.field(default_factory=lambda: "list")
-    data: list[Video] = msgspec.field(default_factory=list)
+    data: list[Video] = empty()
     first_id: str | None = None
     last_id: str | None = None
     has_more: bool | None = None
