@@ -58,7 +58,7 @@ def to_chat(request: TextCompletionRequest, prompt: str) -> ChatRequest:
         request.adapt("echo", "emulated", "the prompt is put before each text here; it has no logprobs")
     fields = {name: getattr(request, name) for name in SAME} | {
         "messages": [{"role": "user", "content": prompt}],
-        "max_completion_tokens": request.max_tokens,
+        "max_tokens": request.max_tokens,
         "logprobs": True if request.logprobs is not None else None,
         "top_logprobs": request.logprobs or None,
     }

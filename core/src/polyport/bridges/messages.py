@@ -56,7 +56,7 @@ def to_chat(request: MessagesRequest) -> ChatRequest:
         "messages": to_messages(request),
         "stream": request.stream,
         "stream_options": {"include_usage": True} if request.stream else None,
-        "max_completion_tokens": request.max_tokens,
+        "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
         "top_k": request.top_k,

@@ -26,6 +26,12 @@ STOPS = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
+#: A key of a document's citation -> what kind of citation has it.
+LOCATIONS = {
+    "start_char_index": "char_location",
+    "start_page_number": "page_location",
+    "start_block_index": "content_block_location",
+}
 
 
 class MessageEvents:
@@ -150,16 +156,8 @@ class MessageEvents:
                 self._stop()
 
     def _cite(self, annotation: dict[str, Any]) -> None:
-        found = annotation.get("url_citation") or annotation
         block = self._block("text", {"type": "text", "text": ""})
-        start, end = found.get("start_index", 0), found.get("end_index")
-        citation = {
-            "type": "web_search_result_location",
-            "url": found.get("url", ""),
-            "title": found.get("title"),
-            "cited_text": found.get("cited_text") or "".join(self._pieces)[start:end],
-            "encrypted_index": "",
-        }
+        citation = citation_of(annotation, "".join(self._pieces))
         block.setdefault("citations", []).append(citation)
         self._delta({"type": "citations_delta", "citation": citation})
 
@@ -264,6 +262,21 @@ def usage_of(usage: Usage | None) -> dict[str, Any]:
     if usage.server_tool_use:
         counted["server_tool_use"] = usage.server_tool_use
     return counted
+
+
+def citation_of(annotation: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return a chat's annotation as a citation; one without a URL is of a document, by whatever place it names."""
+    found = annotation.get(annotation.get("type", "")) or annotation
+    start, end = found.get("start_index", 0), found.get("end_index")
+    cited = {"cited_text": found.get("cited_text") or text[start:end]}
+    if "url" in found:
+        kind = "web_search_result_location"
+        return {"type": kind, "url": found["url"], "title": found.get("title"), **cited, "encrypted_index": ""}
+    kind = next((kind for key, kind in LOCATIONS.items() if key in found), "char_location")
+    place = {name: value for name, value in found.items() if name not in ("type", "start_index", "end_index")}
+    if kind == "char_location":
+        place = {"start_char_index": 0, "end_char_index": 0, **place}
+    return {"document_index": 0, "document_title": None, **cited, **place, "type": kind}
 
 
 def source_of(image: dict[str, Any]) -> dict[str, Any]:

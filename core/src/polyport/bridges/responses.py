@@ -60,7 +60,7 @@ def to_chat(request: ResponsesRequest, tools: Toolset) -> ChatRequest:
         "messages": messages,
         "stream": request.stream,
         "stream_options": {"include_usage": True} if request.stream else None,
-        "max_completion_tokens": request.max_output_tokens,
+        "max_tokens": request.max_output_tokens,
         **_tools(request, tools),
         **_text(request.text or {}),
         "reasoning_effort": _effort(request, request.reasoning or {}),

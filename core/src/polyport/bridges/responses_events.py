@@ -248,12 +248,15 @@ def usage_of(usage: Usage | None) -> dict[str, Any] | None:
 
 
 def annotation_of(annotation: dict[str, Any]) -> dict[str, Any]:
-    """Return a chat's annotation in the flat form of the Responses API."""
+    """Return a chat's annotation in the flat form of the Responses API; what cites no URL cites a file there."""
     kind = annotation.get("type", "url_citation")
     inner = annotation.get(kind)
     flat = {"type": kind, **(inner if isinstance(inner, dict) else annotation)}
     if kind == "url_citation":
-        flat = {"start_index": 0, "end_index": 0, "title": "", "url": "", **flat}
+        return {"start_index": 0, "end_index": 0, "url": "", **flat, "title": flat.get("title") or ""}
+    if kind == "document_citation":
+        name = flat.get("document_title") or flat.get("title") or ""
+        return {"file_id": "", "filename": name, "index": flat.get("start_index", 0), **flat, "type": "file_citation"}
     return flat
 
 
