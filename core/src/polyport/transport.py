@@ -176,10 +176,17 @@ class _Upload(httpx.SyncByteStream, httpx.AsyncByteStream):
         self.body = body
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self.body)
+        left = self.body.length
+        for piece in self.body:
+            left = None if left is None else left - len(piece)
+            if left is not None and left < 0:
+                raise BadRequestError("A file grew while it was being sent.")
+            yield piece
+        if left:
+            raise BadRequestError("A file became shorter while it was being sent.")
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = iter(self.body)
+        pieces = iter(self)
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             yield piece
 
