@@ -144,7 +144,7 @@ def cases(subject: Subject, exchanges: Sequence[Exchange]) -> list[Case]:
     unshipped = None if facts.models_path(subject) else "the package ships no models.json"
     found.append(_plugin_case(facts.models_are_plausible, subject, exchanges, unshipped))
     about = (facts.hook_is_recorded.__doc__ or "").partition("\n")[0]
-    for hook in facts.hooks(subject):
+    for hook in facts.known_hooks(subject):
         run = _run(subject, facts.hook_is_recorded, subject, exchanges, hook)
         found.append(Case(hook, "hook_is_recorded", about, run))
     for where, exchange in _named(exchanges):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from polyport.catalog import ModelInfo
-from polyport.errors import UnsupportedParamsError
+from polyport.errors import PluginError, UnsupportedParamsError
 from polyport.hookspecs import ProviderSpec
 from polyport.operations import BY_HOOK, OPERATIONS
 from polyport.plugins import LoadedProvider
@@ -39,13 +39,25 @@ def hooks(subject: Subject) -> list[str]:
     return [hook for hook in BY_HOOK if hook in answers]
 
 
+def known_hooks(subject: Subject) -> list[str]:
+    """Return the same, and none for a provider that does not load; `hooks_are_known` says why."""
+    try:
+        return hooks(subject)
+    except PluginError:
+        return []
+
+
 def hooks_are_known(subject: Subject, _: Sequence[Exchange]) -> None:
     """The provider loads, every hook of it is one of polyport's, and it answers something."""
-    ensure(hooks(subject), f"{subject.provider.__name__} answers no operation: mark its methods with @hookimpl")
+    try:
+        answered = hooks(subject)
+    except PluginError as error:
+        raise AssertionError(error.message) from error
+    ensure(answered, f"{subject.provider.__name__} answers no operation: mark its methods with @hookimpl")
     spec = {name for name in vars(ProviderSpec) if not name.startswith("_")}
     unmarked = [
         name
-        for name in spec - set(hooks(subject))
+        for name in spec - set(answered)
         if name in vars(subject.provider) and not getattr(vars(subject.provider)[name], "polyport_impl", None)
     ]
     ensure(not unmarked, f"{', '.join(unmarked)} of {subject.provider.__name__} lack @hookimpl, so nobody calls them")

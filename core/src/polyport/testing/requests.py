@@ -40,7 +40,8 @@ def body_of(request: HttpRequest) -> bytes:
 
 def takes_fields(request: HttpRequest) -> bool:
     """Whether a request's body has room for named values: JSON or a form."""
-    return request.json is not msgspec.UNSET or request.form is not None
+    kind = request.headers.get("content-type", "")
+    return request.json is not msgspec.UNSET or request.form is not None or "json" in kind
 
 
 def request_is_complete(subject: Subject, exchange: Exchange) -> None:

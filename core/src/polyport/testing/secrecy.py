@@ -9,7 +9,7 @@ from urllib.parse import quote
 from polyport.testing.bench import KEY, Subject, ensure, simulate
 from polyport.testing.exchange import IN_PROCESS, Exchange
 from polyport.testing.requests import streams
-from polyport.testing.wire import Reply, Wire
+from polyport.testing.wire import Reply
 
 
 def key_is_never_shown(subject: Subject, exchange: Exchange) -> None:
@@ -20,11 +20,11 @@ def key_is_never_shown(subject: Subject, exchange: Exchange) -> None:
 
 
 def _shown(subject: Subject, exchange: Exchange) -> Iterator[tuple[str, str]]:
-    with subject.client(Wire([]), exchange.env) as client:
-        yield "repr(client)", repr(client)
-        yield "repr(provider)", repr(client.providers.get(subject.name).plugin)
     for given in ({"key": KEY}, {"key": None, "api_key": KEY}):
         yield from _of_run(subject, exchange, given)
+        client = subject.simulated(exchange.env, given["key"])
+        yield "repr(client)", repr(client)
+        yield "repr(provider)", repr(client.providers.get(subject.name).plugin)
 
 
 def _of_run(subject: Subject, exchange: Exchange, given: dict[str, Any]) -> Iterator[tuple[str, str]]:

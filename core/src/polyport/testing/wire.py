@@ -161,7 +161,8 @@ class Wire(httpx.BaseTransport, httpx.AsyncBaseTransport):
         broken = APIConnectionError("The simulated connection was reset") if reply.reset_at is not None else None
         pieces: list[tuple[float, bytes | Exception]] = [(reply.pause, piece) for piece in reply.pieces()]
         whole = b"".join(reply.pieces())
-        answered = HttpReply(status=reply.status, headers=reply.headers, content=whole)
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        answered = HttpReply(status=reply.status, headers=headers, content=whole)
         if request.stream and reply.status < 400:
             return Answer(reply.delay, answered, pieces=[*pieces, *([(0.0, broken)] if broken else [])])
         return Answer(reply.delay + reply.pause * len(pieces), answered, error=broken)
