@@ -16,7 +16,7 @@ from polyport.types.audio import TranscriptionEvent
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.completion import TextCompletion
 from polyport.types.image import ImageEvent
-from polyport.types.record import Result
+from polyport.types.record import Result, learn
 from polyport.types.responses import Item
 from polyport.wire.sse import SSE
 
@@ -93,7 +93,7 @@ class ResultEvents(Events[R]):
 
     def __init__(self, type: type[R]) -> None:
         super().__init__()
-        self._decode: Callable[[bytes], R] = msgspec.json.Decoder(type).decode
+        self._decode: Callable[[bytes], R] = msgspec.json.Decoder(learn(type)).decode
 
     def decode(self, data: bytes) -> R:
         """Return the result, its bytes kept for `.extra`."""
@@ -206,7 +206,7 @@ class SpeechEvents(Events[bytes]):
 
     def decode(self, data: bytes) -> bytes:
         """Return the bytes of a delta; b"" for other events."""
-        event = msgspec.json.decode(data, type=_SpeechEvent)
+        event = msgspec.json.decode(data, type=learn(_SpeechEvent))
         self._done = self._done or event.type == "speech.audio.done"
         return base64.b64decode(event.audio)
 

@@ -39,11 +39,18 @@ class Rerank(Wire):
 
     @hookimpl
     def rerank(self, request: RerankRequest) -> Flow[RerankResponse]:
-        """Return documents by relevance; a document comes as `{"text": ...}`, whichever form it was sent in."""
-        reply: HttpReply = yield self.post("/rerank", json=self.body(request, "rerank"))
-        result: RerankResponse = decode(reply, RerankResponse)
+        """Return documents by relevance; one with fields is ranked by its text, and comes back as it was given."""
+        body = self.body(request, "rerank", skip=("documents", "rank_fields"))
+        if request.rank_fields:
+            request.adapt("rank_fields", "emulated", "documents are sent as the text of these fields")
+        reply: HttpReply = yield self.post("/rerank", json={**body, "documents": request.texts})
+        result = decode(reply, RerankResponse)
         count(result, reply.content)
         result.documents = list(request.documents)
+        for item in result.results:
+            given = request.documents[item.index] if item.index < len(request.documents) else None
+            if item.document is not None and isinstance(given, dict):
+                item.document = given
         return result
 
 

@@ -50,7 +50,7 @@ _PAGES = "the whole list comes at once"
 FOREIGN: Mapping[str, Mapping[str, str]] = {
     "chat": {"top_k": "top_p is what there is", "thinking": "reasoning_effort is what there is"},
     "embed": {"input_type": "vectors do not depend on what they are for"},
-    "rerank": {"rank_fields": "documents are texts", "max_chunks_per_doc": "documents are not cut here"},
+    "rerank": {"max_chunks_per_doc": "documents are not cut here"},
     "generate_image": {"seed": _NO_SEED, "negative_prompt": _NO_NEGATIVE},
     "edit_image": {"seed": _NO_SEED, "negative_prompt": _NO_NEGATIVE, "moderation": "edits are always moderated alike"},
     "translate": {
