@@ -387,7 +387,12 @@ def test_the_state_of_calls_and_messages_comes_back_unchanged(stage, says):
 
 def test_custom_tools_are_called_as_functions_and_come_back_as_they_are(stage, says, streams):
     """A custom tool's text travels in a function's argument, both ways."""
-    tool = {"type": "custom", "name": "sql", "description": "Runs SQL", "format": {"type": "grammar", "syntax": "lark", "definition": "x"}}
+    tool = {
+        "type": "custom",
+        "name": "sql",
+        "description": "Runs SQL",
+        "format": {"type": "grammar", "syntax": "lark", "definition": "x"},
+    }
     call = {"index": 0, "id": "c1", "function": {"name": "sql", "arguments": '{"input":"select'}}
     chunks = streams({"tool_calls": [call]}, {"tool_calls": [{"index": 0, "function": {"arguments": ' 1"}'}}]})
     events = list(stage.answers(chunks).responses(model="fake/m", input="hi", tools=[tool], stream=True))
