@@ -15,7 +15,7 @@ from polyport.types.record import CallParams, Fields, Request, Result, empty, nu
 
 #: Events that only say that an answer has begun; OpenAI's and Anthropic's.
 OPENING_EVENTS = frozenset(
-    {"response.created", "response.queued", "response.in_progress", "message_start", "ping", "error"}
+    {"response.created", "response.queued", "response.in_progress", "keepalive", "message_start", "ping", "error"}
 )
 
 
