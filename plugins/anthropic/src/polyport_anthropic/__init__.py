@@ -33,8 +33,9 @@ from polyport.types.responses import Item
 from polyport_anthropic import batch, errors, files, native, spool
 from polyport_anthropic.access import AUTH, FILES_BETA, headers, settle
 from polyport_anthropic.chat import to_messages
+from polyport_anthropic.events import NativeEvents
 from polyport_anthropic.reply import created_at, to_completion
-from polyport_anthropic.stream import MessageEvents, NativeEvents
+from polyport_anthropic.stream import MessageEvents
 
 __all__ = ["Anthropic", "MessageEvents", "NativeEvents", "to_completion", "to_messages"]
 

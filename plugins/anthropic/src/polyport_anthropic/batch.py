@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from polyport.client import build
-from polyport.errors import APIError, BadRequestError
+from polyport.errors import APIError, BadRequestError, InvalidResponseError
 from polyport.flow import HttpReply
 from polyport.provider import decode
 from polyport.types.batch import Batch, BatchList, BatchRequest
@@ -24,7 +24,7 @@ from polyport_anthropic.chat import Body, to_messages
 from polyport_anthropic.errors import from_body
 from polyport_anthropic.files import seconds
 from polyport_anthropic.native import to_native
-from polyport_anthropic.reply import ClaudeMessage, from_message
+from polyport_anthropic.reply import ClaudeMessage, from_message, verified
 
 CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 #: A batch's id and one of these name the files that its results can be read as.
@@ -48,7 +48,8 @@ def to_batch_body(content: bytes, request: BatchRequest, provider: str) -> Body:
     lines = [line for line in content.splitlines() if line.strip()]
     if not lines:
         raise BadRequestError(f"The file {request.input_file_id!r} has no lines.")
-    return {"requests": [_entry(line, number, request, provider) for number, line in enumerate(lines, 1)]}
+    extra = {name: value for name, value in request.extra.items() if name != "betas"}
+    return {"requests": [_entry(line, number, request, provider) for number, line in enumerate(lines, 1)], **extra}
 
 
 def _entry(text: bytes, number: int, request: BatchRequest, provider: str) -> Body:
@@ -193,6 +194,7 @@ class ResultLines:
 
     def __init__(self, kind: str, created: int) -> None:
         self._lines = Lines()
+        self._seen = False
         self._kind = kind
         self._created = created
 
@@ -201,11 +203,15 @@ class ResultLines:
         return [made for line in self._lines.feed(data) if (made := self._line(line)) is not None]
 
     def close(self) -> list[bytes]:
-        """Return the last line."""
-        return [made for line in self._lines.close() if (made := self._line(line)) is not None]
+        """Return the last line. Raises InvalidResponseError where there was none: a batch has one result or more."""
+        last = [made for line in self._lines.close() if (made := self._line(line)) is not None]
+        if not self._seen:
+            raise InvalidResponseError("The batch's results are empty.")
+        return last
 
     def _line(self, text: bytes) -> bytes | None:
         found = decode(HttpReply(status=200, content=text), _Result)
+        self._seen = True
         if (found.result.type == "succeeded") != (self._kind == OUTPUT):
             return None
         response, error = OUTCOMES.get(found.result.type, _errored)(found.result, self._created)
@@ -215,7 +221,7 @@ class ResultLines:
 
 class _Outcome(msgspec.Struct):
     type: str
-    message: msgspec.Raw = msgspec.Raw()
+    message: ClaudeMessage | None = None
     error: Any = None
 
 
@@ -228,7 +234,9 @@ Outcome = tuple[dict[str, Any] | None, dict[str, Any] | None]
 
 
 def _succeeded(outcome: _Outcome, created: int) -> Outcome:
-    message: ClaudeMessage = decode(HttpReply(status=200, content=bytes(outcome.message)), ClaudeMessage)
+    if outcome.message is None:
+        raise InvalidResponseError("A result that succeeded has no message at $.result.message")
+    message = verified(outcome.message)
     completion = from_message(message, created)
     return {"status_code": 200, "request_id": message.id, "body": completion.to_dict()}, None
 

@@ -23,8 +23,7 @@ from polyport.types.conversation import (
 )
 from polyport.types.record import Request
 from polyport.types.upload import split_data_url
-
-Block = dict[str, Any]
+from polyport_anthropic.blocks import Block
 
 
 def blocks(parts: list[Part], request: Request) -> list[Block]:

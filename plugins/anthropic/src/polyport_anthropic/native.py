@@ -41,21 +41,22 @@ class _Model(msgspec.Struct):
 
 
 class _Models(msgspec.Struct):
-    data: list[msgspec.Raw] = []
+    data: list[_Model] = []
     has_more: bool | None = None
 
 
 def to_models(reply: HttpReply) -> ModelList:
     """Return the models a reply lists, each with whatever else Anthropic says of it in `extra`."""
     page: _Models = decode(reply, _Models)
-    made = ModelList(data=[_model(bytes(raw)) for raw in page.data], has_more=page.has_more)
+    whole = msgspec.json.decode(reply.content).get("data", [])
+    models = [_model(found, said) for found, said in zip(page.data, whole, strict=True)]
+    made = ModelList(data=models, has_more=page.has_more)
     made.keep(reply.content, extra={})
     return made
 
 
-def _model(raw: bytes) -> Model:
-    found: _Model = decode(HttpReply(status=200, content=raw), _Model)
+def _model(found: _Model, said: dict[str, Any]) -> Model:
     model = Model(id=found.id, created=seconds(found.created_at), owned_by="anthropic", display_name=found.display_name)
     known = ("id", "created_at", "display_name", "type")
-    model.keep(raw, extra={k: v for k, v in msgspec.json.decode(raw).items() if k not in known})
+    model.keep(msgspec.json.encode(said), extra={k: v for k, v in said.items() if k not in known})
     return model

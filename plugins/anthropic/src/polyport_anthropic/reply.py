@@ -6,18 +6,18 @@ in `provider_specific_fields["anthropic_content"]`, and goes back with the messa
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
+from polyport.errors import InvalidResponseError
 from polyport.flow import HttpReply
 from polyport.provider import decode
 from polyport.types.chat import ChatCompletion, Choice, FunctionCall, Message, ToolCall
 from polyport.types.messages import AnthropicMessage
-from polyport_anthropic.media import Block
+from polyport_anthropic.blocks import Block, verify
 from polyport_anthropic.tools import ANSWER_TOOL
 from polyport_anthropic.turns import KEPT, as_text
 
@@ -51,10 +51,22 @@ def to_completion(reply: HttpReply | bytes) -> ChatCompletion:
     """Return the completion that a reply says. Raises InvalidResponseError where it is no message."""
     if isinstance(reply, bytes):
         reply = HttpReply(status=200, content=reply)
-    message: ClaudeMessage = decode(reply, ClaudeMessage)
+    message = verified(decode(reply, ClaudeMessage))
     completion = from_message(message, created_at(reply.headers))
     completion.keep(reply.content, extra={})
     return completion
+
+
+def verified(message: ClaudeMessage) -> ClaudeMessage:
+    """Return the message. Raises InvalidResponseError where one of its blocks is malformed."""
+    try:
+        for index, block in enumerate(message.content):
+            verify(block, f"$.content[{index}]")
+    except msgspec.ValidationError as error:
+        raise InvalidResponseError(
+            f"The reply is JSON but not of the promised shape: {error}", body=message.content
+        ) from error
+    return message
 
 
 def from_message(message: ClaudeMessage, created: int) -> ChatCompletion:
@@ -189,11 +201,11 @@ PLAIN: dict[str, tuple[int, frozenset[str]]] = {
 
 
 def created_at(headers: Mapping[str, str]) -> int:
-    """Return the reply's date in seconds, which a message itself does not tell; now, where there is none."""
+    """Return the reply's date in seconds, which a message itself does not tell; 0 where there is none."""
     try:
         return int(parsedate_to_datetime(headers.get("date", "")).timestamp())
     except ValueError:
-        return int(time.time())
+        return 0
 
 
 def input_of(text: str) -> Any:

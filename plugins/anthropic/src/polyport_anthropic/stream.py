@@ -1,25 +1,19 @@
-"""The Messages API's event stream: as chat chunks, or as the events themselves.
-
-https://platform.claude.com/docs/en/build-with-claude/streaming
-"""
+"""The Messages API's event stream as chat chunks. https://platform.claude.com/docs/en/build-with-claude/streaming"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from polyport.errors import APIConnectionError
 from polyport.types.chat import ChatCompletionChunk, ChunkChoice, Delta, FunctionCall, ToolCall
 from polyport.types.messages import MessageUsage
-from polyport.types.responses import Item
 from polyport.types.usage import Usage
-from polyport.wire.sse import SSE
-from polyport_anthropic.errors import event_error, unreadable
-from polyport_anthropic.media import Block
+from polyport_anthropic.blocks import Block, verify
+from polyport_anthropic.errors import event_error
+from polyport_anthropic.events import Event, Events, Piece
 from polyport_anthropic.reply import (
-    KEPT_FIELDS,
     THINKING,
     annotation,
     finish_reason,
@@ -31,59 +25,9 @@ from polyport_anthropic.reply import (
 )
 from polyport_anthropic.turns import as_text
 
-C = TypeVar("C")
-_decode = msgspec.json.Decoder().decode
-
-
-class Events(Generic[C]):
-    """Cuts the stream into events and raises what an `error` event tells.
-
-    A stream that ends before a stop reason was cut off: APIConnectionError.
-    """
-
-    def __init__(self) -> None:
-        self._sse = SSE()
-        self._done = False
-
-    def feed(self, data: bytes) -> list[C]:
-        """Take the next piece and return what it completed."""
-        return self._read(self._sse.feed(data))
-
-    def close(self) -> list[C]:
-        """Return what is left. Raises APIConnectionError where the stream was cut off."""
-        made = self._read(self._sse.close())
-        if not self._done:
-            raise APIConnectionError("The stream ended before it was complete.")
-        return made
-
-    def _read(self, events: list[tuple[bytes, bytes]]) -> list[C]:
-        made: list[C] = []
-        for name, data in events:
-            if name == b"error":
-                raise event_error(data)
-            try:
-                event = _decode(data)
-                kind = event["type"]
-                if kind == "error":
-                    raise event_error(data)
-                if kind == "message_stop" or (kind == "message_delta" and event["delta"].get("stop_reason")):
-                    self._done = True
-                made += self.take(event)
-            except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-                raise unreadable(data, error) from error
-        return made
-
-    def take(self, event: dict[str, Any]) -> list[C]:
-        """Return what an event comes to."""
-        raise NotImplementedError
-
-
-class NativeEvents(Events[Item]):
-    """Gives the events as they come, pings included."""
-
-    def take(self, event: dict[str, Any]) -> list[Item]:
-        """Return the event."""
-        return [Item(event)]
+_decode = msgspec.json.Decoder(Event).decode
+_decode_plain = msgspec.json.Decoder(dict[str, Any]).decode
+T = TypeVar("T")
 
 
 class MessageEvents(Events[ChatCompletionChunk]):
@@ -107,19 +51,27 @@ class MessageEvents(Events[ChatCompletionChunk]):
         self._calls: dict[int, int] = {}
         self._position = 0
 
-    def take(self, event: dict[str, Any]) -> list[ChatCompletionChunk]:
+    def take(self, data: bytes) -> list[ChatCompletionChunk]:
         """Return the chunks an event comes to; kinds of events that are not known yet come to none."""
-        handler = HANDLERS.get(event["type"])
-        return handler(self, event) if handler is not None else []
+        event = _decode(data)
+        if event.type == "content_block_delta":  # nearly all events are one of these
+            delta = _need(event.delta, "delta")
+            handler = DELTAS.get(delta.type)
+            return handler(self, event.index, delta) if handler is not None else self._foreign(data, event.index)
+        if event.type == "error":
+            raise event_error(data)
+        handle = HANDLERS.get(event.type)
+        return handle(self, event) if handle is not None else []
 
-    def _start(self, event: dict[str, Any]) -> list[ChatCompletionChunk]:
-        message = event["message"]
-        self._id, self._model = message.get("id", ""), message.get("model", "")
-        self._count(message.get("usage"))
+    def _start(self, event: Event) -> list[ChatCompletionChunk]:
+        message = _need(event.message, "message")
+        self._id, self._model = message.id, message.model
+        self._count(message.usage)
         return [self._chunk(Delta(role="assistant", content=""))]
 
-    def _block_start(self, event: dict[str, Any]) -> list[ChatCompletionChunk]:
-        index, block = event["index"], dict(event["content_block"])
+    def _block_start(self, event: Event) -> list[ChatCompletionChunk]:
+        index, block = event.index, _need(event.content_block, "content_block")
+        verify(block, "$.content_block")
         self._blocks[index] = block
         if is_call(block):
             self._calls[index] = len(self._calls)
@@ -127,33 +79,50 @@ class MessageEvents(Events[ChatCompletionChunk]):
             call = ToolCall(index=self._calls[index], id=block.get("id"), type="function", function=function)
             return [self._chunk(Delta(tool_calls=[call]))]
         for name in ("text", "thinking"):
-            if block.get(name):
+            if block["type"] == name and block.get(name):
                 return self._add(index, name, block[name])
         return []
 
-    def _block_delta(self, event: dict[str, Any]) -> list[ChatCompletionChunk]:
-        index, delta = event["index"], event["delta"]
-        kind = delta["type"]
-        if kind == "citations_delta":
-            block = self._blocks[index]
-            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
-            return []
-        if kind == "input_json_delta":
-            return self._add(index, "input", delta["partial_json"])
-        chunks: list[ChatCompletionChunk] = []
+    def _text(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
+        return self._add(index, "text", delta.text)
+
+    def _thinking(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
+        return self._add(index, "thinking", delta.thinking)
+
+    def _signature(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
+        return self._add(index, "signature", delta.signature)
+
+    def _input(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
+        return self._add(index, "input", delta.partial_json)
+
+    def _citation(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
+        block = self._block(index)
+        block["citations"] = [*(block.get("citations") or []), _need(delta.citation, "delta.citation")]
+        return []
+
+    def _foreign(self, data: bytes, index: int) -> list[ChatCompletionChunk]:
+        """Grow a block by a delta of a kind that is not known: text is added on, anything else replaced."""
+        delta = _decode_plain(data)["delta"]
         for name, value in delta.items():
             if name == "type":
                 continue
             if isinstance(value, str):
-                chunks += self._add(index, name, value)
+                self._add(index, name, value)
             elif value is not None:
-                self._blocks[index][name] = value
-        return chunks
+                self._block(index)[name] = value
+        return []
 
-    def _add(self, index: int, name: str, piece: str) -> list[ChatCompletionChunk]:
+    def _block(self, index: int) -> Block:
+        block = self._blocks.get(index)
+        if block is None:
+            raise msgspec.ValidationError(f"No block {index} has begun - at `$.index`")
+        return block
+
+    def _add(self, index: int, name: str, piece: str | None) -> list[ChatCompletionChunk]:
         """Keep a piece of a block's field, and show it to the reader where it is one to be read."""
         if not piece:
             return []
+        self._block(index)
         pieces = self._pieces.get((index, name))
         if pieces is None:
             pieces = self._pieces[index, name] = []
@@ -175,9 +144,9 @@ class MessageEvents(Events[ChatCompletionChunk]):
             return Delta(content=piece)
         return None
 
-    def _block_stop(self, event: dict[str, Any]) -> list[ChatCompletionChunk]:
-        index = event["index"]
-        block = self._blocks[index]
+    def _block_stop(self, event: Event) -> list[ChatCompletionChunk]:
+        index = event.index
+        block = self._block(index)
         chunks: list[ChatCompletionChunk] = []
         if "input" in block and (index, "input") not in self._pieces:
             whole = as_text(block["input"] or {})
@@ -194,20 +163,23 @@ class MessageEvents(Events[ChatCompletionChunk]):
             chunks.append(self._chunk(Delta(annotations=found)))
         return chunks
 
-    def _finish(self, event: dict[str, Any]) -> list[ChatCompletionChunk]:
-        delta = event["delta"]
-        self._count(event.get("usage"))
-        for name in KEPT_FIELDS:
-            value = delta.get(name, event.get(name))
-            if value is not None:
-                self._fields[name] = value
-        reason = delta.get("stop_reason")
+    def _finish(self, event: Event) -> list[ChatCompletionChunk]:
+        delta = _need(event.delta, "delta")
+        self._count(event.usage)
+        found = {
+            "container": delta.container,
+            "stop_details": delta.stop_details,
+            "context_management": event.context_management,
+        }
+        self._fields.update({name: value for name, value in found.items() if value is not None})
+        reason = delta.stop_reason
         if reason is None:
             return []
+        self._done = True
         content = [self._blocks[index] for index in sorted(self._blocks)]
         made = Delta(
             refusal=refusal(reason, self._fields.get("stop_details")),
-            provider_specific_fields=specifics(content, reason, delta.get("stop_sequence"), self._fields),
+            provider_specific_fields=specifics(content, reason, delta.stop_sequence, self._fields),
         )
         finish = self._chunk(made, finish_reason(reason, content))
         usage = msgspec.convert(self._usage, MessageUsage).to_usage()
@@ -219,7 +191,10 @@ class MessageEvents(Events[ChatCompletionChunk]):
     def _count(self, usage: dict[str, Any] | None) -> None:
         """Take counts in; they are cumulative, and a later one stands for all before it."""
         self._usage.update({name: value for name, value in (usage or {}).items() if value is not None})
-        self._tier = self._usage.get("service_tier")
+        try:
+            self._tier = msgspec.convert(self._usage, MessageUsage).service_tier
+        except msgspec.ValidationError as error:
+            raise msgspec.ValidationError(str(error).replace("`$", "`$.usage")) from error
 
     def _chunk(self, delta: Delta, finish: str | None = None) -> ChatCompletionChunk:
         return ChatCompletionChunk(
@@ -235,11 +210,28 @@ class MessageEvents(Events[ChatCompletionChunk]):
             id=self._id, created=self._created, model=self._model, usage=usage, service_tier=self._tier
         )
 
+    def _stop(self, _event: Event) -> list[ChatCompletionChunk]:
+        self._done = True
+        return []
 
-HANDLERS: dict[str, Callable[[MessageEvents, dict[str, Any]], list[ChatCompletionChunk]]] = {
+
+def _need(value: T | None, name: str) -> T:
+    if value is None:
+        raise msgspec.ValidationError(f"Object missing required field `{name}` - at `$`")
+    return value
+
+
+HANDLERS: dict[str, Callable[[MessageEvents, Event], list[ChatCompletionChunk]]] = {
     "message_start": MessageEvents._start,
     "content_block_start": MessageEvents._block_start,
-    "content_block_delta": MessageEvents._block_delta,
     "content_block_stop": MessageEvents._block_stop,
     "message_delta": MessageEvents._finish,
+    "message_stop": MessageEvents._stop,
+}
+DELTAS: dict[str, Callable[[MessageEvents, int, Piece], list[ChatCompletionChunk]]] = {
+    "text_delta": MessageEvents._text,
+    "thinking_delta": MessageEvents._thinking,
+    "signature_delta": MessageEvents._signature,
+    "input_json_delta": MessageEvents._input,
+    "citations_delta": MessageEvents._citation,
 }

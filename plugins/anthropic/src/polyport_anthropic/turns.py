@@ -22,7 +22,8 @@ from polyport.types.conversation import (
     Turn,
     UserMessage,
 )
-from polyport_anthropic.media import Block, blocks
+from polyport_anthropic.blocks import Block
+from polyport_anthropic.media import blocks
 
 #: Where a completion keeps the blocks that its other fields cannot hold; see `polyport_anthropic.reply`.
 KEPT = "anthropic_content"
