@@ -114,7 +114,7 @@ def test_idle_connections_are_closed_after_their_time():
     lanes._idle["http://a"][0] = (time.monotonic() - KEEP_ALIVE - 1, old)
     assert lanes.give("http://a", young) is old
     assert lanes.take("http://a", httpx.HTTPTransport) is young
-    assert lanes.drain() == []
+    assert list(lanes.drain()) == []
     assert lanes.give("http://a", young) is young
 
 

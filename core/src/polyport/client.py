@@ -14,7 +14,7 @@ import os
 import ssl
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -388,9 +388,7 @@ class Drivers:
         self._lock = threading.Lock()
         self._sync: SyncDriver | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
-        self._aio: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncDriver, Any]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._aio: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncDriver] = weakref.WeakKeyDictionary()
 
     def sync(self) -> SyncDriver:
         """Return the blocking driver. Its connections are closed with the client, or when the process ends."""
@@ -408,8 +406,9 @@ class Drivers:
             opened = transport.factory(self._name).open(transport.TransportOptions(**self._options))
         else:
             opened = transport.given(self._http)
-        self._finalizer = weakref.finalize(self, opened.close)
-        return SyncDriver(opened)
+        driver = SyncDriver(opened)
+        self._finalizer = weakref.finalize(self, driver.close)
+        return driver
 
     async def aio(self) -> AsyncDriver:
         """Return the running loop's driver. Its connections are closed with the client, or when the loop shuts down."""
@@ -423,10 +422,9 @@ class Drivers:
                 opened = transport.factory(self._name).open_async(transport.TransportOptions(**self._options))
             else:
                 opened = transport.agiven(self._http)
-            keeper = _keep_until_shutdown(opened)
-            found = self._aio.setdefault(loop, (AsyncDriver(opened), keeper))
-            await anext(keeper)
-        return found[0]
+            found = self._aio[loop] = AsyncDriver(opened)
+            await found.keeper.keep(self)
+        return found
 
     def close(self) -> None:
         """Close the blocking side, and the connections of loops that are no longer running."""
@@ -439,16 +437,4 @@ class Drivers:
         self.close()
         found = self._aio.pop(asyncio.get_running_loop(), None)
         if found is not None:
-            await found[1].aclose()
-
-
-async def _keep_until_shutdown(transport: Any) -> AsyncGenerator[None, None]:
-    """Wait, suspended, for the loop to shut its generators down, which `asyncio.run` does before it closes the loop.
-
-    That is the one moment at which a loop's connections can still be closed properly by somebody who did not
-    write the program's end.
-    """
-    try:
-        yield
-    finally:
-        await transport.aclose()
+            await found.aclose()

@@ -284,8 +284,6 @@ class _Lanes:
         self._tls: ssl.SSLContext | None = None
         self._idle: dict[str, deque[tuple[float, Any]]] = {}
         self._closed = False
-        #: Open streams: kept here so that the collector finds a dropped stream before it finds its socket.
-        self.streams: set[object] = set()
 
     def take(self, origin: str, kind: type[L]) -> L:
         """Return an idle lane to the origin, or a new one."""
@@ -311,14 +309,12 @@ class _Lanes:
         except IndexError:  # another thread was faster
             return None
 
-    def drain(self) -> list[Any]:
-        """Return every idle lane; from now on, those given back are not kept."""
+    def drain(self) -> Iterator[Any]:
+        """Give every idle lane away, one by one; from now on, those given back are not kept."""
         self._closed = True
-        lanes = []
         for idle in list(self._idle.values()):
             while idle:
-                lanes.append(idle.pop()[1])
-        return lanes
+                yield idle.pop()[1]
 
     def _open(self, origin: str, kind: type[Any]) -> Any:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE)
@@ -356,15 +352,9 @@ class HttpxTransport:
         except BaseException:
             lane.close()
             raise
-        reply = answer(
-            SyncBody(response, request, lambda body: self._give(origin, lane, body)), response, request, started
-        )
-        if reply.source is not None:
-            self._lanes.streams.add(reply.source)
-        return reply
+        return answer(SyncBody(response, request, lambda: self._give(origin, lane)), response, request, started)
 
-    def _give(self, origin: str, lane: httpx.BaseTransport, body: SyncBody) -> None:
-        self._lanes.streams.discard(body)
+    def _give(self, origin: str, lane: httpx.BaseTransport) -> None:
         spare = self._lanes.give(origin, lane)
         if spare is not None:
             spare.close()
@@ -390,7 +380,7 @@ class GivenTransport:
                 response = self._given.send(as_of(self._given, built), stream=True, follow_redirects=False)
             else:
                 response = self._given.handle_request(built)
-        return answer(SyncBody(response, request, lambda _: None), response, request, started)
+        return answer(SyncBody(response, request, lambda: None), response, request, started)
 
     def close(self) -> None:
         """Leave it open: it is the user's."""
@@ -399,10 +389,10 @@ class GivenTransport:
 class SyncBody:
     """An open body: `read` gives the next piece, decompressed."""
 
-    def __init__(self, response: httpx.Response, request: HttpRequest, done: Callable[[SyncBody], None]) -> None:
+    def __init__(self, response: httpx.Response, request: HttpRequest, done: Callable[[], None]) -> None:
         self._response = response
         self._request = request
-        self._done: Callable[[SyncBody], None] | None = done
+        self._done: Callable[[], None] | None = done
         self._pieces: Iterator[bytes] = iter(response.iter_bytes() if _packed(response) else _sync_stream(response))
 
     def read(self) -> bytes | None:
@@ -418,7 +408,7 @@ class SyncBody:
         done, self._done = self._done, None
         if done is not None:
             self._response.close()
-            done(self)
+            done()
 
 
 def answer(body: SyncBody, response: httpx.Response, request: HttpRequest, started: float) -> HttpReply:
@@ -468,14 +458,9 @@ class AsyncHttpxTransport:
             except BaseException:
                 await lane.aclose()
                 raise
-            body = AsyncBody(response, request, lambda body: self._give(origin, lane, body))
-            reply = await aanswer(body, response, request)
-        if reply.source is not None:
-            self._lanes.streams.add(body)
-        return reply
+            return await aanswer(AsyncBody(response, request, lambda: self._give(origin, lane)), response, request)
 
-    async def _give(self, origin: str, lane: httpx.AsyncBaseTransport, body: AsyncBody) -> None:
-        self._lanes.streams.discard(body)
+    async def _give(self, origin: str, lane: httpx.AsyncBaseTransport) -> None:
         spare = self._lanes.give(origin, lane)
         if spare is not None:
             await spare.aclose()
@@ -511,12 +496,10 @@ class AsyncGivenTransport:
 class AsyncBody:
     """An open body: `read` gives the next piece, decompressed."""
 
-    def __init__(
-        self, response: httpx.Response, request: HttpRequest, done: Callable[[AsyncBody], Awaitable[None]]
-    ) -> None:
+    def __init__(self, response: httpx.Response, request: HttpRequest, done: Callable[[], Awaitable[None]]) -> None:
         self._response = response
         self._request = request
-        self._done: Callable[[AsyncBody], Awaitable[None]] | None = done
+        self._done: Callable[[], Awaitable[None]] | None = done
         self._pieces = aiter(response.aiter_bytes() if _packed(response) else _async_stream(response))
 
     async def read(self) -> bytes | None:
@@ -529,10 +512,12 @@ class AsyncBody:
 
     async def aclose(self) -> None:
         """Close the reply, and give its lane back."""
-        done, self._done = self._done, None
+        if self._done is None:
+            return
+        await self._response.aclose()
+        done, self._done = self._done, None  # only now: a close that is cancelled is taken up again
         if done is not None:
-            await self._response.aclose()
-            await done(self)
+            await done()
 
 
 async def aanswer(body: AsyncBody, response: httpx.Response, request: HttpRequest) -> HttpReply:
@@ -582,7 +567,7 @@ def as_of(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> h
     return request
 
 
-async def _nothing(_: AsyncBody) -> None:
+async def _nothing() -> None:
     """A body of the user's own client has no lane to give back."""
 
 

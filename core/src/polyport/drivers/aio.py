@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -23,6 +24,9 @@ class AsyncDriver:
 
     def __init__(self, transport: AsyncTransport) -> None:
         self.transport = transport
+        self.streams: set[Streaming[Any]] = set()
+        self.keeper = Keeper(self)
+        self._ending: set[asyncio.Future[None]] = set()
         self._perform: dict[type, Callable[[Any], Awaitable[Any]]] = Performers(
             {
                 HttpRequest: transport.send,
@@ -51,6 +55,33 @@ class AsyncDriver:
                 send = time.monotonic() if type(effect) is Now else await perform[type(effect)](effect)
             except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
                 error = raised
+
+    async def end(self, streaming: Streaming[Any], error: BaseException | None) -> None:
+        """Close a stream and run its epilogues; doing it twice does nothing more."""
+        if not streaming.ended:
+            await self.run(streaming.end(error))
+        self.streams.discard(streaming)
+
+    def end_soon(self, streaming: Streaming[Any]) -> None:
+        """Start to end a stream that was dropped."""
+        task = asyncio.ensure_future(self.end(streaming, None))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def shut_down(self) -> None:
+        """End every stream and close every connection: the loop is about to close."""
+        if self._ending:
+            await asyncio.wait(self._ending)
+        for streaming in list(self.streams):
+            await self.end(streaming, None)
+            await close(streaming.source)  # the loop's end may have interrupted an earlier one
+        await self.transport.aclose()
+
+    async def aclose(self) -> None:
+        """Close the transport; streams go on to their ends."""
+        await self.transport.aclose()
+        if not self.streams:
+            await self.keeper.aclose()
 
     async def _all(self, flows: Sequence[Flow[Any]]) -> list[Any]:
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self.run(flow)) for flow in flows]
@@ -108,6 +139,48 @@ async def close(source: Any) -> None:
         await source.aclose()
 
 
+class Keeper:
+    """Sees to a driver's end: lets go when its client is dropped, and shuts it down with the loop.
+
+    asyncio.run shuts a loop's generators down before it closes the loop. A generator that waits for that is the one
+    way to still close connections properly in a program that did not do so itself.
+    """
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self._driver = driver
+        self._loop = asyncio.get_running_loop()
+        self._closing: asyncio.Future[None] | None = None
+        self._watch = self._until_shutdown()
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    async def keep(self, owner: object) -> None:
+        """Begin; `owner` is whose end means that the driver will not be asked again."""
+        self._finalizer = weakref.finalize(owner, self._let_go)
+        self._finalizer.atexit = False
+        await anext(self._watch)
+
+    async def aclose(self) -> None:
+        """Shut the driver down now."""
+        await self._watch.aclose()
+
+    def _let_go(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        self._closing = asyncio.ensure_future(self._driver.transport.aclose())
+
+    async def _until_shutdown(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            if self._finalizer is not None:
+                self._finalizer.detach()
+            if self._closing is not None:
+                await asyncio.wait([self._closing])
+            await self._driver.shut_down()
+
+
 class AsyncStream(Generic[C]):
     """What a streamed call returns: an async iterator of chunks, and an async context manager that closes it.
 
@@ -122,6 +195,7 @@ class AsyncStream(Generic[C]):
         self._driver = driver
         self._chunks = _iterate(streaming, driver)
         self._loop = asyncio.get_running_loop()
+        driver.streams.add(streaming)
 
     def __aiter__(self) -> AsyncIterator[C]:
         return self  # not the generator: `async for chunk in await acompletion(...)` must keep this alive
@@ -138,16 +212,13 @@ class AsyncStream(Generic[C]):
     async def aclose(self) -> None:
         """Stop reading and close the provider's reply; closing twice is fine."""
         await self._chunks.aclose()
-        if not self._streaming.ended:
-            await self._driver.run(self._streaming.end(None))
+        await self._driver.end(self._streaming, None)
 
     close = aclose
 
     def __del__(self) -> None:
-        # A generator that was started is closed by the loop; one that never was would leave its reply open.
-        if hasattr(self, "_loop") and not self._streaming.ended and self._loop.is_running():
-            end = self._driver.run(self._streaming.end(None))
-            self._loop.call_soon_threadsafe(self._loop.create_task, end)
+        if hasattr(self, "_loop") and not self._streaming.ended and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._driver.end_soon, self._streaming)
 
     # --- streams of bytes ---
     def iter_bytes(self) -> AsyncIterator[C]:
@@ -179,4 +250,4 @@ async def _iterate(streaming: Streaming[C], driver: AsyncDriver) -> AsyncGenerat
         error = None if isinstance(raised, GeneratorExit) else raised
         raise
     finally:
-        await driver.run(streaming.end(error))
+        await driver.end(streaming, error)

@@ -31,6 +31,8 @@ class SyncDriver:
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        #: Those that are open: kept here so that the collector finds a dropped Stream before it finds its socket.
+        self.streams: set[Streaming[Any]] = set()
         self._perform: dict[type, Callable[[Any], Any]] = Performers(
             {
                 HttpRequest: transport.send,
@@ -60,6 +62,16 @@ class SyncDriver:
                 send = perform[type(effect)](effect)
             except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
                 error = raised
+
+    def end(self, streaming: Streaming[Any], error: BaseException | None) -> None:
+        """Close a stream and run its epilogues; doing it twice does nothing more."""
+        self.streams.discard(streaming)
+        if not streaming.ended:
+            self.run(streaming.end(error))
+
+    def close(self) -> None:
+        """Close the transport; streams go on to their ends."""
+        self.transport.close()
 
     def _all(self, flows: Sequence[Flow[Any]]) -> list[Any]:
         """Return every result. After an error the others are cancelled, and the error is raised when they are gone."""
@@ -145,6 +157,7 @@ class Stream(Generic[C]):
         self._streaming = streaming
         self._driver = driver
         self._chunks = _iterate(streaming, driver)
+        driver.streams.add(streaming)
 
     def __iter__(self) -> Iterator[C]:
         return self  # not the generator: `for chunk in completion(...)` must keep this alive
@@ -161,8 +174,7 @@ class Stream(Generic[C]):
     def close(self) -> None:
         """Stop reading and close the provider's reply; closing twice is fine."""
         self._chunks.close()
-        if not self._streaming.ended:
-            self._driver.run(self._streaming.end(None))
+        self._driver.end(self._streaming, None)
 
     def __del__(self) -> None:
         if hasattr(self, "_chunks"):
@@ -195,4 +207,4 @@ def _iterate(streaming: Streaming[C], driver: SyncDriver) -> Generator[C, None, 
         error = None if isinstance(raised, GeneratorExit) else raised
         raise
     finally:
-        driver.run(streaming.end(error))
+        driver.end(streaming, error)
