@@ -10,7 +10,7 @@ from typing import Any
 
 from polyport.bridges.inner import Chat, chat_request, chunk_of, refuse
 from polyport.flow import All, Flow, Streaming
-from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
+from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest, ChunkChoice
 from polyport.types.completion import TextChoice, TextCompletion, TextCompletionRequest
 from polyport.types.usage import CompletionTokensDetails, PromptTokensDetails, Usage
 
@@ -109,7 +109,7 @@ class TextChunks:
 
     def __init__(self, echo: str) -> None:
         self._echo = echo
-        self._offsets: dict[int, int] = {}
+        self._offsets: dict[int, int] = {}  # choice that has begun -> length of its text so far
 
     def feed(self, data: ChatCompletionChunk) -> list[TextCompletion]:
         """Return what a chunk comes to; one that says nothing of the text comes to nothing."""
@@ -132,14 +132,17 @@ class TextChunks:
         """Nothing is ever held back."""
         return []
 
-    def _choice(self, choice: Any) -> TextChoice:
-        offset, text = self._offsets.get(choice.index, 0), choice.delta.content or choice.delta.refusal or ""
+    def _choice(self, choice: ChunkChoice) -> TextChoice:
+        index, text = choice.index, choice.delta.content or choice.delta.refusal or ""
+        if index not in self._offsets and (text or choice.finish_reason):
+            self._offsets[index], begin = len(self._echo), self._echo
+        else:
+            begin = ""
         tokens = (choice.logprobs or {}).get("content")
-        if choice.index not in self._offsets and (text or choice.finish_reason):
-            text, offset = self._echo + text, len(self._echo)
-        logprobs = legacy_logprobs(tokens, offset) if tokens else None
-        self._offsets[choice.index] = self._offsets.get(choice.index, 0) + len(text)
-        return TextChoice(index=choice.index, text=text, finish_reason=choice.finish_reason, logprobs=logprobs)
+        logprobs = legacy_logprobs(tokens, self._offsets.get(index, 0)) if tokens else None
+        if index in self._offsets:
+            self._offsets[index] += len(text)
+        return TextChoice(index=index, text=begin + text, finish_reason=choice.finish_reason, logprobs=logprobs)
 
 
 def legacy_logprobs(tokens: list[dict[str, Any]], offset: int) -> dict[str, Any]:
