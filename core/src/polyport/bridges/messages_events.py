@@ -26,6 +26,8 @@ STOPS = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
+#: A chat's service tiers, as far as Anthropic has such; it says them in the usage.
+TIERS = {"default": "standard", "standard": "standard", "priority": "priority"}
 #: A key of a document's citation -> what kind of citation has it.
 LOCATIONS = {
     "start_char_index": "char_location",
@@ -53,6 +55,7 @@ class MessageEvents:
         self._finish: str | None = None
         self._refused = False
         self._usage: Usage | None = None
+        self._tier: str | None = None
 
     # --- the decoder's face ---
 
@@ -60,6 +63,7 @@ class MessageEvents:
         """Return the events that a chunk brings."""
         if data.usage is not None:
             self._usage = data.usage
+        self._tier = data.service_tier or self._tier
         if not self._message:
             self._begin(data)
         for choice in data.choices:
@@ -80,8 +84,10 @@ class MessageEvents:
         if self._state:
             self._whole({"type": "redacted_thinking", "data": seal(State(message=self._state))})
         ending = {"stop_reason": self._stop_reason(stop_sequence), "stop_sequence": stop_sequence}
-        self._message |= {"content": self._content, "usage": usage_of(self._usage), **ending}
-        self._emit("message_delta", delta=ending, usage=self._message["usage"])
+        usage = usage_of(self._usage)
+        self._emit("message_delta", delta=ending, usage=usage)
+        tier = {"service_tier": TIERS[self._tier]} if self._tier in TIERS else {}
+        self._message |= {"content": self._content, "usage": usage | tier, **ending}
         self._emit("message_stop")
         return self._take()
 

@@ -26,6 +26,8 @@ ENDS: dict[str, tuple[str, dict[str, Any] | None, dict[str, Any] | None]] = {
     "content_filter": ("incomplete", {"reason": "content_filter"}, None),
     "error": ("failed", None, {"code": "server_error", "message": "The provider ended its answer with an error."}),
 }
+#: What other providers call OpenAI's default tier.
+TIERS = {"standard": "default", "on_demand": "default"}
 
 
 class ResponseEvents:
@@ -58,7 +60,7 @@ class ResponseEvents:
             if choice.index == 0:
                 self._read(choice)
         if data.service_tier:
-            self._response["service_tier"] = data.service_tier
+            self._response["service_tier"] = TIERS.get(data.service_tier, data.service_tier)
         if data.usage is not None:
             self._usage = data.usage
         if self._finish or data.usage is not None:
