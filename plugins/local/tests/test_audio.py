@@ -156,6 +156,13 @@ def test_speech_streams_and_stops_when_closed(espeak):
     assert len(audio.read(b"".join(pieces), 16000)) > 16000
 
 
+def test_the_same_text_gives_the_same_bytes(espeak):
+    """Whatever was said in between."""
+    first = espeak.say("Hello there", voice="nova")
+    espeak.say("Something else", voice="de")
+    assert espeak.say("Hello there", voice="nova") == first
+
+
 def test_voices_differ_and_unknown_ones_are_named(espeak):
     """OpenAI's names and eSpeak's languages work; others are refused with a list."""
     spoken = {voice: espeak.say("Good morning", voice=voice) for voice in ("alloy", "nova", "onyx", "de", "en+f3")}

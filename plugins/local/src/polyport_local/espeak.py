@@ -1,6 +1,7 @@
 """Text to speech with eSpeak NG, whose library and voices are inside the package `espeakng-loader`.
 
-The library has one voice and one speaker a process, so one text is spoken at a time.
+The library has one voice and one speaker a process, so one text is spoken at a time. It is loaded for each text
+anew, which takes a millisecond: with its random numbers seeded, the same text then gives the same bytes.
 https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_lib.h
 """
 
@@ -8,8 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from polyport.errors import BadRequestError, PluginError
@@ -39,9 +42,8 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes
 class Espeak:
     """The synthesizer. Methods may be called from any thread; while one text is spoken, others wait."""
 
-    def __init__(self) -> None:
-        self._library: Any = None
-        self.rate = 22050
+    #: Samples a second of every voice.
+    rate = 22050
 
     def say(self, text: str, *, voice: str | None = None, speed: float = 1.0, form: str = "wav") -> bytes:
         """Return speech as a file of the format `form` (see `audio.CODINGS`). Raises BadRequestError."""
@@ -56,7 +58,7 @@ class Espeak:
         _check_form(form)
         if form not in ("wav", "pcm"):
             return iter([self.say(text, voice=voice, speed=speed, form=form)])
-        head = [audio.wav_header(self._load_rate())] if form == "wav" else []
+        head = [audio.wav_header(self.rate)] if form == "wav" else []
         return _Joined(head, self.samples(text, voice=voice, speed=speed))
 
     def samples(self, text: str, *, voice: str | None = None, speed: float = 1.0) -> Stream[bytes]:
@@ -80,25 +82,19 @@ class Espeak:
 
     def voices(self) -> dict[str, str]:
         """Return the languages' voices with their names: {"de": "German", ...}. `+f2` and the like vary each."""
-        library = self._loaded()
-        with _SPEAKING:
+        with _library() as library:
             library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
             found = itertools.takewhile(bool, library.espeak_ListVoices(None))
             # A voice's languages begin with a byte for its priority.
             return {ctypes.string_at(one.contents.languages + 1).decode(): one.contents.name.decode() for one in found}
 
     def close(self) -> None:
-        """Give the memory back, once the text being spoken is over."""
-        with _SPEAKING:
-            if self._library is not None:
-                self._library.espeak_Terminate()
-                self._library = None
+        """Nothing is kept between two texts."""
 
     def _known(self, voice: str) -> str:
         name = VOICES.get(voice.lower(), voice)
         language, _, variant = name.partition("+")
-        library = self._loaded()
-        with _SPEAKING:
+        with _library() as library:
             found = library.espeak_SetVoiceByName(language.encode()) == 0
         if not found or not all(c.isalnum() for c in variant):
             raise BadRequestError(
@@ -109,8 +105,6 @@ class Espeak:
         return name
 
     def _speak(self, text: str, voice: str, words: int, out: Stream[bytes]) -> None:
-        library = self._loaded()
-
         def take(samples: int | None, count: int, _events: int) -> int:
             if samples and count:
                 out.put(ctypes.string_at(samples, count * 2))
@@ -118,31 +112,39 @@ class Espeak:
 
         callback = _CALLBACK(take)
         data = text.encode("utf-8", "replace").replace(b"\0", b" ")
-        with _SPEAKING:
+        with _library() as library:
             library.espeak_SetSynthCallback(callback)
             library.espeak_SetVoiceByName(voice.encode())
             library.espeak_SetParameter(_RATE, words, 0)
             library.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8 | _END_PAUSE, None, None)
             library.espeak_Synchronize()
 
-    def _load_rate(self) -> int:
-        self._loaded()
-        return self.rate
-
-    def _loaded(self) -> Any:
-        with _SPEAKING:
-            if self._library is None:
-                loader = require("espeakng_loader", "audio", "Text to speech with local/espeak")
-                library = ctypes.CDLL(loader.get_library_path())
-                rate = library.espeak_Initialize(_SYNCHRONOUS, 0, loader.get_data_path().encode(), 0)
-                if rate <= 0:
-                    raise PluginError(f"eSpeak NG could not start with the data in {loader.get_data_path()}")
-                self.rate, self._library = rate, library
-            return self._library
-
 
 #: Held while the library is used: it has one voice, one rate and one callback for the whole process.
-_SPEAKING = threading.RLock()
+_SPEAKING = threading.Lock()
+
+
+@contextmanager
+def _library() -> Iterator[Any]:
+    """Give the library, just loaded, to one user at a time."""
+    loader = require("espeakng_loader", "audio", "Text to speech with local/espeak")
+    data = loader.get_data_path()
+    with _SPEAKING:
+        library = ctypes.CDLL(loader.get_library_path())
+        try:
+            if library.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), 0) != Espeak.rate:
+                raise PluginError(f"eSpeak NG could not start with the data in {data}")
+            library.espeak_ng_SetRandSeed(ctypes.c_long(1))
+            yield library
+            library.espeak_Terminate()
+        finally:
+            _unload(library)
+
+
+def _unload(library: ctypes.CDLL) -> None:
+    """Take the library out of memory, and with it what it remembers of the last text. Only POSIX tells how."""
+    if os.name == "posix":
+        ctypes.CDLL(None).dlclose(ctypes.c_void_p(library._handle))
 
 
 class _Joined:

