@@ -21,6 +21,7 @@ import msgspec
 
 from polyport import plugins
 from polyport.errors import NotFoundError
+from polyport.types.record import learn
 
 
 class ModelInfo(msgspec.Struct, kw_only=True):
@@ -53,7 +54,7 @@ def of_provider(provider: str) -> dict[str, ModelInfo]:
     path = _path(entry.value.partition(":")[0].partition(".")[0]) if entry is not None else None
     if path is None or not path.is_file():
         return {}
-    file = msgspec.json.decode(path.read_bytes(), type=_File)
+    file = msgspec.json.decode(path.read_bytes(), type=learn(_File))
     for name, info in file.models.items():
         info.name, info.provider = name, provider
         info.source, info.read = info.source or file.source, info.read or file.read

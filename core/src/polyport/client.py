@@ -43,6 +43,7 @@ from polyport.types.record import (
     Result,
     convert,
     describe,
+    learn,
 )
 from polyport.types.schema import reader_for, strict_format
 
@@ -349,6 +350,7 @@ def build(kind: type[Request], fields: dict[str, Any], options: Options) -> Requ
         reader = reader_for(response_format)
         fields["response_format"] = strict_format(response_format)
     extra = {name: fields.pop(name) for name in [name for name in fields if name not in known]}
+    learn(kind)
     try:
         request = msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:

@@ -10,6 +10,8 @@ import base64
 
 import msgspec
 
+from polyport.types.record import learn
+
 PREFIX = "video_pp_"
 
 
@@ -35,6 +37,6 @@ def read(id: str) -> Issued | None:
         return None
     text = id.removeprefix(PREFIX)
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Issued)
+        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=learn(Issued))
     except ValueError:  # not base64, not UTF-8, not JSON, not of this shape
         return None

@@ -8,16 +8,20 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import os
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import importlib_metadata
+import msgspec
 import pluggy
 
 from polyport.errors import NotFoundError, PluginError
 from polyport.hookspecs import PROJECT, ProviderSpec
 from polyport.provider import Provider
+from polyport.types.record import learn
 
 PROVIDERS = "polyport.providers"
 MODELS = "polyport.models"
@@ -27,13 +31,17 @@ SECRETS = "polyport.secrets"
 COMMANDS = "polyport.commands"
 
 
+_scanning = threading.Lock()
+
+
 @lru_cache(maxsize=1)
 def _scan() -> Mapping[str, list[importlib_metadata.EntryPoint]]:
     """Read every `polyport.*` entry point of the environment. The environment is read once per process."""
     found: dict[str, list[importlib_metadata.EntryPoint]] = {}
-    for entry in importlib_metadata.entry_points():
-        if entry.group.startswith("polyport."):
-            found.setdefault(entry.group, []).append(entry)
+    with _scanning:  # importlib-metadata 10.2 imports a part of itself on first use, and fails when two threads do
+        for entry in importlib_metadata.entry_points():
+            if entry.group.startswith("polyport."):
+                found.setdefault(entry.group, []).append(entry)
     return found
 
 
@@ -134,7 +142,9 @@ class Providers:
         """Return the provider, imported on first use. Raises NotFoundError or PluginError."""
         found = self._loaded.get(name)
         if found is None:
-            found = self._loaded.setdefault(name, LoadedProvider(name, self._make(name)))
+            plugin = self._make(name)
+            _learn_types(type(plugin).__module__)
+            found = self._loaded.setdefault(name, LoadedProvider(name, plugin))
         return found
 
     def loaded(self) -> list[LoadedProvider]:
@@ -158,6 +168,15 @@ class Providers:
         if not (isinstance(kind, type) and issubclass(kind, Provider)):
             raise PluginError(f"The plugin {name!r} is {kind!r}; it must be a subclass of polyport.Provider.")
         return kind(name)
+
+
+def _learn_types(module: str) -> None:
+    """Have msgspec take in the Structs of a plugin's package before its first calls come, maybe several at once."""
+    package = module.partition(".")[0]
+    modules = [found for name, found in [*sys.modules.items()] if name == package or name.startswith(f"{package}.")]
+    for value in [value for module in modules for value in [*vars(module).values()]]:
+        if isinstance(value, type) and issubclass(value, msgspec.Struct):
+            learn(value)
 
 
 def missing(prefix: str, installed: list[str], model: str | None = None) -> NotFoundError:

@@ -23,6 +23,7 @@ import msgspec
 from polyport.auth import Auth, NoAuth
 from polyport.errors import InvalidResponseError
 from polyport.flow import HttpReply, HttpRequest
+from polyport.types.record import learn
 
 T = TypeVar("T")
 
@@ -124,6 +125,7 @@ def _text(value: Any) -> str:
 
 def decode(reply: HttpReply, type: type[T]) -> T:
     """Return the reply's JSON as `type`, its bytes kept for `.extra`. Raises InvalidResponseError naming the place."""
+    learn(type)
     try:
         result = msgspec.json.decode(reply.content, type=type)
     except msgspec.ValidationError as error:

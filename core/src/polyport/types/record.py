@@ -5,6 +5,8 @@ A result is a msgspec Struct that also reads as a mapping: `r.choices[0].message
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 from types import NoneType
 from typing import Any, ClassVar, Literal, TypedDict, TypeVar
@@ -14,6 +16,7 @@ import msgspec
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import TimeoutSpec
 
+T = TypeVar("T")
 R = TypeVar("R", bound="Request")
 
 
@@ -291,8 +294,28 @@ def plain(value: Any) -> Any:
     return value
 
 
+_learned: set[Any] = set()
+_learning = threading.Lock()
+
+
+def learn(type: T) -> T:
+    """Have msgspec take in a type before it is used, one thread at a time, and return it.
+
+    msgspec does so on a type's first use by itself, but two threads whose first use comes at once crash the process
+    (0.22.0, seen 2026-11-22: the second finds the Struct entered and its fields not yet).
+    """
+    if type not in _learned:
+        with _learning:
+            # What msgspec cannot take in is an error where it is used, which says more.
+            with contextlib.suppress(TypeError, NameError, AttributeError):
+                msgspec.json.Decoder(type)
+            _learned.add(type)
+    return type
+
+
 def convert(value: Any, type: Any, path: str) -> Any:
     """Convert plain data to `type`. Raises BadRequestError that names the place, `path` and below."""
+    learn(type)
     try:
         return msgspec.convert(value, type)
     except msgspec.ValidationError as error:

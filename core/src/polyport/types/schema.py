@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from polyport.errors import BadRequestError, InvalidResponseError
+from polyport.types.record import learn
 
 
 class Schema(msgspec.Struct):
@@ -40,7 +41,7 @@ def reader_for(kind: type) -> Callable[[str], Any]:
         try:
             if hasattr(kind, "model_validate_json"):
                 return kind.model_validate_json(text)
-            return msgspec.json.decode(text, type=kind)
+            return msgspec.json.decode(text, type=learn(kind))
         except ValueError as error:  # msgspec's and pydantic's validation errors are both ValueErrors
             raise InvalidResponseError(f"The answer does not fit {kind.__name__}: {error}", body=text) from error
 
