@@ -57,9 +57,20 @@ class Wire:
         headers: dict[str, str] | None = None,
         pieces: Iterable[bytes] | None = None,
     ) -> None:
+        self.show(reply, status, headers, pieces)
+
+    def show(
+        self,
+        reply: Any = MESSAGE,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        pieces: Iterable[bytes] | None = None,
+    ) -> Wire:
+        """Answer with this from now on, and forget what came before."""
         self.reply, self.status, self.headers = reply, status, {**DATE, **(headers or {})}
         self.body = Body(pieces) if pieces is not None else None
         self.requests: list[httpx.Request] = []
+        return self
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -89,7 +100,7 @@ class Wire:
 Ask = Callable[..., Any]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wire() -> type[Wire]:
     """The class of wires: `wire(reply, status, headers, pieces)`."""
     return Wire

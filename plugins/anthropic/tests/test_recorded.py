@@ -52,6 +52,15 @@ def split(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**record, "response": {**record["response"], "body": {"chunks": chunks}}} for chunks in streams]
 
 
+@pytest.fixture(scope="module")
+def wire(wire):
+    """One wire and one client for all: there are thousands of exchanges."""
+    server = wire()
+    with server.client() as client:
+        server.client = lambda: client
+        yield server.show
+
+
 class Said:
     """What a body says: text, reasoning, calls, stop reason, tokens, content blocks."""
 
