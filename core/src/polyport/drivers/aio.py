@@ -84,7 +84,7 @@ class AsyncDriver:
             await self.keeper.aclose()
 
     async def _all(self, flows: Sequence[Flow[Any]]) -> list[Any]:
-        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self.run(flow)) for flow in flows]
+        tasks = [asyncio.create_task(self.run(flow)) for flow in flows]
         try:
             return list(await asyncio.gather(*tasks))
         except BaseException:
@@ -92,8 +92,8 @@ class AsyncDriver:
             raise
 
     async def _first(self, flows: Sequence[Flow[Any]]) -> Any:
-        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self.run(flow)) for flow in flows]
-        winner: asyncio.Future[Any] | None = None
+        tasks = [asyncio.create_task(self.run(flow)) for flow in flows]
+        winner: asyncio.Task[Any] | None = None
         try:
             waiting = set(tasks)
             failure: BaseException = ValueError("First needs at least one flow")
@@ -109,10 +109,11 @@ class AsyncDriver:
         finally:
             await self._discard([task for task in tasks if task is not winner])
 
-    async def _discard(self, tasks: list[asyncio.Future[Any]]) -> None:
+    async def _discard(self, tasks: list[asyncio.Task[Any]]) -> None:
         """Cancel flows, and end the streams that they opened meanwhile."""
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # a second cancellation would break into its cleaning up
+                task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Streaming):
                 await self.run(result.end(None))

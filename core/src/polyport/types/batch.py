@@ -167,5 +167,5 @@ def as_json_lines(upload: Upload) -> Upload:
         lines = msgspec.json.decode(content, type=list[msgspec.Raw])
     except msgspec.DecodeError as error:
         raise BadRequestError(f"{upload.filename} starts like a JSON array but is none: {error}.") from error
-    compact = [msgspec.json.encode(msgspec.json.decode(line)) for line in lines]
-    return Upload(upload.filename.removesuffix(".json") + ".jsonl", b"\n".join(compact) + b"\n", "application/jsonl")
+    compact = b"".join(msgspec.json.encode(msgspec.json.decode(line)) + b"\n" for line in lines)
+    return Upload(upload.filename.removesuffix(".json") + ".jsonl", compact, "application/jsonl")

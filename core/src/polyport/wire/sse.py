@@ -11,6 +11,9 @@ from polyport.errors import InvalidResponseError
 #: An event larger than this is not an event: a base64 image is some 10 MB.
 MAX_EVENT = 64 * 1024 * 1024
 
+#: A byte order mark, which a stream may begin with.
+BOM = b"\xef\xbb\xbf"
+
 Event = tuple[bytes, bytes]
 
 
@@ -28,8 +31,12 @@ class SSE:
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next piece and return the events it completed, as (event name or b"", data)."""
         if not self._started:
-            self._started = True
-            piece = piece.removeprefix(b"\xef\xbb\xbf")
+            piece = b"".join((*self._pieces, piece))
+            self._started = len(piece) >= len(BOM) or not BOM.startswith(piece)
+            self._pieces = [] if self._started else [piece]
+            if not self._started:
+                return []
+            piece = piece.removeprefix(BOM)
         if b"\r" in piece or self._skip_lf:
             piece = self._to_lf(piece)
         if self._pieces:
