@@ -69,6 +69,13 @@ server.shutdown()
 server.server_close()
 """
 
+#: Rendered by the installed core, so that what its wheel lacks is missed here.
+RENDER = """
+from pathlib import Path
+from polyport.template import render
+render({name!r}, Path({folder!r}), {compatible})
+"""
+
 REPORT = """
 import json, sys
 from polyport.testing import conformance
@@ -117,7 +124,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Environment, Pa
         pytest.skip(f"the package registry cannot be reached, so nothing can be installed: {str(error)[-300:]}")
     environment.install(str(ROOT / "core"))
     for name, openai_compatible in VARIANTS.items():
-        render(name, folder / name, openai_compatible)
+        environment.run("-c", RENDER.format(name=name, folder=str(folder / name), compatible=openai_compatible))
         environment.install("--no-build-isolation", str(folder / name))
     return environment, folder
 

@@ -84,6 +84,12 @@ def ensure(condition: object, message: str) -> None:
         raise AssertionError(message)
 
 
+def one_of(value: object, allowed: frozenset[str], what: str) -> None:
+    """Raise AssertionError unless the value is an allowed one."""
+    __tracebackhide__ = True
+    ensure(value in allowed, f"{what} is {value!r}; it must be one of {', '.join(sorted(allowed))}")
+
+
 def told(error: BaseException) -> str:
     """Return an error in one line, with the place in the code where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
