@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import httpx2
+import msgspec
 import pytest
+from openai import OpenAI
 from openai.types.responses import Response as SDKResponse, ResponseStreamEvent
 from pydantic import TypeAdapter
 
@@ -483,6 +486,31 @@ def test_a_stream_is_the_typed_events_in_order(stage, streams):
         EVENT.validate_python(dict(event))
     read = SDKResponse.model_validate(events[-1]["response"], strict=True)
     assert (read.output_text, read.usage.total_tokens) == ("Let me see.", 15)
+
+
+def test_the_sdk_puts_a_stream_together(stage, streams):
+    """OpenAI's own accumulator, fed these events over HTTP, gives the response that was meant."""
+    call = {"index": 0, "id": "c1", "function": {"name": "weather", "arguments": '{"city":'}}
+    chunks = streams(
+        {"reasoning_content": "Cold."},
+        {"content": "Let me"},
+        {"content": " see."},
+        {"tool_calls": [call]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '"Oslo"}'}}]},
+        finish="tool_calls",
+    )
+    stream = stage.answers(chunks).responses(model="fake/m", input="hi", stream=True, tools=[WEATHER])
+    lines = [f"event: {event.type}\ndata: {msgspec.json.encode(event).decode()}\n\n" for event in stream]
+    headers = {"content-type": "text/event-stream"}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, text="".join(lines)))
+    with (
+        httpx2.Client(transport=transport) as http,
+        OpenAI(api_key="k", http_client=http).responses.stream(model="m", input="hi") as read,
+    ):
+        response = read.get_final_response()
+    assert [item.type for item in response.output] == ["reasoning", "message", "function_call"]
+    assert (response.output_text, response.output[2].arguments) == ("Let me see.", '{"city":"Oslo"}')
+    assert response.usage.total_tokens == 15
 
 
 def test_a_summary_that_was_asked_for_is_streamed_as_one(stage, streams):
