@@ -98,7 +98,7 @@ class ResponseEvents:
 
     def emit(self, type: str, **fields: Any) -> None:
         """Add an event."""
-        self._events.append(Item(type=type, sequence_number=self._sequence, **fields))
+        self._events.append(Item({"type": type, "sequence_number": self._sequence, **fields}))
         self._sequence += 1
 
     # --- steps ---
@@ -122,8 +122,8 @@ class ResponseEvents:
         if delta.reasoning_content or delta.thinking_blocks:
             self._think(delta)
         if delta.content:
-            tokens = (choice.logprobs or {}).get("content") or []
-            self._answer().say(delta.content, [logprob_of(token) for token in tokens])
+            tokens = (choice.logprobs or {}).get("content")
+            self._answer().say(delta.content, [logprob_of(token) for token in tokens] if tokens else [])
         if delta.refusal:
             self._answer().refuse(delta.refusal)
         for annotation in delta.annotations or []:

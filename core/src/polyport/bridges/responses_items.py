@@ -110,8 +110,16 @@ class AnswerItem(ItemWriter):
         """Add text."""
         part = self._open("output_text")
         self._pieces.append(text)
-        part["logprobs"] += logprobs
-        self._emit("response.output_text.delta", delta=text, logprobs=logprobs)
+        if logprobs:
+            part["logprobs"] += logprobs
+        self.events.emit(  # not through _emit: this is the hot path of every stream
+            "response.output_text.delta",
+            item_id=self.item_id,
+            output_index=self.index,
+            content_index=len(self._parts),
+            delta=text,
+            logprobs=logprobs,
+        )
 
     def refuse(self, text: str) -> None:
         """Add to the refusal."""
