@@ -20,6 +20,8 @@ from polyport.testing.exchange import IN_PROCESS, Exchange
 
 #: No model costs as much: USD per million tokens, or per image, second, page.
 DEAREST = 10_000
+MOST_PROBLEMS = 5
+#: What a model can be for.
 MODES = frozenset(
     {*(operation.capability for operation in OPERATIONS), *BY_HOOK, *(operation.function for operation in OPERATIONS)}
 )
@@ -132,14 +134,15 @@ def models_are_plausible(subject: Subject, _: Sequence[Exchange]) -> None:
     except msgspec.DecodeError as error:
         raise AssertionError(f"{path.name} does not read as the catalog's form: {error}") from error
     problems = [problem for name, info in file.models.items() for problem in _problems(name, info, file, subject)]
-    ensure(not problems, f"{path.name}: {'; '.join(problems)}")
+    more = f"; and {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""
+    ensure(not problems, f"{path.name}: {'; '.join(problems[:MOST_PROBLEMS])}{more}")
 
 
 def _problems(name: str, info: ModelInfo, file: _Models, subject: Subject) -> Iterator[str]:
     if name.startswith(f"{subject.name}/"):
         yield f"{name!r} begins with the prefix; names stand without it"
-    if info.mode not in MODES:
-        yield f"{name} has the mode {info.mode!r}; modes are {', '.join(sorted(MODES))}"
+    if info.mode is not None and info.mode not in MODES:
+        yield f"{name} has the mode {info.mode!r}, which names no operation or capability (chat, embedding, image ...)"
     for what, size in {"context_window": info.context_window, "max_output_tokens": info.max_output_tokens}.items():
         if size is not None and not 0 < size <= 100_000_000:
             yield f"{name}: {what} is {size}"
