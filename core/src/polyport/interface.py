@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         BatchParams,
         FileDeleted,
         FileList,
+        FileListParams,
         FileObject,
         FileParams,
         ListParams,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from polyport.types.rerank import RerankParams, RerankResponse
     from polyport.types.responses import Item, Response, ResponseIdParams, ResponsesParams
     from polyport.types.upload import FileInput
-    from polyport.types.video import Video, VideoDeleted, VideoList, VideoParams
+    from polyport.types.video import Video, VideoDeleted, VideoList, VideoListParams, VideoParams
 
 
 class Interface:
@@ -807,12 +808,12 @@ class Interface:
         )
         return result
 
-    def list_videos(self, **params: Unpack[ListParams]) -> VideoList:
+    def list_videos(self, **params: Unpack[VideoListParams]) -> VideoList:
         """List the video jobs of `provider=`, newest first."""
         result: VideoList = self._call(BY_FUNCTION["list_videos"], {**params})
         return result
 
-    async def alist_videos(self, **params: Unpack[ListParams]) -> VideoList:
+    async def alist_videos(self, **params: Unpack[VideoListParams]) -> VideoList:
         """`list_videos`, asynchronously."""
         result: VideoList = await self._acall(BY_FUNCTION["list_videos"], {**params})
         return result
@@ -850,12 +851,12 @@ class Interface:
         result: FileObject = await self._acall(BY_FUNCTION["retrieve_file"], {"file_id": file_id, **params})
         return result
 
-    def list_files(self, **params: Unpack[ListParams]) -> FileList:
+    def list_files(self, **params: Unpack[FileListParams]) -> FileList:
         """List the files of `provider=`."""
         result: FileList = self._call(BY_FUNCTION["list_files"], {**params})
         return result
 
-    async def alist_files(self, **params: Unpack[ListParams]) -> FileList:
+    async def alist_files(self, **params: Unpack[FileListParams]) -> FileList:
         """`list_files`, asynchronously."""
         result: FileList = await self._acall(BY_FUNCTION["list_files"], {**params})
         return result

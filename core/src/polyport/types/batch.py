@@ -152,9 +152,14 @@ class BatchListRequest(Request):
 class ListParams(CallParams, total=False):
     """The optional parameters of the list functions."""
 
-    purpose: str | None
     after: str | None
     limit: int | None
+
+
+class FileListParams(ListParams, total=False):
+    """The optional parameters of `list_files`."""
+
+    purpose: str | None
     order: str | None
 
 

@@ -97,3 +97,11 @@ class VideoListRequest(Request):
     after: str | None = None
     limit: int | None = None
     order: str | None = None
+
+
+class VideoListParams(CallParams, total=False):
+    """The optional parameters of `list_videos`."""
+
+    after: str | None
+    limit: int | None
+    order: str | None
