@@ -110,13 +110,17 @@ def _stop(_value: Any, request: ChatRequest, body: Body) -> None:
     body["stop_sequences"] = request.stops
 
 
-def _user(value: str, _request: ChatRequest, body: Body) -> None:
-    body.setdefault("metadata", {})["user_id"] = value
+def _user_id(name: str) -> Callable[[Any, ChatRequest, Body], None]:
+    def render(value: Any, request: ChatRequest, body: Body) -> None:
+        if body.setdefault("metadata", {}).setdefault("user_id", value) != value:
+            request.adapt(name, "dropped", "Anthropic's metadata has room for one user_id, and another was given")
+
+    return render
 
 
 def _metadata(value: dict[str, Any], request: ChatRequest, body: Body) -> None:
     if "user_id" in value:
-        _user(value["user_id"], request, body)
+        _user_id("metadata")(value["user_id"], request, body)
     if value.keys() - {"user_id"}:
         request.unsupported("metadata", "Anthropic's metadata holds a user_id and nothing else")
 
@@ -137,8 +141,8 @@ def _stream(value: bool, _request: ChatRequest, body: Body) -> None:
 RENDER: dict[str, Callable[[Any, ChatRequest, Body], None]] = {
     "stream": _stream,
     "stop": _stop,
-    "user": _user,
-    "safety_identifier": _user,
+    "user": _user_id("user"),
+    "safety_identifier": _user_id("safety_identifier"),
     "metadata": _metadata,
     "service_tier": _service_tier,
     **{name: _sampling(name) for name in SAMPLING},

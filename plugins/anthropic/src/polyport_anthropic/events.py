@@ -12,6 +12,7 @@ from polyport.wire.sse import SSE
 from polyport_anthropic.errors import event_error, unreadable
 
 C = TypeVar("C")
+decode_plain = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Start(msgspec.Struct):
@@ -96,7 +97,7 @@ class NativeEvents(Events[Item]):
 
     def take(self, data: bytes) -> list[Item]:
         """Return the event."""
-        event = msgspec.json.decode(data, type=dict[str, Any])
+        event = decode_plain(data)
         kind = event.get("type")
         if not isinstance(kind, str):
             raise msgspec.ValidationError(f"Expected `str`, got `{type(kind).__name__}` at $.type")

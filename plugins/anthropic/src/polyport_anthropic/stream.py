@@ -12,7 +12,7 @@ from polyport.types.messages import MessageUsage
 from polyport.types.usage import Usage
 from polyport_anthropic.blocks import Block, verify
 from polyport_anthropic.errors import event_error
-from polyport_anthropic.events import Event, Events, Piece
+from polyport_anthropic.events import Event, Events, decode_plain
 from polyport_anthropic.reply import (
     THINKING,
     annotation,
@@ -26,7 +26,6 @@ from polyport_anthropic.reply import (
 from polyport_anthropic.turns import as_text
 
 _decode = msgspec.json.Decoder(Event).decode
-_decode_plain = msgspec.json.Decoder(dict[str, Any]).decode
 T = TypeVar("T")
 
 
@@ -55,9 +54,7 @@ class MessageEvents(Events[ChatCompletionChunk]):
         """Return the chunks an event comes to; kinds of events that are not known yet come to none."""
         event = _decode(data)
         if event.type == "content_block_delta":  # nearly all events are one of these
-            delta = _need(event.delta, "delta")
-            handler = DELTAS.get(delta.type)
-            return handler(self, event.index, delta) if handler is not None else self._foreign(data, event.index)
+            return self._block_delta(event, data)
         if event.type == "error":
             raise event_error(data)
         handle = HANDLERS.get(event.type)
@@ -78,71 +75,77 @@ class MessageEvents(Events[ChatCompletionChunk]):
             function = FunctionCall(name=block.get("name"))
             call = ToolCall(index=self._calls[index], id=block.get("id"), type="function", function=function)
             return [self._chunk(Delta(tool_calls=[call]))]
-        for name in ("text", "thinking"):
-            if block["type"] == name and block.get(name):
-                return self._add(index, name, block[name])
+        show = SHOWN.get(block["type"])
+        return show(self, index, str(block[block["type"]])) if show is not None and block.get(block["type"]) else []
+
+    def _block_delta(self, event: Event, data: bytes) -> list[ChatCompletionChunk]:
+        index, delta = event.index, _need(event.delta, "delta")
+        match delta.type:
+            case "text_delta":
+                return self._text(index, delta.text)
+            case "input_json_delta":
+                return self._input(index, delta.partial_json)
+            case "thinking_delta":
+                return self._thinking(index, delta.thinking)
+            case "signature_delta":
+                self._keep(index, "signature", delta.signature or "")
+            case "citations_delta":
+                self._cite(index, _need(delta.citation, "delta.citation"))
+            case _:
+                self._grow(index, decode_plain(data)["delta"])
         return []
 
-    def _text(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
-        return self._add(index, "text", delta.text)
+    def _text(self, index: int, piece: str | None) -> list[ChatCompletionChunk]:
+        if not piece:
+            return []
+        self._keep(index, "text", piece)
+        self._position += len(piece)
+        return [self._chunk(Delta(content=piece))]
 
-    def _thinking(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
-        return self._add(index, "thinking", delta.thinking)
+    def _thinking(self, index: int, piece: str | None) -> list[ChatCompletionChunk]:
+        if not piece:
+            return []
+        self._keep(index, "thinking", piece)
+        return [self._chunk(Delta(reasoning_content=piece))]
 
-    def _signature(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
-        return self._add(index, "signature", delta.signature)
+    def _input(self, index: int, piece: str | None) -> list[ChatCompletionChunk]:
+        """Show a piece of a call's arguments, or of an answer given through the stand-in tool; no server tool's."""
+        if not piece:
+            return []
+        self._keep(index, "input", piece)
+        if index in self._calls:
+            call = ToolCall(index=self._calls[index], function=FunctionCall(arguments=piece))
+            return [self._chunk(Delta(tool_calls=[call]))]
+        if is_answer(self._blocks[index]):
+            self._position += len(piece)
+            return [self._chunk(Delta(content=piece))]
+        return []
 
-    def _input(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
-        return self._add(index, "input", delta.partial_json)
+    def _keep(self, index: int, name: str, piece: str) -> None:
+        """Keep a piece of a block's field; they are joined at the block's end."""
+        pieces = self._pieces.get((index, name))
+        if pieces is None:
+            self._block(index)
+            pieces = self._pieces[index, name] = []
+        pieces.append(piece)
 
-    def _citation(self, index: int, delta: Piece) -> list[ChatCompletionChunk]:
+    def _cite(self, index: int, citation: dict[str, Any]) -> None:
         block = self._block(index)
-        block["citations"] = [*(block.get("citations") or []), _need(delta.citation, "delta.citation")]
-        return []
+        block["citations"] = [*(block.get("citations") or []), citation]
 
-    def _foreign(self, data: bytes, index: int) -> list[ChatCompletionChunk]:
+    def _grow(self, index: int, delta: dict[str, Any]) -> None:
         """Grow a block by a delta of a kind that is not known: text is added on, anything else replaced."""
-        delta = _decode_plain(data)["delta"]
         for name, value in delta.items():
-            if name == "type":
-                continue
-            if isinstance(value, str):
-                self._add(index, name, value)
-            elif value is not None:
+            if isinstance(value, str) and name != "type":
+                self._keep(index, name, value)
+            elif value is not None and name != "type":
                 self._block(index)[name] = value
-        return []
 
     def _block(self, index: int) -> Block:
         block = self._blocks.get(index)
         if block is None:
             raise msgspec.ValidationError(f"No block {index} has begun - at `$.index`")
         return block
-
-    def _add(self, index: int, name: str, piece: str | None) -> list[ChatCompletionChunk]:
-        """Keep a piece of a block's field, and show it to the reader where it is one to be read."""
-        if not piece:
-            return []
-        self._block(index)
-        pieces = self._pieces.get((index, name))
-        if pieces is None:
-            pieces = self._pieces[index, name] = []
-        pieces.append(piece)
-        delta = self._shown(index, name, piece)
-        return [self._chunk(delta)] if delta is not None else []
-
-    def _shown(self, index: int, name: str, piece: str) -> Delta | None:
-        if name == "text":
-            self._position += len(piece)
-            return Delta(content=piece)
-        if name == "thinking":
-            return Delta(reasoning_content=piece)
-        if name == "input" and index in self._calls:
-            call = ToolCall(index=self._calls[index], function=FunctionCall(arguments=piece))
-            return Delta(tool_calls=[call])
-        if name == "input" and is_answer(self._blocks[index]):
-            self._position += len(piece)
-            return Delta(content=piece)
-        return None
 
     def _block_stop(self, event: Event) -> list[ChatCompletionChunk]:
         index = event.index
@@ -151,7 +154,7 @@ class MessageEvents(Events[ChatCompletionChunk]):
         if "input" in block and (index, "input") not in self._pieces:
             whole = as_text(block["input"] or {})
             if index in self._calls or is_answer(block):
-                chunks = self._add(index, "input", whole)
+                chunks = self._input(index, whole)
         for key in [key for key in self._pieces if key[0] == index]:
             text = "".join(self._pieces.pop(key))
             block[key[1]] = input_of(text) if key[1] == "input" else text
@@ -228,10 +231,8 @@ HANDLERS: dict[str, Callable[[MessageEvents, Event], list[ChatCompletionChunk]]]
     "message_delta": MessageEvents._finish,
     "message_stop": MessageEvents._stop,
 }
-DELTAS: dict[str, Callable[[MessageEvents, int, Piece], list[ChatCompletionChunk]]] = {
-    "text_delta": MessageEvents._text,
-    "thinking_delta": MessageEvents._thinking,
-    "signature_delta": MessageEvents._signature,
-    "input_json_delta": MessageEvents._input,
-    "citations_delta": MessageEvents._citation,
+#: Blocks that may begin with some of their text.
+SHOWN: dict[str, Callable[[MessageEvents, int, str], list[ChatCompletionChunk]]] = {
+    "text": MessageEvents._text,
+    "thinking": MessageEvents._thinking,
 }
