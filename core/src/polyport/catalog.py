@@ -23,9 +23,20 @@ from polyport import plugins
 from polyport.errors import NotFoundError
 from polyport.types.record import learn
 
+#: What a model is for, in the words that model lists of the field use.
+MODES = frozenset(
+    {
+        "chat", "completion", "responses", "embedding", "rerank", "moderation", "image_generation", "image_edit",
+        "audio_transcription", "audio_speech", "video_generation", "ocr",
+    }
+)  # fmt: skip
+
 
 class ModelInfo(msgspec.Struct, kw_only=True):
-    """What a plugin knows of a model; None is unknown. `prices` by unit: tokens in USD per million, others per unit."""
+    """What a plugin knows of a model; None is unknown. `mode` is one of MODES.
+
+    `prices` go by unit: tokens in USD per million, others in USD per unit.
+    """
 
     name: str = ""
     provider: str = ""

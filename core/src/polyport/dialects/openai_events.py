@@ -150,7 +150,8 @@ class ResponseEvents(Events[Item]):
 
     def is_last(self, chunk: Item) -> bool:
         """Whether the response is over."""
-        return chunk.get("type") in self.LAST
+        kind = chunk.get("type")
+        return isinstance(kind, str) and kind in self.LAST
 
 
 _decode_event: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from polyport.errors import InvalidResponseError
 from polyport.types.usage import CompletionTokensDetails, PromptTokensDetails, Usage
 
 
@@ -34,7 +35,12 @@ _decode = msgspec.json.Decoder(_Counted).decode
 
 def count(result: HasUsage, data: bytes) -> None:
     """Put the usage right that `data`, the JSON of `result`, tells as input and output tokens, or as seconds."""
-    counts = _decode(data).usage if result.usage is not None else None
+    if result.usage is None:
+        return
+    try:
+        counts = _decode(data).usage
+    except msgspec.ValidationError as error:
+        raise InvalidResponseError(f"The reply's usage is not of the promised shape: {error}", body=data) from error
     if counts is None or (counts.input_tokens is None and counts.seconds is None):
         return
     result.usage = Usage(

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from polyport.catalog import ModelInfo
+from polyport.catalog import MODES, ModelInfo
 from polyport.errors import PluginError, UnsupportedParamsError
 from polyport.hookspecs import ProviderSpec
-from polyport.operations import BY_HOOK, OPERATIONS
+from polyport.operations import BY_HOOK
 from polyport.plugins import LoadedProvider
 from polyport.testing.bench import Outcome, Subject, ensure, simulate, told
 from polyport.testing.exchange import IN_PROCESS, Exchange
@@ -21,10 +21,6 @@ from polyport.testing.exchange import IN_PROCESS, Exchange
 #: No model costs as much: USD per million tokens, or per image, second, page.
 DEAREST = 10_000
 MOST_PROBLEMS = 5
-#: What a model can be for.
-MODES = frozenset(
-    {*(operation.capability for operation in OPERATIONS), *BY_HOOK, *(operation.function for operation in OPERATIONS)}
-)
 
 
 class _Models(msgspec.Struct, forbid_unknown_fields=True):
@@ -142,7 +138,7 @@ def _problems(name: str, info: ModelInfo, file: _Models, subject: Subject) -> It
     if name.startswith(f"{subject.name}/"):
         yield f"{name!r} begins with the prefix; names stand without it"
     if info.mode is not None and info.mode not in MODES:
-        yield f"{name} has the mode {info.mode!r}, which names no operation or capability (chat, embedding, image ...)"
+        yield f"{name} has the mode {info.mode!r}, which is none of {', '.join(sorted(MODES))}"
     for what, size in {"context_window": info.context_window, "max_output_tokens": info.max_output_tokens}.items():
         if size is not None and not 0 < size <= 100_000_000:
             yield f"{name}: {what} is {size}"

@@ -34,7 +34,8 @@ class Item(dict[str, Any]):
 
     def is_content(self) -> bool:
         """Whether a reader of a stream has seen something of the answer after this event."""
-        return self.get("type") not in OPENING_EVENTS
+        kind = self.get("type")
+        return not isinstance(kind, str) or kind not in OPENING_EVENTS
 
 
 def _item(value: Any) -> Any:
