@@ -6,6 +6,7 @@ One process writes at a time. A last line that was cut off by a kill is as if it
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import threading
 from collections.abc import Iterable
@@ -59,6 +60,8 @@ class Journal:
 
         Raises BadRequestError where that rest does not look like a line of ours: then the file is somebody else's.
         """
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            return []  # a device or a pipe keeps nothing
         content = self.path.read_bytes()
         whole, _, torn = content.rpartition(b"\n")
         if torn and torn[: len(self._start)] != self._start[: len(torn)]:

@@ -47,6 +47,9 @@ class OpenAIStub:
 
     def __call__(self, exchange: Any) -> None:
         path = exchange.path.removeprefix("/v1")
+        if len(exchange.body) < int(exchange.headers.get("content-length", 0)):
+            exchange.hang_up()  # the client was killed while it sent
+            return
         is_json = exchange.headers.get("content-type") == "application/json"
         body = exchange.json if is_json else exchange.body
         with self.lock:
