@@ -7,9 +7,8 @@ import re
 import pytest
 
 from polyport import catalog, model_info
-from polyport.operations import OPERATIONS
 
-MODES = {mode for row in OPERATIONS for mode in (row.function, row.hook, row.capability)}
+
 UNITS = {
     *("input", "cached_input", "cache_write", "output", "audio_input", "audio_output"),
     *("image_input", "cached_image_input", "image_output", "character", "minute", "web_search", "file_search"),
@@ -21,7 +20,7 @@ MODELS = catalog.of_provider("openai")
 def test_entry_is_sound(name):
     """Modes are operations', prices are positive in known units and dearer above a limit, dates are dates."""
     info = MODELS[name]
-    assert info.mode is None or info.mode in MODES
+    assert info.mode is None or info.mode in catalog.MODES
     prices = dict(info.prices or {})
     for tier in prices.pop("tiers", []):
         assert all(tier[unit] > prices[unit] for unit in tier if unit != "above")
@@ -44,4 +43,4 @@ def test_dated_names_are_known():
     """A snapshot is its model; a name of its own is its own."""
     assert model_info("gpt-4o-mini-2024-07-18").prices == MODELS["gpt-4o-mini"].prices
     assert model_info("openai/gpt-4o-2024-05-13").prices["input"] == 5.0
-    assert model_info("sora/sora-2").mode == "video"
+    assert model_info("sora/sora-2").mode == "video_generation"
