@@ -8,7 +8,6 @@ import pytest
 
 from polyport import catalog, model_info
 
-
 UNITS = {
     *("input", "cached_input", "cache_write", "output", "audio_input", "audio_output"),
     *("image_input", "cached_image_input", "image_output", "character", "minute", "web_search", "file_search"),
