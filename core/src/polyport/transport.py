@@ -135,7 +135,7 @@ def border(request: HttpRequest) -> Iterator[None]:
         raise BadRequestError(f"The request to {_host(request.url)} cannot be sent: {error}") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise BadRequestError(f"The request to {_host(request.url)} cannot be sent: {error}") from error
-    except httpx.TransportError as error:
+    except (httpx.TransportError, ssl.SSLError) as error:  # httpcore passes on an alert that comes late
         raise APIConnectionError(
             f"The connection to {_host(request.url)} failed: {error or type(error).__name__}"
         ) from error
