@@ -181,7 +181,7 @@ MESSAGES: dict[str, dict[str, Any]] = {
 def test_messages_agree_with_the_anthropic_sdk(name, url, ours, anthropic_sdk):
     """Anthropic's own shape: blocks, stop reason and usage."""
     parameters = {"temperature": 0, **MESSAGES[name]}
-    theirs = anthropic_sdk.messages.create(model=MODEL, extra_body=EXACT, **parameters)
+    theirs = anthropic_sdk.messages.create(model=MODEL, extra_body={**EXACT, "temperature": 0}, **MESSAGES[name])
     mine = ours.messages(f"anthropic/{MODEL}", api_base=url, **parameters, **EXACT)
     assert mine.text == theirs.content[0].text
     assert mine.stop_reason == theirs.stop_reason

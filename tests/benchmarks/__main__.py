@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [--quick]`: the table of speeds and sizes, beside named peers, with the ratios that count.
+"""`python -m tests.benchmarks [--quick]`: speeds and sizes beside named peers, with the ratios that count.
 
 Peers live in a virtual environment of their own, made on first use in the user's cache. Absolute figures move with the
 machine; the ratios, taken in one run, hold.
@@ -27,6 +27,7 @@ Figures = dict[str, dict[str, dict[str, float]]]
 
 
 def main(quick: bool) -> None:
+    """Measure everything and print the tables; `quick` takes one round of each."""
     peers = peer_python()
     figures: Figures = {}
     with upstream() as url:
@@ -55,6 +56,7 @@ def measure(python: str, name: str, kind: str, url: str) -> dict[str, float]:
 
 
 def median(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Return the median of each figure."""
     return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
@@ -98,6 +100,7 @@ COLUMNS = (
 
 
 def report(figures: Figures) -> None:
+    """Print the figures by client, then the targets of the project with what was reached."""
     names = [*OURS, *PEERS]
     print(f"| | {' | '.join(names)} |")
     print(f"|---|{'---|' * len(names)}")
@@ -128,7 +131,7 @@ def targets(figures: Figures) -> list[tuple[str, str, bool]]:
         ("installed ≤ 10 MB, ≤ 12 distributions, nothing compiled but msgspec",
          f"{number(size['mb'])} MB, {size['distributions']:.0f}, {size['compiled']:.0f} more compiled",
          size["mb"] <= 10 and size["distributions"] <= 12 and size["compiled"] == 0),
-        ("core's own cost of a call ≤ 30 µs", f"{number(core)} µs, {core / sync['httpx']['us']:.3f} of a raw httpx call",
+        ("core's own cost of a call ≤ 30 µs", f"{number(core)} µs, {core / sync['httpx']['us']:.3f} of raw httpx",
          core <= 30),
         ("sync call over httpx no slower than raw httpx", f"{raw:.2f} ×", raw <= 1.0),
         ("sync call over reqwest ≤ 1.5 × raw pyreqwest", f"{fast:.2f} ×", fast <= 1.5),
@@ -143,6 +146,7 @@ def targets(figures: Figures) -> list[tuple[str, str, bool]]:
 
 
 def number(value: float) -> str:
+    """Return a figure as short as it is still telling."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 

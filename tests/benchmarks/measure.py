@@ -22,6 +22,7 @@ IN_FLIGHT = 64
 
 
 def openai_client(url: str, asynchronous: bool) -> Any:
+    """Return the official SDK's client for the upstream."""
     import openai
 
     kind = openai.AsyncOpenAI if asynchronous else openai.OpenAI
@@ -214,6 +215,7 @@ def core(name: str, _url: str) -> dict[str, float]:
 
 
 def median_us(call: Callable[[], Any]) -> float:
+    """Return the median of a call's time in microseconds, after a warm-up."""
     for _ in range(50):
         call()
     times = []

@@ -37,6 +37,10 @@ class Auth:
     def apply(self, request: HttpRequest, secret: str) -> None:
         """Put the secret into the request."""
 
+    def each(self) -> tuple[Auth, ...]:
+        """Return the ways this may come to: itself, where it is but one."""
+        return (self,)
+
     def hint(self) -> str:
         """Say what a user without a key can do."""
         return "Pass api_key=..."
@@ -108,6 +112,10 @@ class AnyOf(Auth):
         self.by_prefix = by_prefix or {}
         self.header = ways[0].header
 
+    def each(self) -> tuple[Auth, ...]:
+        """Return the ways."""
+        return (*self.ways, *self.by_prefix.values())
+
     def choose(self, lookup: Lookup) -> ApiKey | None:
         """Return the way to use."""
         for way in self.ways:
@@ -139,8 +147,9 @@ def sign(auth: Auth, request: HttpRequest, lookup: Lookup, provider: str) -> Non
 
     A Signer is left to core, which runs its flow.
     """
-    if auth.header and auth.header in request.headers:
-        request.secrets = (*request.secrets, request.headers[auth.header].removeprefix("Bearer "))
+    given = next((request.headers[way.header] for way in auth.each() if way.header in request.headers), None)
+    if given is not None:
+        request.secrets = (*request.secrets, given.removeprefix("Bearer "))
         return
     if isinstance(auth, Signer):
         return

@@ -13,6 +13,7 @@ Token prices are USD per million tokens. A price that is not there is unknown, n
 from __future__ import annotations
 
 import importlib.util
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ MODES = frozenset(
         "audio_transcription", "audio_speech", "video_generation", "ocr",
     }
 )  # fmt: skip
+
+
+#: How a snapshot's name ends: 20250514, 2024-08-06, or the month and day of older ones, 0613.
+_DATE = re.compile(r"\d{8}|\d{4}-\d\d-\d\d|\d{4}")
 
 
 class ModelInfo(msgspec.Struct, kw_only=True):
@@ -91,8 +96,7 @@ def info(provider: str, model: str) -> ModelInfo:
 
 
 def _is_dated(model: str, name: str) -> bool:
-    rest = model.removeprefix(f"{name}-")
-    return rest != model and rest.replace("-", "").isdigit()
+    return model.startswith(f"{name}-") and _DATE.fullmatch(model, len(name) + 1) is not None
 
 
 def _path(package: str) -> Path | None:
