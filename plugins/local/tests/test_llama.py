@@ -1,6 +1,8 @@
 """A real model answers: chat, streams, JSON schemas, tools, completion, embeddings, and what happens when one stops."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -302,6 +304,23 @@ def test_a_model_loaded_and_never_asked_closes(gguf):
         model = Llama(Settings(gguf, context=512), name="idle")
         model._model.server()
         model.close()
+
+
+def listening() -> set[str]:
+    """Return the TCP sockets on which this process waits for connections."""
+    tables = [Path(f"/proc/self/net/{name}").read_text() for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table.splitlines()]
+    everybody = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A"}
+    return everybody & {os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()}
+
+
+def test_nothing_listens_on_a_port(smollm2):
+    """The HTTP server inside llama.cpp is bound to a private socket file, and to no TCP port."""
+    smollm2.chat({"messages": FRANCE, "max_tokens": 1})
+    before = listening()
+    with socket.create_server(("127.0.0.1", 0)):
+        assert len(listening()) == 1
+    assert before == set()
 
 
 def test_a_template_that_knows_tools_is_left_to_llama_cpp(gguf):

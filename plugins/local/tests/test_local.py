@@ -212,6 +212,8 @@ def test_a_context_that_is_too_small_is_its_own_error(client):
         ("rerank", "e5", {"query": "", "documents": ["x"]}, BadRequestError, "empty"),
         ("speech", "tts-1", {"input": "x"}, NotFoundError, "local/espeak"),
         ("speech", "espeak", {"input": "x", "instructions": "sad"}, UnsupportedParamsError, "moods"),
+        ("embedding", "e5", {"input": "x", "poolin": "mean"}, UnsupportedParamsError, "poolin"),
+        ("speech", "espeak", {"input": "x", "pitch": 3}, UnsupportedParamsError, "pitch"),
         ("transcription", "whisper", {"file": b"x"}, BadRequestError, "ffmpeg|sound"),
         ("transcription", "whisper", {"file": b"x", "language": "de"}, UnsupportedParamsError, "English"),
         ("translation", "whisper", {"file": b"x"}, UnsupportedParamsError, "no translation"),

@@ -64,12 +64,14 @@ class Local(Provider):
         if is_path(request.model):
             return (yield from self._embed_by_file(request))
         engine = self.engines.e5(request.model)
+        chat.refuse_extra(request)
         texts = vectors.to_texts(request, width=DIMENSIONS)
         made, tokens = yield Call(lambda: engine.embed(texts, input_type=request.input_type))
         return vectors.to_embeddings(request, made, tokens)
 
     def _embed_by_file(self, request: EmbedRequest) -> Flow[EmbeddingResponse]:
         texts, load = vectors.to_texts(request, width=None), chat.loading(request)
+        chat.refuse_extra(request, loads=True)
         if request.input_type is not None:
             request.unsupported("input_type", "what a GGUF model wants before its texts is not known here")
         model: Llama = yield Call(lambda: self.engines.llama(request.model, load, embedding=True))
@@ -80,6 +82,7 @@ class Local(Provider):
     def rerank(self, request: RerankRequest) -> Flow[RerankResponse]:
         """Return documents by the similarity of their embeddings to the query's."""
         engine = self.engines.e5(request.model)
+        chat.refuse_extra(request)
         vectors.check_rerank(request)
         scores, tokens = yield Call(lambda: engine.rank(request.query, request.texts))
         return vectors.to_ranks(request, scores, tokens)
@@ -88,6 +91,7 @@ class Local(Provider):
     def transcribe(self, request: TranscriptionRequest) -> Flow[Transcription | str | Streaming[TranscriptionEvent]]:
         """Write down English speech. Streamed, each segment is an event."""
         engine = self.engines.whisper(request.model)
+        chat.refuse_extra(request)
         sound.check_transcription(request)
         if request.stream:
             return Streaming(Items(sound.listening(engine, request)), Raw())
@@ -98,6 +102,7 @@ class Local(Provider):
     def speak(self, request: SpeechRequest) -> Flow[Binary | Streaming[bytes]]:
         """Say text: WAV, or what `response_format` asks for."""
         engine = self.engines.espeak(request.model)
+        chat.refuse_extra(request)
         voice, form = sound.speech_of(request)
         if request.stream:
             pieces = yield Call(lambda: sound.speaking(engine, request, voice, form))

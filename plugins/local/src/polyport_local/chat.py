@@ -48,14 +48,22 @@ def to_chat(request: ChatRequest) -> Json:
     if modalities and set(modalities) != {"text"}:
         request.unsupported("modalities", "the model writes text")
     _older_functions(request, body)
-    if (body.get("n") or 1) > 1:
-        request.adapt("n", "emulated", "the answers are made one after the other")
+    _emulate_n(request, body)
     return body
 
 
 def to_completion(request: TextCompletionRequest) -> Json:
     """Return the body of a text completion."""
-    return _body(request)
+    body = _body(request)
+    _emulate_n(request, body)
+    return body
+
+
+def refuse_extra(request: Request, *, loads: bool = False) -> None:
+    """Refuse parameters that polyport does not know, for engines that know no more. `loads`: but n_ctx, n_threads."""
+    for name in {**request.extra, **(request.options.extra_body or {})}:
+        if not (loads and name in _LOADING):
+            request.unsupported(name, "this model has no such parameter")
 
 
 def loading(request: Request) -> Load:
@@ -117,6 +125,11 @@ def _body(request: Request) -> Json:
             body[name] = value
     extra = {name: value for name, value in request.extra.items() if name not in _LOADING}
     return {**body, **extra, **(request.options.extra_body or {})}
+
+
+def _emulate_n(request: Request, body: Json) -> None:
+    if (body.get("n") or 1) > 1:
+        request.adapt("n", "emulated", "the answers are made one after the other")
 
 
 def _older_functions(request: ChatRequest, body: Json) -> None:

@@ -84,13 +84,16 @@ class Chunks:
             self.send([], usage=self._usage)
 
     def _count(self, usage: Json) -> None:
-        """Add an answer's tokens; the prompt's count once, however many answers it got."""
+        """Add an answer's tokens; the prompt's count once, however many answers it got.
+
+        How many of them llama.cpp still knew is left out: it saves no money, and depends on who asked before.
+        """
         if self._usage is None:
-            self._usage = dict(usage)
-            return
+            self._usage = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 0)
         self._usage["prompt_tokens"] += usage["prompt_tokens"] if self._new_prompt else 0
         self._usage["completion_tokens"] += usage["completion_tokens"]
         self._usage["total_tokens"] = self._usage["prompt_tokens"] + self._usage["completion_tokens"]
+        self._new_prompt = False
 
 
 class TextChunks(Chunks):
@@ -122,7 +125,7 @@ class ChatChunks(Chunks):
 
     def begin(self, index: int) -> None:
         """Begin the next answer."""
-        self._index, self._new_prompt = index, False
+        self._index = index
         self._text = []
         plan = self._form.plan
         self._splitter = tools.Splitter(plan, f"call_{secrets.token_hex(12)}") if plan is not None else None

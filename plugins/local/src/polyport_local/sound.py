@@ -37,6 +37,8 @@ def check_transcription(request: TranscriptionRequest) -> None:
     form = request.response_format
     if form is not None and form not in _FORMATS:
         raise BadRequestError(f"response_format must be one of {', '.join(_FORMATS)}, not {form!r}")
+    if request.stream and form not in (None, "json"):
+        request.unsupported("response_format", "a stream is always one of events")
     if request.language is not None and request.language.lower() not in _ENGLISH:
         request.unsupported("language", "whisper-tiny.en knows English only")
     for name, why in (
@@ -87,6 +89,8 @@ def speech_of(request: SpeechRequest) -> tuple[str | None, str]:
     """Return the voice and the format to speak in. Without a format it is WAV, which needs no ffmpeg."""
     if request.instructions is not None:
         request.unsupported("instructions", "eSpeak has voices and speeds, and no moods")
+    if request.stream_format not in (None, "audio"):
+        request.adapt("stream_format", "dropped", "streamed speech is always its bytes")
     voice = request.voice
     if isinstance(voice, dict):
         voice = voice.get("id")
