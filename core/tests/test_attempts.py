@@ -72,7 +72,7 @@ def test_a_broken_connection_is_tried_again(mode, client, failure, stream):
     start = time.monotonic()
     assert (mode.stream(one) if stream else mode.chat(one).text) == "ok"
     assert len(seen) == 2
-    assert FIRST_WAIT / 2 <= time.monotonic() - start < FIRST_WAIT + 0.5
+    assert FIRST_WAIT / 2 <= time.monotonic() - start < FIRST_WAIT + 5
 
 
 @pytest.mark.parametrize("failure", [400, 401, 403, 404, 413, 418, 422])

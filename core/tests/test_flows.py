@@ -115,10 +115,15 @@ def test_a_call_runs_off_the_loop_or_by_its_awaitable_twin():
 
 
 def test_all_runs_side_by_side_and_keeps_the_order(run):
-    """As long as the slowest, not as all together; none is fine too."""
-    start = time.monotonic()
-    assert run(iter_flow(All([value(n, 0.1 - n * 0.02) for n in range(4)]))) == [0, 1, 2, 3]
-    assert time.monotonic() - start < 0.3
+    """Each waits for all the others, and the last to finish is first in the list; none is fine too."""
+    together = threading.Barrier(4, timeout=10)
+
+    def meet(n):
+        yield Call(together.wait)
+        yield Sleep(0.04 - n * 0.01)
+        return n
+
+    assert run(iter_flow(All([meet(n) for n in range(4)]))) == [0, 1, 2, 3]
     assert run(iter_flow(All([]))) == []
 
 
@@ -141,7 +146,7 @@ def test_the_first_error_of_all_cancels_the_others(run):
     start = time.monotonic()
     with pytest.raises(LookupError):
         run(iter_flow(All([patient(1), failing(LookupError(), 0.02), patient(2)])))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
     assert sorted(cleaned) == [(1, "released"), (2, "released")]
 
 
@@ -187,7 +192,7 @@ def test_first_gives_the_first_success(run):
     """Whoever is quickest, in whatever place."""
     start = time.monotonic()
     assert run(iter_flow(First([value("slow", 30), value("quick", 0.02), value("slower", 60)]))) == "quick"
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
 
 
 def test_first_passes_over_failures(run):
