@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from polyport.dialects.openai_answers import chunk_type, completion_type
 from polyport.dialects.openai_events import ChatEvents, CompletionEvents
-from polyport.dialects.openai_messages import History
+from polyport.dialects.openai_messages import History, tell_schema
 from polyport.dialects.openai_wire import Wire, takes_completion_limit
-from polyport.flow import Flow, Streaming
+from polyport.flow import Decoder, Flow, HttpReply, Streaming
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
@@ -20,19 +21,37 @@ class Chat(Wire):
     @hookimpl
     def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
         """Answer a conversation; files by URL are fetched first, where the provider cannot."""
-        history = History(request, self.quirks)
+        history = self.history(request)
         body = self.chat_body(request, history)
         if history.remote:
             yield from history.inline()
-        reply = yield self.post("/chat/completions", json=body, stream=request.stream)
+        reply = yield self.post(self.chat_path(request), json=body, stream=request.stream)
         if request.stream:
-            return Streaming(reply, ChatEvents())
-        return decode(reply, ChatCompletion)
+            return Streaming(reply, self.chat_events())
+        return self.to_completion(reply)
+
+    def history(self, request: ChatRequest) -> History:
+        """Return the messages and tools on their way to this wire."""
+        return History(request, self.quirks)
+
+    def chat_path(self, request: ChatRequest) -> str:
+        """Return where a chat is answered."""
+        return "/chat/completions"
+
+    def chat_events(self) -> Decoder[ChatCompletionChunk]:
+        """Return the decoder of a streamed answer."""
+        return ChatEvents(chunk_type(self.quirks))
+
+    def to_completion(self, reply: HttpReply) -> ChatCompletion:
+        """Return a whole answer."""
+        return decode(reply, completion_type(self.quirks))
 
     def chat_body(self, request: ChatRequest, history: History) -> dict[str, Any]:
         """Return the body of a chat request."""
         body = self.body(request, "chat")
         body["messages"] = history.messages()
+        if request.schema is not None and request.schema.value is not None and not self.quirks.schemas:
+            tell_schema(request, request.schema, body)
         if "tools" in body:
             body["tools"] = history.tools(body["tools"])
         if not request.stream:

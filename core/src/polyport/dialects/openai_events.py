@@ -108,8 +108,8 @@ class ChatEvents(ResultEvents[ChatCompletionChunk]):
     https://platform.openai.com/docs/api-reference/chat-streaming
     """
 
-    def __init__(self) -> None:
-        super().__init__(ChatCompletionChunk)
+    def __init__(self, type: type[ChatCompletionChunk] = ChatCompletionChunk) -> None:
+        super().__init__(type)
 
     def decode(self, data: bytes) -> ChatCompletionChunk:
         """Return the chunk. Raises the error that a chunk without choices may hold in its place."""

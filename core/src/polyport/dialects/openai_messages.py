@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from polyport.dialects.openai_wire import Quirks
 from polyport.flow import Flow
 from polyport.remote import fetch
 from polyport.types.chat import ChatRequest
 from polyport.types.conversation import parts_of
+from polyport.types.schema import Schema
 from polyport.types.upload import split_data_url
 
 _SPOKEN = frozenset({"role", "content", "name"})
@@ -37,6 +40,19 @@ FUNCTION = frozenset({"name", "description", "parameters", "strict"})
 TRIFLES = frozenset({"index", "format"})
 
 SHOWN_BELOW = "The result is in the next user message."
+#: What look-alikes call the readable reasoning where it is not `reasoning_content`.
+REASONING = "reasoning"
+SCHEMA_PROMPT = "Answer with one JSON object, and nothing around it, that fits this JSON schema:\n"
+
+
+def tell_schema(request: ChatRequest, schema: Schema, body: dict[str, Any]) -> None:
+    """Ask in words for what fits a JSON schema, of a provider that takes `json_object` at most."""
+    words = SCHEMA_PROMPT + msgspec.json.encode(schema.value).decode()
+    body["messages"] = [{"role": "system", "content": words}, *body["messages"]]
+    body["response_format"] = {"type": "json_object"}
+    request.adapt(
+        "response_format", "emulated", "the schema is told in a system message, and any JSON object asked for"
+    )
 
 
 class History:
@@ -47,6 +63,8 @@ class History:
         self.quirks = quirks
         self.remote: list[tuple[dict[str, Any], str]] = []
         self._lost: set[str] = set()
+        self._spoken = _SPOKEN - quirks.lacks
+        self._back = quirks.kept & quirks.history
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the messages; images that a tool returned follow its results, in a message of the user's."""
@@ -87,10 +105,12 @@ class History:
 
     def _fits(self, message: dict[str, Any]) -> bool:
         """Whether a message can go out as it is: text and nothing else that needs a look."""
-        return type(message.get("content")) is str and message.keys() <= _SPOKEN
+        return type(message.get("content")) is str and message.keys() <= self._spoken
 
     def _message(self, message: dict[str, Any], path: str) -> dict[str, Any]:
-        taken = MESSAGE[message["role"]]
+        taken = MESSAGE[message["role"]] - self.quirks.lacks
+        if message["role"] == "assistant":
+            message = self._restored(message)
         made = self._only(message, taken, "messages", keep_none="content")
         if isinstance(made.get("content"), list):
             parts_of(made["content"], path)  # names what is malformed
@@ -99,6 +119,20 @@ class History:
             made["tool_calls"] = [self._call(call) for call in made["tool_calls"]]
         if "audio" in made:
             made["audio"] = {"id": made["audio"].get("id")}  # the provider keeps what was said
+        return made
+
+    def _restored(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Return a message with what an answer held beyond OpenAI's fields under its own name again."""
+        made = dict(message)
+        own = made.get("provider_specific_fields") or {}
+        if self._back and own:
+            made["provider_specific_fields"] = {name: own[name] for name in own if name not in self._back}
+            made.update({name: own[name] for name in own if name in self._back})
+        if REASONING in self._back and made.get("reasoning_content"):
+            made[REASONING] = made.pop("reasoning_content")
+        if made.get("refusal") and "refusal" in self.quirks.lacks and not made.get("content"):
+            made["content"] = made.pop("refusal")
+            self._adapt("messages.refusal", "renamed", "a refusal is what was said, here")
         return made
 
     def _call(self, call: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +157,8 @@ class History:
             kind = part["type"]
             if kind == "video_url" and kind not in self.quirks.parts:
                 self.request.unsupported(f"{path}[{index}]", "a video is nothing these models can watch")
+            elif kind in self.quirks.lacks:
+                self.request.unsupported(f"{path}[{index}]", f"this provider's chat takes no part of type {kind}")
             elif kind in PART:
                 made = self._only(part, PART[kind], "content")
                 yield FORMS[kind](self, made) if kind in FORMS else made

@@ -15,6 +15,7 @@ from polyport.flow import HttpReply, HttpRequest
 from polyport.hookspecs import hookimpl
 from polyport.provider import Provider
 from polyport.types.record import Request
+from polyport.types.usage import Usage
 
 
 class Quirks(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,10 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     `history`: fields of messages, parts, tool calls and tools that are taken beyond OpenAI's. `parts`: types of
     content parts that are taken beyond OpenAI's. `inline`: types of parts whose URL must be fetched here.
     `images`: whether embeddings take data: URLs of images. `paths`: OpenAI's path -> the path there.
+    `lacks`: fields of messages and types of parts that OpenAI takes and the look-alike does not. `schemas`: whether
+    chat takes a JSON schema; without, it is told one in words. `kept`: fields of an answer's message beyond OpenAI's:
+    `reasoning` is read as reasoning_content, others into provider_specific_fields, and those that `history` names
+    too go back under their own name. `beside`: such fields of a choice. `usage`: what usage is read as.
     """
 
     unsupported: Mapping[str, Mapping[str, str]] = {}
@@ -37,6 +42,11 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     inline: frozenset[str] = frozenset({"file"})
     images: bool = False
     paths: Mapping[str, str] = {}
+    lacks: frozenset[str] = frozenset()
+    schemas: bool = True
+    kept: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
+    usage: type[Usage] = Usage
 
 
 PLAIN = Quirks()

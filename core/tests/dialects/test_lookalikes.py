@@ -1,0 +1,119 @@
+"""What look-alikes answer beyond OpenAI's fields is read, kept, and goes back; what they lack is not sent."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+from matrix import PNG, Recipe, image, say, show
+
+from polyport import Client, errors
+from polyport.dialects.openai import OpenAICompatible, Quirks
+from polyport.types.usage import Usage
+
+SAID = {"role": "assistant", "content": "4", "reasoning": "2 + 2", "details": [{"data": "b3BhcXVl"}], "noise": ""}
+ANSWER = {
+    "choices": [{"index": 0, "message": SAID, "finish_reason": "stop", "verdicts": {"hate": False}}],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6, "hits": 3},
+}
+
+
+class Counted(Usage):
+    """Usage with a count of its own."""
+
+    hits: int | None = None
+
+    def __post_init__(self) -> None:
+        self.cost = float(self.hits or 0)
+
+
+class Thinker(OpenAICompatible):
+    """A provider with fields of its own at every depth."""
+
+    base_url = "https://api.thinker.example/v1"
+    quirks = Quirks(
+        kept=frozenset({"reasoning", "details", "noise"}),
+        history=frozenset({"reasoning", "details"}),
+        beside=frozenset({"verdicts"}),
+        lacks=frozenset({"name", "refusal", "file"}),
+        schemas=False,
+        usage=Counted,
+    )
+
+
+@pytest.fixture
+def seen() -> list[httpx.Request]:
+    """The requests of this test."""
+    return []
+
+
+@pytest.fixture
+def client(seen):
+    """A client that knows the thinker."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if not json.loads(request.content).get("stream"):
+            return httpx.Response(200, json=ANSWER)
+        deltas = [{"reasoning": "2 + "}, {"reasoning": "2", "details": SAID["details"]}, {"content": "4"}]
+        chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+        lines = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+        return httpx.Response(200, text=lines + "data: [DONE]\n\n")
+
+    with Client(http=httpx.MockTransport(answer), providers={"thinker": Thinker}) as client:
+        yield client
+
+
+def test_fields_of_its_own_are_read(client):
+    """Reasoning has one name, opaque state a place, and neither stands twice."""
+    got = client.completion("thinker/m", [say("2 + 2?")])
+    choice = got.choices[0]
+    assert choice.message.to_dict() == {
+        "role": "assistant",
+        "content": "4",
+        "reasoning_content": "2 + 2",
+        "provider_specific_fields": {"details": [{"data": "b3BhcXVl"}]},
+    }
+    assert choice["verdicts"] == got.to_dict()["choices"][0]["verdicts"] == {"hate": False}
+    assert (got.usage.cost, got.usage_buckets) == (3.0, {"input": 5, "output": 1})
+
+
+def test_streamed_fields_of_its_own(client):
+    """The same, piece by piece."""
+    with client.completion("thinker/m", [say("2 + 2?")], stream=True) as stream:
+        deltas = [chunk.choices[0].delta for chunk in stream]
+    assert [delta.reasoning_content for delta in deltas] == ["2 + ", "2", None]
+    assert deltas[1].provider_specific_fields == {"details": SAID["details"]}
+
+
+def test_they_go_back_as_they_came(client, seen):
+    """An answer that is put into the history has the provider's own fields again."""
+    answer = client.completion("thinker/m", [say("2 + 2?")])
+    again = client.completion("thinker/m", [say("2 + 2?"), answer.choices[0].message, say("Sure?")])
+    sent = json.loads(seen[-1].content)["messages"][1]
+    assert sent == {"role": "assistant", "content": "4", "reasoning": "2 + 2", "details": [{"data": "b3BhcXVl"}]}
+    assert again.meta.adaptations == []
+
+
+def test_what_it_lacks_is_not_sent(client, seen):
+    """Fields are dropped and recorded, a refusal becomes what was said, a part it cannot read is refused."""
+    messages = [{**say("Hi"), "name": "ada"}, {"role": "assistant", "content": None, "refusal": "No."}]
+    got = client.completion("thinker/m", messages)
+    assert json.loads(seen[-1].content)["messages"] == [say("Hi"), {"role": "assistant", "content": "No."}]
+    assert [(a.parameter, a.action) for a in got.meta.adaptations] == [
+        ("messages.name", "dropped"),
+        ("messages.refusal", "renamed"),
+    ]
+    with pytest.raises(errors.UnsupportedParamsError, match="type file"):
+        client.completion("thinker/m", show({"type": "file", "file": {"file_id": "f"}}, image(PNG)))
+
+
+def test_a_schema_is_told_in_words(client, seen):
+    """Where only any JSON can be asked for, the schema stands in a system message, and the result is recorded."""
+    got = client.completion("thinker/m", [say("Soup?")], response_format=Recipe)
+    body = json.loads(seen[-1].content)
+    assert body["response_format"] == {"type": "json_object"}
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert '"minutes":{"type":"integer"}' in body["messages"][0]["content"]
+    assert [(a.parameter, a.action) for a in got.meta.adaptations] == [("response_format", "emulated")]
