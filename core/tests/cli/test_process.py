@@ -243,6 +243,10 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(stub):
     terminal.expect("> ")
     terminal.send("\x04")
     assert terminal.wait() == 0
+    question, answer, _ = stub.bodies[-1][1]["messages"]
+    assert question["content"] == "a b c d e f g h i j"
+    assert answer["content"].startswith("You said: a")
+    assert len(answer["content"]) < len("You said: a b c d e f g h i j")
 
 
 class Terminal:

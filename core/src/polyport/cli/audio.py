@@ -47,8 +47,7 @@ def transcribe(
     if stream:
         _stream(settings, function, model, fields)
         return
-    with settings.client() as client, show.progress() as progress:
-        progress.add_task(f"{model} listens", total=None)
+    with settings.client() as client, show.waiting(f"{model} listens"):
         result = getattr(client, function)(model=model, **fields)
     if settings.json or (form or "").endswith("json"):
         show.json({"text": result} if isinstance(result, str) else result)
@@ -99,8 +98,7 @@ def speak(
         with settings.client() as client, client.speech(model, said, stream=True, **fields) as pieces:
             show.write_bytes(pieces, "-")
         return
-    with settings.client() as client, show.progress() as progress:
-        progress.add_task(f"{model} speaks", total=None)
+    with settings.client() as client, show.waiting(f"{model} speaks"):
         result = client.speech(model, said, **fields)
     path = output if Path(output).suffix else output + _extension(result.content_type, form)
     size = show.write_bytes([result.content], path)

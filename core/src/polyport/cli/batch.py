@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,9 @@ from polyport.cli.exits import FAILED, stop
 from polyport.cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from polyport.batching import Progress
     from polyport.client import Client
     from polyport.types.batch import Batch
 
@@ -45,19 +50,14 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run lines without an answer again.")] = False,
 ) -> None:
     """Run the lines by ordinary calls. Run again after an interruption, it goes on where it was."""
-    from polyport.batching import Progress, run_batch
+    from polyport.batching import run_batch
 
     results = output or f"{Path(file).with_suffix('')}.results.jsonl"
     options: dict[str, Any] = settings.parameters("completion")
     if model is not None:
         options["model"] = model
-    with settings.client() as client, show.progress(count=True) as bar:
-        task = bar.add_task(Path(file).name, total=None)
-
-        def report(progress: Progress) -> None:
-            failed = f", {progress.failed} failed" if progress.failed else ""
-            bar.update(task, completed=progress.done, total=progress.total, description=f"{Path(file).name}{failed}")
-
+    with settings.client() as client, show.progress(count=True) as bar, _resumable(results):
+        report = _reporter(bar, Path(file).name)
         lines = run_batch(
             file,
             resume=results,
@@ -74,6 +74,25 @@ def run(
         show.text(results)
     if failed:
         stop(f"{failed} of {len(lines)} lines have no answer; --retry-failed runs them again.", code=FAILED)
+
+
+def _reporter(bar: Bar, name: str) -> Callable[[Progress], None]:
+    task = bar.add_task(name, total=None)
+
+    def report(progress: Progress) -> None:
+        failed = f", {progress.failed} failed" if progress.failed else ""
+        bar.update(task, completed=progress.done, total=progress.total, description=name + failed)
+
+    return report
+
+
+@contextlib.contextmanager
+def _resumable(results: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        show.note(f"What is done is in {results}; the same command goes on from there.")
+        raise
 
 
 @with_settings

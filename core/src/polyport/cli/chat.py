@@ -55,7 +55,7 @@ def chat(
     content = question(" ".join(text or []), attach or [])
     with settings.client() as client:
         if content is not None:
-            asking.ask(client, [*messages, {"role": "user", "content": content}])
+            asking.ask(client, [*messages, {"role": "user", "content": content}], Printer(reasoning))
         elif sys.stdin.isatty() and not settings.json:
             from polyport.cli.repl import talk
 
@@ -84,28 +84,28 @@ class Asking(msgspec.Struct):
     reasoning: bool = False
     usage: bool = False
 
-    def ask(self, client: Client, messages: list[dict[str, Any]]) -> str:
-        """Ask, show the answer as it comes, and return its text (as far as it came, when it is interrupted)."""
+    def ask(self, client: Client, messages: list[dict[str, Any]], printer: Printer) -> None:
+        """Ask, and print the answer as it comes; `printer` knows its text, also when it is interrupted."""
         fields: dict[str, Any] = {"model": self.model, "messages": messages, **self.parameters}
         if self.stream and (self.parameters.get("n") or 1) == 1:
-            return self._stream(client, fields)
+            self._stream(client, fields, printer)
+            return
         completion: ChatCompletion = client.completion(**fields)
         if self.json:
             show.json(completion)
-            return completion.text
+            return
         for number, choice in enumerate(completion.choices):
             if len(completion.choices) > 1:
                 show.note(f"--- {number + 1} ---")
-            printer = Printer(self.reasoning)
+            printer.begin()
             printer.add(choice.message, choice.finish_reason)
             printer.end()
         self._note_usage(completion.usage, completion.meta)
-        return completion.text
 
-    def _stream(self, client: Client, fields: dict[str, Any]) -> str:
+    def _stream(self, client: Client, fields: dict[str, Any], printer: Printer) -> None:
         if self.usage:
             fields.setdefault("stream_options", {"include_usage": True})
-        printer, usage = Printer(self.reasoning), None
+        usage = None
         with client.completion(stream=True, **fields) as chunks, printer.ended():
             for chunk in chunks:
                 usage = chunk.usage or usage
@@ -115,7 +115,6 @@ class Asking(msgspec.Struct):
                 for choice in chunk.choices:
                     printer.add(choice.delta, choice.finish_reason)
         self._note_usage(usage, chunks.meta)
-        return printer.text
 
     def _note_usage(self, usage: Any, meta: Any) -> None:
         for adapted in meta.adaptations:
@@ -132,8 +131,12 @@ class Printer:
     """Prints one answer, whole or piece by piece: text to standard output, all else beside it."""
 
     def __init__(self, reasoning: bool) -> None:
-        self.text = ""
         self._reasoning = reasoning
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin an answer: nothing of it is there yet."""
+        self.text = ""
         self._thinking = False
         self._calls: dict[int, list[str]] = {}
         self._images = 0

@@ -51,8 +51,7 @@ def image(
         fields["image"] = edit if len(edit) > 1 else edit[0]
     if fields.get("stream"):
         stop("polyport image writes finished images; polyport call image_generation shows a stream.")
-    with settings.client() as client, show.progress() as progress:
-        progress.add_task(f"{model} draws", total=None)
+    with settings.client() as client, show.waiting(f"{model} draws"):
         result = getattr(client, function)(model=model, **fields)
         files = [_content(client, one) for one in result.data]
     if settings.json:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from polyport.cli import show
-from polyport.cli.chat import Asking
+from polyport.cli.chat import Asking, Printer
 from polyport.cli.exits import one_line
 from polyport.cli.values import attachment
 from polyport.errors import PolyportError
@@ -65,12 +65,18 @@ class Talk:
             command(rest.strip())
 
     def ask(self, client: Client, asking: Asking, text: str) -> None:
-        """Ask, and keep question and answer; a question that failed is forgotten."""
+        """Ask, and keep question and answer (as far as it came); a question that failed is forgotten."""
         content = [*self.parts, {"type": "text", "text": text}] if self.parts else text
-        question = {"role": "user", "content": content}
-        answer = asking.ask(client, [*self.messages, question])
-        self.parts.clear()
-        self.messages += [question, {"role": "assistant", "content": answer}]
+        question, printer = {"role": "user", "content": content}, Printer(asking.reasoning)
+        stopped = False
+        try:
+            asking.ask(client, [*self.messages, question], printer)
+        except KeyboardInterrupt:
+            show.note("(stopped)")
+            stopped = True
+        if printer.text or not stopped:
+            self.parts.clear()
+            self.messages += [question, {"role": "assistant", "content": printer.text}]
 
 
 def talk(client: Client, asking: Asking, messages: list[dict[str, Any]]) -> None:
@@ -98,8 +104,6 @@ def _turn(client: Client, asking: Asking, state: Talk, line: str) -> None:
             state.command(line)
         else:
             state.ask(client, asking, line)
-    except KeyboardInterrupt:
-        show.note("(stopped)")
     except PolyportError as error:
         show.note(f"Error: {one_line(error)}")
 
