@@ -39,6 +39,7 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     """One operation on its way to one provider: what middleware sees.
 
     `operation` is its row in the operations table; `secrets` finds environment variables and secret plugins' values.
+    `shown_to_wire` are the keys that the latest request was signed with, to be hidden in whatever comes back.
     """
 
     operation: Any
@@ -49,6 +50,7 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     api_key: str | None = None
     headers: Mapping[str, str] = {}
     secrets: Callable[[str], str | None] = os.environ.get
+    shown_to_wire: list[str] = []
     random: Random = msgspec.field(default_factory=Random)
 
     def __repr__(self) -> str:
@@ -71,7 +73,7 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
             "a function with `yield` in it"
         )
     auth = call.provider.plugin.auth
-    secrets: tuple[str, ...] = ()
+    secrets: list[str] = call.shown_to_wire
     send: Any = None
     error: BaseException | None = None
     try:
@@ -83,7 +85,7 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
                     finish(effect, call)
                     if isinstance(auth, Signer) and not effect.unsigned and auth.header not in effect.headers:
                         yield from auth.sign(effect, call)
-                    secrets = effect.secrets
+                    secrets[:] = effect.secrets
                     send = yield from _follow(effect, call)
                 elif type(effect) is All or type(effect) is First:
                     send = yield type(effect)([exchange(inner, call) for inner in effect.flows])
@@ -300,6 +302,7 @@ def attribute(error: BaseException | None, call: Call) -> None:
         error.provider = error.provider or call.meta.provider
         error.model = error.model or call.meta.model or None
         error.request_id = error.request_id or call.meta.request_id
+        error.hide(call.shown_to_wire)  # an error inside a stream may echo the request, too
 
 
 def stamp(result: Any, call: Call) -> Any:
