@@ -12,12 +12,13 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from wreq import Method, Response, Streamer
+from wreq import Method, Response
 
 from polyport.errors import BadRequestError, Timeout
 from polyport.flow import AnySource, HttpReply, HttpRequest, TimeoutSpec
 from polyport_reqwest.clients import Clients
 from polyport_reqwest.errors import FAILURES, host_of, late, translate
+from polyport_reqwest.frames import Frames
 from polyport_reqwest.headers import Headers
 from polyport_reqwest.sending import in_pieces
 
@@ -42,33 +43,29 @@ class Exchange:
 
     # --- the conversation ---
 
-    async def reply(self, source: Callable[[Exchange, Streamer], AnySource]) -> HttpReply:
+    async def reply(self, source: Callable[[Exchange, Frames], AnySource]) -> HttpReply:
         """Send the request and return the reply; `source` makes what reads the body of a stream that succeeded."""
         try:
             response = await self._send()
             status, headers = response.status.as_int(), Headers(response.headers)
             if self.request.stream and status < 400:
-                return HttpReply(status=status, headers=headers, source=source(self, response.stream()))
+                return HttpReply(status=status, headers=headers, source=source(self, Frames(response.stream())))
             return HttpReply(status=status, headers=headers, content=await self._content(response))
         except FAILURES as error:
             raise self._failed(error) from self._cause(error)
 
-    async def piece(self, body: Streamer) -> bytes | None:
+    async def piece(self, body: Frames) -> bytes | None:
         """Return the next piece of a reply's body, None at its end."""
         if self._sending is not None:
             self._sending.moved = time.monotonic()
         try:
-            frame = await anext(body)
-            while not isinstance(frame, memoryview):  # trailers, which no provider uses
-                frame = await anext(body)
-        except StopAsyncIteration:
-            return None
+            piece = await body.read()
         except FAILURES as error:
             raise self._failed(error) from self._cause(error)
         if self.request.stream and self._started is not None:
             self._started = None  # the first piece is here, and `total` is over
             self.watched = self.left() != FOR_EVER
-        return bytes(frame)
+        return piece
 
     # --- what wreq's timers cannot know ---
 
@@ -123,7 +120,7 @@ class Exchange:
     async def _content(self, response: Response) -> bytes:
         if self._sending is None:
             return bytes(await response.bytes())
-        body, pieces = response.stream(), []
+        body, pieces = Frames(response.stream()), []
         while (piece := await self.piece(body)) is not None:
             pieces.append(piece)
         return b"".join(pieces)

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from wreq import Streamer
-
 from polyport.flow import HttpReply, HttpRequest
 from polyport.transport import TransportOptions
 from polyport_reqwest.clients import Clients
 from polyport_reqwest.exchange import Exchange
+from polyport_reqwest.frames import Frames
 from polyport_reqwest.loop import run
 
 T = TypeVar("T")
@@ -52,12 +51,12 @@ class AsyncReqwestTransport:
 class _Body:
     """An open body. Let go of without being closed, it closes its connection."""
 
-    def __init__(self, exchange: Exchange, frames: Streamer) -> None:
+    def __init__(self, exchange: Exchange, frames: Frames) -> None:
         self._exchange = exchange
         self._frames = frames
 
     def _close(self) -> None:
-        self._frames.__exit__(None, None, None)
+        self._frames.close()
 
 
 class OpenBody(_Body):
