@@ -27,7 +27,7 @@ class Chat(Wire):
             yield from history.inline()
         reply = yield self.post(self.chat_path(request), json=body, stream=request.stream)
         if request.stream:
-            return Streaming(reply, self.chat_events())
+            return Streaming(reply, self.chat_events(request))
         return self.to_completion(reply)
 
     def history(self, request: ChatRequest) -> History:
@@ -38,7 +38,7 @@ class Chat(Wire):
         """Return where a chat is answered."""
         return "/chat/completions"
 
-    def chat_events(self) -> Decoder[ChatCompletionChunk]:
+    def chat_events(self, request: ChatRequest) -> Decoder[ChatCompletionChunk]:
         """Return the decoder of a streamed answer."""
         return ChatEvents(chunk_type(self.quirks))
 
