@@ -72,7 +72,7 @@ def _rows(entry: importlib_metadata.EntryPoint) -> list[Row]:
 def exchanges_of(entry: importlib_metadata.EntryPoint) -> tuple[Sequence[Exchange], str]:
     """Return a plugin's recorded exchanges, or none and why. Raises PluginError for ones that cannot be read."""
     module = f"{entry.value.partition(':')[0].partition('.')[0]}.conformance"
-    if importlib.util.find_spec(module) is None:
+    if not _exists(module):
         return [], f"{plugins.distribution(entry)} records no exchanges: it has no module {module} with EXCHANGES"
     try:
         found: Any = getattr(importlib.import_module(module), "EXCHANGES", None)
@@ -85,6 +85,13 @@ def exchanges_of(entry: importlib_metadata.EntryPoint) -> tuple[Sequence[Exchang
     if not isinstance(found, Sequence) or not all(isinstance(exchange, Exchange) for exchange in found):
         raise PluginError(f"EXCHANGES of {module} must be a list of polyport.testing.Exchange, or a dict of such lists")
     return found, ""
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the plugin is one module and no package
+        return False
 
 
 def _row(provider: str, case: Case, missing: str) -> Row:
