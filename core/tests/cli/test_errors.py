@@ -49,7 +49,7 @@ def test_no_key_is_3_and_says_which_variable_to_set(cli, stub, monkeypatch):
 
 def test_no_provider_is_4_and_names_what_is_installed(cli, stub):
     """A missing plugin is told with what to install."""
-    result = cli("chat", "grok/grok-4", "Hi", code=4)
+    result = cli("chat", "nowhere/m", "Hi", code=4)
     assert "pip install" in result.stderr
     assert "openai" in result.stderr
 

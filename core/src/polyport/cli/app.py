@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from polyport import plugins
+import polyport.plugins as plugins  # not `from polyport`: its names are looked up among functions first
 from polyport.cli import exits
 from polyport.errors import PluginError, PolyportError
 
@@ -55,18 +55,19 @@ class Commands(TyperGroup):
         return [*COMMANDS, *(entry.name for entry in _plugin_commands())]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; one of a plugin only as a line of the help."""
+        """Return a command as a line of the help: its name and what it does, without its options."""
         if cmd_name in COMMANDS:
-            module, _, name = COMMANDS[cmd_name].partition(":")
-            return to_command(cmd_name, getattr(importlib.import_module(f"polyport.cli.{module}"), name))
+            target = _own(cmd_name)
+            about = target.info.help if isinstance(target, typer.Typer) else target.__doc__
+            return to_command(cmd_name, _line(str(about)))
         entry = next((entry for entry in _plugin_commands() if entry.name == cmd_name), None)
-        return None if entry is None else to_command(cmd_name, _listed(plugins.distribution(entry)))
+        return None if entry is None else to_command(cmd_name, _line(f"Commands of {plugins.distribution(entry)}."))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begin with, loaded, and the rest. Raises WrongUsage naming near misses."""
         name = args[0]
         if name in COMMANDS:
-            return name, self.get_command(ctx, name), args[1:]
+            return name, to_command(name, _own(name)), args[1:]
         entry = plugins.find(plugins.COMMANDS, name)
         if entry is not None:
             return name, _load(name, entry), args[1:]
@@ -116,10 +117,17 @@ def _load(name: str, entry: Any) -> Any:
         raise PluginError(f"The command {name!r} of {where} is broken: {type(error).__name__}: {error}") from error
 
 
-def _listed(distribution: str) -> Any:
+def _own(name: str) -> Any:
+    module, _, attribute = COMMANDS[name].partition(":")
+    return getattr(importlib.import_module(f"polyport.cli.{module}"), attribute)
+
+
+def _line(text: str) -> Any:
+    """Return a function that does nothing but say what a command does."""
+
     def listed() -> None: ...
 
-    listed.__doc__ = f"Commands of {distribution}."
+    listed.__doc__ = text
     return listed
 
 

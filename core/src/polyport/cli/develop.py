@@ -23,7 +23,8 @@ def conformance(
     """
     from polyport import testing
 
-    rows = testing.conformance(plugin)
+    with show.waiting(f"{plugin} is held to the contract"):
+        rows = testing.conformance(plugin)
     failed = [row for row in rows if row.outcome == "failed"]
     shown = failed if failures else rows
     if json:
@@ -57,4 +58,4 @@ def new_plugin(
         stop(f"{str(target)!r} exists and is not empty; name another folder with --path.")
     template.render(name, target, openai_compatible)
     show.text(str(target))
-    show.note(f"Next: cd {target} && pip install -e . && pytest")
+    show.note(f"Next: cd {target} && pip install -e '.[test]' && pytest")
