@@ -103,7 +103,12 @@ class LoadedProvider:
         self.base: str | None = None
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(ProviderSpec)
-        manager.register(plugin, name)
+        try:
+            manager.register(plugin, name)
+        except pluggy.PluginValidationError as error:
+            raise PluginError(
+                f"The plugin {name!r} ({type(plugin).__name__}) has a hook that does not fit: {error}"
+            ) from error
         _check_hooks(manager, name, plugin)
         self.hooks = manager.hook
         #: Hook -> the method itself: with one plugin behind a hook, pluggy's call would only add its own time.
@@ -167,7 +172,12 @@ class Providers:
             return kind
         if not (isinstance(kind, type) and issubclass(kind, Provider)):
             raise PluginError(f"The plugin {name!r} is {kind!r}; it must be a subclass of polyport.Provider.")
-        return kind(name)
+        try:
+            return kind(name)
+        except Exception as error:  # the border to a stranger's code, as in `load`
+            raise PluginError(
+                f"The plugin {name!r} ({kind.__name__}) cannot be made: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _learn_types(module: str) -> None:

@@ -62,22 +62,34 @@ def test_a_broken_plugin_is_shown_and_breaks_its_own_command_only(shell, plugin,
         assert "failed to load" in failed.stderr
 
 
-def test_a_provider_that_cannot_be_made_is_shown_too(shell, plugin):
-    """A misspelt hook, and a class that is none, are the plugin's own error."""
-    code = (
-        "import polyport\n"
-        "class Acme(polyport.Provider):\n"
-        "    @polyport.hookimpl\n"
-        "    def chatt(self, request): ...\n"
-        "    app = None\n"
-    )
-    folder = plugin(
-        "polyport-acme", "[polyport.providers]\nacme = polyport_acme:Acme\nbolt = polyport_acme:polyport\n", code
-    )
-    done = shell("plugins", path=folder)
+UNFIT = """
+import polyport
+
+class Misspelt(polyport.Provider):
+    @polyport.hookimpl
+    def chatt(self, request): ...
+
+class Misfit(polyport.Provider):
+    @polyport.hookimpl
+    def chat(self, request, more): ...
+
+class Unmade(polyport.Provider):
+    def __init__(self, name):
+        raise RuntimeError("no configuration file")
+"""
+
+
+def test_a_provider_that_cannot_be_used_is_shown_too(shell, plugin):
+    """A misspelt hook, one with other arguments, a class that fails or is none: each with the reason."""
+    names = {"a": "Misspelt", "b": "Misfit", "c": "Unmade", "d": "polyport"}
+    points = "\n".join(f"{name} = polyport_acme:{value}" for name, value in names.items())
+    done = shell("plugins", path=plugin("polyport-acme", f"[polyport.providers]\n{points}\n", UNFIT))
     assert done.returncode == 0
-    assert "Did you mean 'chat'?" in done.stderr
-    assert "must be a subclass of polyport.Provider" in done.stderr
+    reasons = done.stderr.splitlines()
+    assert "Did you mean 'chat'?" in reasons[0]
+    assert "'b' (Misfit) has a hook that does not fit" in reasons[1]
+    assert "'c' (Unmade) cannot be made: RuntimeError: no configuration file" in reasons[2]
+    assert "must be a subclass of polyport.Provider" in reasons[3]
 
 
 COMMANDS = '''
