@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from polyport.types.record import learn
+
 PREFIX = "polyport.1."
 
 
@@ -34,6 +36,6 @@ def unseal(text: Any) -> State | None:
     if not isinstance(text, str) or not text.startswith(PREFIX):
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text.removeprefix(PREFIX)), type=State)
+        return msgspec.json.decode(base64.urlsafe_b64decode(text.removeprefix(PREFIX)), type=learn(State))
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError):
         return None
