@@ -37,6 +37,7 @@ class Thinker(OpenAICompatible):
         history=frozenset({"reasoning", "details"}),
         beside=frozenset({"verdicts"}),
         lacks=frozenset({"name", "refusal", "file"}),
+        roles={"developer": "system"},
         schemas=False,
         usage=Counted,
     )
@@ -117,3 +118,18 @@ def test_a_schema_is_told_in_words(client, seen):
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
     assert '"minutes":{"type":"integer"}' in body["messages"][0]["content"]
     assert [(a.parameter, a.action) for a in got.meta.adaptations] == [("response_format", "emulated")]
+
+
+def test_a_role_it_does_not_know(client, seen):
+    """Another stands for it, and that is recorded."""
+    got = client.completion("thinker/m", [{"role": "developer", "content": "Be brief."}, say("Hi")])
+    assert json.loads(seen[-1].content)["messages"] == [{"role": "system", "content": "Be brief."}, say("Hi")]
+    assert [(a.parameter, a.action) for a in got.meta.adaptations] == [("messages.role", "renamed")]
+
+
+def test_an_empty_account_is_not_asked_twice():
+    """Payment required is what OpenAI calls an exhausted quota."""
+    answer = httpx.MockTransport(lambda _: httpx.Response(402, json={"error": {"message": "Insufficient Balance"}}))
+    with Client(http=answer, providers={"thinker": Thinker}) as client, pytest.raises(errors.RateLimitError) as caught:
+        client.completion("thinker/m", [say("Hi")])
+    assert (caught.value.status_code, caught.value.retryable) == (402, False)

@@ -19,7 +19,7 @@ from polyport.dialects.openai_events import ChatEvents, Events, ResponseEvents, 
 from polyport.dialects.openai_files import Batches, Files, Models
 from polyport.dialects.openai_images import Images
 from polyport.dialects.openai_messages import History
-from polyport.dialects.openai_responses import Responses
+from polyport.dialects.openai_responses import Respond, Responses
 from polyport.dialects.openai_vectors import Embeddings, Moderations, Rerank
 from polyport.dialects.openai_videos import Videos
 from polyport.dialects.openai_wire import PLAIN, Quirks, Wire, to_body
@@ -40,6 +40,7 @@ __all__ = [
     "OpenAICompatible",
     "Quirks",
     "Rerank",
+    "Respond",
     "ResponseEvents",
     "Responses",
     "ResultEvents",

@@ -78,7 +78,11 @@ class Completions(Wire):
         body = self.body(request, "complete_text")
         if not request.stream:
             body.pop("stream_options", None)
-        reply = yield self.post("/completions", json=body, stream=request.stream)
+        reply = yield self.post(self.text_path(request), json=body, stream=request.stream)
         if request.stream:
             return Streaming(reply, CompletionEvents())
         return decode(reply, TextCompletion)
+
+    def text_path(self, request: TextCompletionRequest) -> str:
+        """Return where a text is continued."""
+        return "/completions"

@@ -51,6 +51,9 @@ BY_CODE: Mapping[str, type[APIError]] = {
 #: No waiting mends these.
 EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 
+#: Payment required: what look-alikes answer where OpenAI says insufficient_quota.
+UNPAID = 402
+
 #: Look-alikes, and OpenAI itself for embeddings, say it in words only.
 TOO_LONG = re.compile(
     r"maximum context length|context window|context length|prompt is too long|too many tokens|context_length",
@@ -66,7 +69,10 @@ def refine(error: APIError, body: Any) -> APIError | None:
     kind = _by_code(codes, type(error))
     if kind is BadRequestError and TOO_LONG.search(error.message):
         kind = ContextWindowExceededError
-    hopeless = not EXHAUSTED.isdisjoint(codes) or (issubclass(kind, RateLimitError) and TOO_LARGE.match(error.message))
+    if error.status_code == UNPAID:
+        kind = RateLimitError
+    exhausted = error.status_code == UNPAID or not EXHAUSTED.isdisjoint(codes)
+    hopeless = exhausted or (issubclass(kind, RateLimitError) and TOO_LARGE.match(error.message))
     if kind is type(error) and not hopeless:
         return None
     return narrow(error, kind, retryable=False if hopeless else kind.retryable)

@@ -75,6 +75,8 @@ class History:
             if shown and role != "tool":
                 made.append({"role": "user", "content": shown})
                 shown = []
+            if role in self.quirks.roles:
+                message = self._recast(message, role)
             if self._fits(message):
                 made.append(message)
                 continue
@@ -106,6 +108,11 @@ class History:
     def _fits(self, message: dict[str, Any]) -> bool:
         """Whether a message can go out as it is: text and nothing else that needs a look."""
         return type(message.get("content")) is str and message.keys() <= self._spoken
+
+    def _recast(self, message: dict[str, Any], role: str) -> dict[str, Any]:
+        known = self.quirks.roles[role]
+        self._adapt("messages.role", "renamed", f"what is a {role} message elsewhere is a {known} message here")
+        return {**message, "role": known}
 
     def _message(self, message: dict[str, Any], path: str) -> dict[str, Any]:
         taken = MESSAGE[message["role"]] - self.quirks.lacks

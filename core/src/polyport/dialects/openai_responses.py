@@ -11,8 +11,8 @@ from polyport.types.batch import FileDeleted
 from polyport.types.responses import Item, Response, ResponseIdRequest, ResponsesRequest
 
 
-class Responses(Wire):
-    """/responses. https://platform.openai.com/docs/api-reference/responses"""
+class Respond(Wire):
+    """POST /responses. https://platform.openai.com/docs/api-reference/responses/create"""
 
     @hookimpl
     def respond(self, request: ResponsesRequest) -> Flow[Response | Streaming[Item]]:
@@ -24,6 +24,10 @@ class Responses(Wire):
         if request.stream:
             return Streaming(reply, ResponseEvents())
         return decode(reply, Response)
+
+
+class Responses(Respond):
+    """/responses of a provider that keeps them. https://platform.openai.com/docs/api-reference/responses"""
 
     @hookimpl
     def retrieve_response(self, request: ResponseIdRequest) -> Flow[Response | Streaming[Item]]:

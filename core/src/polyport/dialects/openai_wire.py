@@ -31,6 +31,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     chat takes a JSON schema; without, it is told one in words. `kept`: fields of an answer's message beyond OpenAI's:
     `reasoning` is read as reasoning_content, others into provider_specific_fields, and those that `history` names
     too go back under their own name. `beside`: such fields of a choice. `usage`: what usage is read as.
+    `roles`: a role that the look-alike does not know -> the one that stands for it.
     """
 
     unsupported: Mapping[str, Mapping[str, str]] = {}
@@ -47,6 +48,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     kept: frozenset[str] = frozenset()
     beside: frozenset[str] = frozenset()
     usage: type[Usage] = Usage
+    roles: Mapping[str, str] = {}
 
 
 PLAIN = Quirks()
