@@ -134,9 +134,13 @@ def _mock() -> httpx.MockTransport:
     return httpx.MockTransport(lambda _: httpx.Response(200, content=REPLY))
 
 
+async def _on_a_loop(flow: Flow[object]) -> object:
+    return await AsyncDriver(agiven(_mock())).run(flow)
+
+
 RUNNERS = {
     "sync": lambda flow: SyncDriver(given(_mock())).run(flow),
-    "async": lambda flow: asyncio.run(AsyncDriver(agiven(_mock())).run(flow)),
+    "async": lambda flow: asyncio.run(_on_a_loop(flow)),
     "simulation": lambda flow: Simulation(lambda request, now: Answer(0.1, OK)).run_flow(flow),
 }
 

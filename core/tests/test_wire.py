@@ -236,7 +236,7 @@ def test_an_upload_is_read_from_whatever_a_user_gives(value, name, kind):
 
 # --- ids ---
 
-ISSUED = st.builds(ids.Issued, provider=LINE, id=LINE, model=LINE, api_base=st.none() | LINE)
+ISSUED = st.builds(ids.Issued, provider=LINE, id=LINE, model=LINE)
 
 
 @FAST

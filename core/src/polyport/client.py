@@ -329,7 +329,6 @@ def _issue_ids(result: Any, call: Call) -> None:
                 provider=call.provider.name,
                 id=video.id,
                 model=getattr(video, "model", "") or call.request.model,
-                api_base=call.options.api_base,
             )
         )
 

@@ -1,7 +1,7 @@
 """Ids that carry their provider, so that a video's id alone is enough to ask for it, in another process too.
 
-`video_<base64url of JSON>` holds the provider's name, its own id, and the address where it is not the usual one.
-No key is ever in it. An id that was not issued here passes as it is.
+`video_pp_<base64url of JSON>` holds the provider's name, its own id and the model. No key and no address is in it:
+an id that somebody else made up must not send a key anywhere. An id that was not issued here passes as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ class Issued(msgspec.Struct, omit_defaults=True):
     provider: str
     id: str
     model: str = ""
-    api_base: str | None = None
 
 
 def issue(issued: Issued) -> str:

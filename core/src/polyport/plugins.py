@@ -134,6 +134,7 @@ class Providers:
     def __init__(self, given: Mapping[str, type[Provider] | Provider] | None = None) -> None:
         self._given = dict(given or {})
         self._loaded: dict[str, LoadedProvider] = {}
+        self._loading = threading.RLock()
 
     def names(self) -> list[str]:
         """Return every prefix that can be asked for; nothing is imported."""
@@ -146,11 +147,15 @@ class Providers:
     def get(self, name: str) -> LoadedProvider:
         """Return the provider, imported on first use. Raises NotFoundError or PluginError."""
         found = self._loaded.get(name)
-        if found is None:
-            plugin = self._make(name)
-            _learn_types(type(plugin).__module__)
-            found = self._loaded.setdefault(name, LoadedProvider(name, plugin))
-        return found
+        return self._load(name) if found is None else found
+
+    def _load(self, name: str) -> LoadedProvider:
+        with self._loading:  # a second instance would never be closed
+            if name not in self._loaded:
+                plugin = self._make(name)
+                _learn_types(type(plugin).__module__)
+                self._loaded[name] = LoadedProvider(name, plugin)
+            return self._loaded[name]
 
     def loaded(self) -> list[LoadedProvider]:
         """Return the providers in use."""
