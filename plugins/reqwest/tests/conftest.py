@@ -19,7 +19,7 @@ import pytest
 
 from polyport.flow import HttpReply, HttpRequest, TimeoutSpec
 from polyport.transport import TransportOptions
-from polyport_reqwest import Reqwest
+from polyport_reqwest import AsyncReqwestTransport, ReqwestTransport
 
 PATIENCE = 5.0
 
@@ -196,18 +196,20 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 class Side:
-    """One side of the transport behind blocking methods, so that one test says what both must do."""
+    """One side of the transport behind blocking methods, so that one test says what both must do.
+
+    The name's second half is the way that its requests go, where both can carry them.
+    """
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name, self.way = name.split("-")
         self._runner = asyncio.Runner()
         self._opened: list[Any] = []
 
     def open(self, **options: Any) -> Any:
         """Return a transport that is closed at the test's end."""
-        made = Reqwest()
-        given = TransportOptions(**options)
-        self._opened.append(made.open(given) if self.name == "sync" else made.open_async(given))
+        kind = ReqwestTransport if self.name == "sync" else AsyncReqwestTransport
+        self._opened.append(kind(TransportOptions(**options), short=self.way == "short"))
         return self._opened[-1]
 
     def send(self, transport: Any, request: HttpRequest) -> HttpReply:
@@ -243,18 +245,10 @@ class Side:
         return result if self.name == "sync" else self._runner.run(result)
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync-short", "sync-long", "async-short", "async-long"])
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
-    """Both sides, one after the other."""
+    """Both sides by both ways, one after the other."""
     made = Side(request.param)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def aside() -> Iterator[Side]:
-    """The asynchronous side."""
-    made = Side("async")
     yield made
     made.end()
 

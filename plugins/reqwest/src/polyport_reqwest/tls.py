@@ -1,4 +1,4 @@
-"""What `verify` and `cert` mean to wreq: whom to trust, and who we are."""
+"""What `verify` and `cert` mean: whom to trust, and who we are. Said to wreq for the long way, to ssl for the short."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from wreq import CertStore, Identity
 from wreq.exceptions import BuilderError
 
 from polyport.errors import PolyportError
-from polyport.transport import TransportOptions
+from polyport.transport import TransportOptions, tls_context as usual_context
+from polyport_reqwest.sockets import TlsSocket
 
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 KEY = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.+?-----END \1PRIVATE KEY-----", re.DOTALL)
@@ -20,14 +21,29 @@ KEY = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.+?-----END \1PRIVATE KEY
 
 def tls_settings(options: TransportOptions) -> dict[str, Any]:
     """Return wreq's settings for TLS. Raises PolyportError for a file that cannot be used, or an SSLContext."""
-    settings: dict[str, Any] = {"tls_verify": _verify(options)}
+    roots = _roots(options)
+    settings: dict[str, Any] = {"tls_verify": CertStore.from_pem_certs(roots) if isinstance(roots, list) else roots}
     if options.cert is not None:
         settings["tls_identity"] = _identity(options.cert)
     return settings
 
 
-def _verify(options: TransportOptions) -> bool | CertStore:
-    """Return whom to trust: a CA that is named takes the place of the usual ones, as with httpx."""
+def tls_context(options: TransportOptions) -> ssl.SSLContext:
+    """Return the same for ssl, of a server's HTTP/1.1."""
+    roots = _roots(options)
+    if isinstance(roots, list):
+        context = ssl.create_default_context(cadata="\n".join(roots))
+    else:
+        context = usual_context(TransportOptions(verify=roots, trust_env=False))
+    if options.cert is not None:
+        context.load_cert_chain(*((options.cert,) if isinstance(options.cert, str) else options.cert))
+    context.sslsocket_class = TlsSocket
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _roots(options: TransportOptions) -> bool | list[str]:
+    """Return whom to trust: certificates that are named take the place of the usual ones, as with httpx."""
     verify = options.verify
     if isinstance(verify, ssl.SSLContext):
         raise PolyportError(
@@ -36,15 +52,15 @@ def _verify(options: TransportOptions) -> bool | CertStore:
         )
     if verify is True and options.trust_env:
         verify = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or True
-    return _store(Path(verify)) if isinstance(verify, str) else verify
+    return _certificates(Path(verify)) if isinstance(verify, str) else verify
 
 
-def _store(path: Path) -> CertStore:
+def _certificates(path: Path) -> list[str]:
     files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     found = [certificate for file in files for certificate in CERTIFICATE.findall(_read(file))]
     if not found:
         raise PolyportError(f"No PEM certificate in {str(path)!r}, which verify (or SSL_CERT_FILE) names")
-    return CertStore.from_pem_certs(list(dict.fromkeys(found)))
+    return list(dict.fromkeys(found))
 
 
 def _identity(cert: str | tuple[str, str]) -> Identity:

@@ -1,0 +1,146 @@
+"""A reply over HTTP/1.1 as its bytes come in: parsed by llhttp, decompressed by zlib. Does no I/O.
+
+https://www.rfc-editor.org/rfc/rfc9112
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+#: What `Answer` can decompress.
+DECODINGS = "gzip, deflate"
+#: Encoding -> zlib's window bits. "deflate" should have zlib's wrapper; -15 is for servers that leave it out.
+PACKED = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
+
+
+class Broken(Exception):
+    """The connection ended, or what came is no HTTP. Says which."""
+
+
+class Undecodable(Exception):
+    """A whole reply came, and it cannot be decompressed. Says why."""
+
+
+class Unpack:
+    """Decompresses a body piece by piece."""
+
+    __slots__ = ("_begun", "_bits", "_stream")
+
+    def __init__(self, encoding: str) -> None:
+        self._bits = list(PACKED[encoding])
+        self._stream = zlib.decompressobj(self._bits.pop(0))
+        self._begun = False
+
+    def __call__(self, data: bytes) -> bytes:
+        """Return what the data says. Raises zlib.error."""
+        try:
+            plain = self._stream.decompress(data)
+        except zlib.error:
+            if self._begun or not self._bits:
+                raise
+            self._stream = zlib.decompressobj(self._bits.pop(0))
+            plain = self._stream.decompress(data)
+        self._begun = self._begun or bool(data)
+        while self._stream.eof and self._stream.unused_data:  # gzip may come in several members
+            rest, self._stream = self._stream.unused_data, zlib.decompressobj(31)
+            plain += self._stream.decompress(rest)
+        return plain
+
+    @property
+    def over(self) -> bool:
+        """Say whether the data may end here: at its end, or before its beginning."""
+        return self._stream.eof or not self._begun
+
+
+class Answer:
+    """One reply. `began` when its headers are here, `complete` when all is; `reusable` if the connection then is."""
+
+    __slots__ = ("_bodiless", "_parser", "_pieces", "_unpack", "began", "complete", "headers", "reusable", "status")
+
+    def __init__(self, method: str) -> None:
+        self._parser = HttpResponseParser(self)
+        self._bodiless = method == "HEAD"
+        self._pieces: list[bytes] = []
+        self._unpack: Unpack | None = None
+        self.began = self.complete = self.reusable = False
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    def feed(self, data: bytes) -> None:
+        """Take what came; nothing is the connection's end. Raises Broken."""
+        if not data:
+            return self._end()
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as error:
+            raise Broken("it was switched to another protocol, which was not asked for") from error
+        except HttpParserError as error:
+            raise Broken(f"what came is not HTTP ({error})") from error
+        return None
+
+    def take(self) -> bytes:
+        """Return what is there of the body, decompressed. Raises Undecodable."""
+        pieces = self._pieces
+        if not pieces and not self.complete:
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return data if self._unpack is None else self._unpacked(self._unpack, data)
+
+    def _unpacked(self, unpack: Unpack, data: bytes) -> bytes:
+        try:
+            plain = unpack(data)
+        except zlib.error as error:
+            raise Undecodable(str(error)) from error
+        if self.complete and not unpack.over:
+            raise Undecodable("it ends too early")
+        return plain
+
+    def _end(self) -> None:
+        self.reusable = False
+        if not self.began:
+            raise Broken("it was closed before a reply came")
+        if "content-length" in self.headers or "transfer-encoding" in self.headers:
+            raise Broken("it was closed before the reply was complete")
+        self.complete = True
+
+    # --- what the parser calls ---
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; trailers, which come after the body, are passed over."""
+        if not self.began:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            headers = self.headers
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+    def on_headers_complete(self) -> None:
+        """See what the headers say of the body. Those of 100 Continue and its like are not the reply's."""
+        if self.complete:
+            return
+        self.status = self._parser.get_status_code()
+        if 100 <= self.status < 200:
+            self.headers = {}
+            return
+        self.began, self.complete = True, self._bodiless
+        self.reusable = self._parser.should_keep_alive()
+        encoding = self.headers.get("content-encoding", "").lower()
+        if encoding in PACKED and not self._bodiless:
+            self._unpack = Unpack(encoding)
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a piece of the body."""
+        if self.complete:
+            self.reusable = False
+        else:
+            self._pieces.append(data)
+
+    def on_message_begin(self) -> None:
+        """Mistrust a connection on which more comes than was asked for."""
+        if self.complete:
+            self.reusable = False
+
+    def on_message_complete(self) -> None:
+        """Know that all is here."""
+        self.complete = self.began
