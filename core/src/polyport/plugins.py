@@ -197,8 +197,8 @@ def _learn_types(module: str) -> None:
 def missing(prefix: str, installed: list[str], model: str | None = None) -> NotFoundError:
     """Return the error for a prefix that nobody answers."""
     near = difflib.get_close_matches(prefix, installed, 1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Try: pip install polyport-{prefix.replace('_', '-')}"
-    hint += "" if near else " or polyport-compatible"
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    hint = f"{guess}Try: pip install polyport-{prefix.replace('_', '-')} or polyport-compatible"
     return NotFoundError(
         f"No provider for {model or prefix!r}. Installed: {', '.join(installed) or 'none'}. {hint}", model=model
     )
