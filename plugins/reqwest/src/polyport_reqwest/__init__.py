@@ -1,7 +1,14 @@
-"""A transport for polyport over wreq, a fork of Rust's reqwest: compiled HTTP/1.1 and 2, TLS and proxies.
+"""A fast transport for polyport: llhttp for what most requests are, Rust's reqwest (as wreq) for all the others.
 
-Installed next to polyport it is what clients use; `transport="httpx"` says otherwise. The plugin's README has the
-figures, and why it is this client of the reqwest family and not another.
+Installed next to polyport it is what clients use; `transport="httpx"` says otherwise. The plugin's README says which
+request goes which way, and has the figures.
+
+    transports.py   the two transports, and which way a request goes
+    short.py        the short way: HTTP/1.1 in the caller's own thread
+                    answer.py lanes.py sockets.py waiting.py
+    exchange.py     the long way: reqwest in threads of its own
+                    clients.py errors.py frames.py headers.py loop.py sending.py
+    tls.py          whom to trust and who we are, for both
 """
 
 from __future__ import annotations
