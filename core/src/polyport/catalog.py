@@ -1,6 +1,7 @@
 """What is known of models: mode, context window, prices, parameters; from each plugin's `models.json`.
 
-The files are read without importing the plugins. Their form:
+The files are read without importing the plugins. A package with several prefixes may have one a prefix,
+`models/<prefix>.json`. Their form:
 
     {"models": {"gpt-4o": {"mode": "chat", "context_window": 128000, "max_output_tokens": 16384,
                            "prices": {"input": 2.5, "cached_input": 1.25, "output": 10.0},
@@ -67,8 +68,8 @@ class _File(msgspec.Struct):
 def of_provider(provider: str) -> dict[str, ModelInfo]:
     """Return a provider's models by name; empty where its plugin ships no `models.json`."""
     entry = plugins.find(plugins.PROVIDERS, provider)
-    path = _path(entry.value.partition(":")[0].partition(".")[0]) if entry is not None else None
-    if path is None or not path.is_file():
+    path = models_path(entry.value.partition(":")[0].partition(".")[0], provider) if entry is not None else None
+    if path is None:
         return {}
     file = msgspec.json.decode(path.read_bytes(), type=learn(_File))
     for name, info in file.models.items():
@@ -99,6 +100,10 @@ def _is_dated(model: str, name: str) -> bool:
     return model.startswith(f"{name}-") and _DATE.fullmatch(model, len(name) + 1) is not None
 
 
-def _path(package: str) -> Path | None:
+def models_path(package: str, provider: str) -> Path | None:
+    """Return the file of what a package knows of a prefix's models; None where it ships none."""
     spec = importlib.util.find_spec(package)
-    return Path(spec.origin).parent / "models.json" if spec is not None and spec.origin else None
+    if spec is None or not spec.origin:
+        return None
+    folder = Path(spec.origin).parent
+    return next((p for p in (folder / "models" / f"{provider}.json", folder / "models.json") if p.is_file()), None)

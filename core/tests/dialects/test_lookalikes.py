@@ -133,3 +133,40 @@ def test_an_empty_account_is_not_asked_twice():
     with Client(http=answer, providers={"thinker": Thinker}) as client, pytest.raises(errors.RateLimitError) as caught:
         client.completion("thinker/m", [say("Hi")])
     assert (caught.value.status_code, caught.value.retryable) == (402, False)
+
+
+class Parted(OpenAICompatible):
+    """A provider whose answers come in parts, and end in a word of its own."""
+
+    base_url = "https://api.parted.example/v1"
+    quirks = Quirks(kept=frozenset({"content"}), history=frozenset({"content"}), finishes={"eos": "stop"})
+
+
+def test_an_answer_in_parts():
+    """Its text is joined, its reasoning is read, and it goes back in the parts it came in."""
+    thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "2 + 2", "signature": "c2ln"}]}
+    parts = [thought, {"type": "text", "text": "It is "}, {"type": "text", "text": "4."}]
+    seen = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(json.loads(request.content))
+        message = {"role": "assistant", "content": parts}
+        return httpx.Response(200, json={"choices": [{"index": 0, "message": message, "finish_reason": "eos"}]})
+
+    with Client(http=httpx.MockTransport(answer), providers={"parted": Parted}) as client:
+        got = client.completion("parted/m", [say("2 + 2?")])
+        client.completion("parted/m", [say("2 + 2?"), got.choices[0].message, say("Sure?")], strict=True)
+    assert (got.text, got.choices[0].message.reasoning_content) == ("It is 4.", "2 + 2")
+    assert got.choices[0].finish_reason == "stop"
+    assert seen[1]["messages"][1] == {"role": "assistant", "content": parts}
+
+
+def test_content_that_is_no_content():
+    """Neither text nor parts is an error that names the place."""
+    answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": 7}}]}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+    with (
+        Client(http=transport, providers={"parted": Parted}) as client,
+        pytest.raises(errors.InvalidResponseError, match=r"`content` - at `\$\.choices\[0\]\.message`"),
+    ):
+        client.completion("parted/m", [say("Hi")])

@@ -12,12 +12,12 @@ Each capability is a class; a look-alike inherits those its provider has and say
 
 from __future__ import annotations
 
-from polyport.dialects.openai_audio import Speech, Transcriptions
+from polyport.dialects.openai_audio import Speech, Transcribe, Transcriptions, Translate
 from polyport.dialects.openai_chat import Chat, Completions
 from polyport.dialects.openai_errors import refine, stream_error
 from polyport.dialects.openai_events import ChatEvents, Events, ResponseEvents, ResultEvents
 from polyport.dialects.openai_files import Batches, Files, Models
-from polyport.dialects.openai_images import Images
+from polyport.dialects.openai_images import Edits, Generations, Images, Variations
 from polyport.dialects.openai_messages import History
 from polyport.dialects.openai_responses import Respond, Responses
 from polyport.dialects.openai_vectors import Embeddings, Moderations, Rerank
@@ -30,9 +30,11 @@ __all__ = [
     "Chat",
     "ChatEvents",
     "Completions",
+    "Edits",
     "Embeddings",
     "Events",
     "Files",
+    "Generations",
     "History",
     "Images",
     "Models",
@@ -45,7 +47,10 @@ __all__ = [
     "Responses",
     "ResultEvents",
     "Speech",
+    "Transcribe",
     "Transcriptions",
+    "Translate",
+    "Variations",
     "Videos",
     "Wire",
     "refine",

@@ -16,8 +16,8 @@ from polyport.types.audio import Binary, SpeechRequest, Transcription, Transcrip
 TEXTS = frozenset({"text", "srt", "vtt"})
 
 
-class Transcriptions(Wire):
-    """POST /audio/transcriptions and /audio/translations."""
+class Transcribe(Wire):
+    """POST /audio/transcriptions. https://platform.openai.com/docs/api-reference/audio/createTranscription"""
 
     @hookimpl
     def transcribe(self, request: TranscriptionRequest) -> Flow[Transcription | str | Streaming[TranscriptionEvent]]:
@@ -31,6 +31,14 @@ class Transcriptions(Wire):
             return Streaming(reply, TranscriptionEvents())
         return to_transcription(reply, body.get("response_format"))
 
+    def diarize(self, request: TranscriptionRequest, body: dict[str, Any]) -> None:
+        """Ask for speakers to be told apart, where the provider can."""
+        request.unsupported("diarize", "this provider does not tell speakers apart")
+
+
+class Translate(Wire):
+    """POST /audio/translations. https://platform.openai.com/docs/api-reference/audio/createTranslation"""
+
     @hookimpl
     def translate(self, request: TranscriptionRequest) -> Flow[Transcription | str]:
         """Write down speech in English."""
@@ -38,9 +46,9 @@ class Transcriptions(Wire):
         reply = yield self.post("/audio/translations", form=to_form({"file": request.upload, **body}))
         return to_transcription(reply, body.get("response_format"))
 
-    def diarize(self, request: TranscriptionRequest, body: dict[str, Any]) -> None:
-        """Ask for speakers to be told apart, where the provider can."""
-        request.unsupported("diarize", "this provider does not tell speakers apart")
+
+class Transcriptions(Transcribe, Translate):
+    """Speech written down, as it is or in English."""
 
 
 class Speech(Wire):

@@ -56,7 +56,8 @@ UNPAID = 402
 
 #: Look-alikes, and OpenAI itself for embeddings, say it in words only.
 TOO_LONG = re.compile(
-    r"maximum context length|context window|context length|prompt is too long|too many tokens|context_length",
+    r"maximum context length|context window|context length|prompt is too long|messages is too long|too many tokens"
+    r"|context_length",
     re.IGNORECASE,
 )
 #: A request that is larger than the whole minute's allowance: waiting does not make it smaller.

@@ -14,12 +14,16 @@ from polyport.provider import decode
 from polyport.types.image import ImageEditRequest, ImageEvent, ImageRequest, ImageResponse, ImageVariationRequest
 
 
-class Images(Wire):
-    """POST /images/generations, /images/edits and /images/variations."""
+class _Pictures(Wire):
+    """What the endpoints of images share."""
 
     def image_body(self, request: ImageRequest | ImageEditRequest | ImageVariationRequest, hook: str) -> dict[str, Any]:
         """Return the parameters without the files."""
         return self.body(request, hook, skip=("image", "mask"))
+
+
+class Generations(_Pictures):
+    """POST /images/generations. https://platform.openai.com/docs/api-reference/images/create"""
 
     @hookimpl
     def generate_image(self, request: ImageRequest) -> Flow[ImageResponse | Streaming[ImageEvent]]:
@@ -28,6 +32,10 @@ class Images(Wire):
             "/images/generations", json=self.image_body(request, "generate_image"), stream=request.stream
         )
         return Streaming(reply, ImageEvents()) if request.stream else to_images(reply)
+
+
+class Edits(_Pictures):
+    """POST /images/edits. https://platform.openai.com/docs/api-reference/images/createEdit"""
 
     @hookimpl
     def edit_image(self, request: ImageEditRequest) -> Flow[ImageResponse | Streaming[ImageEvent]]:
@@ -40,6 +48,10 @@ class Images(Wire):
         reply = yield self.post("/images/edits", form=to_form({**files, **body}), stream=request.stream)
         return Streaming(reply, ImageEvents()) if request.stream else to_images(reply)
 
+
+class Variations(_Pictures):
+    """POST /images/variations. https://platform.openai.com/docs/api-reference/images/createVariation"""
+
     @hookimpl
     def vary_image(self, request: ImageVariationRequest) -> Flow[ImageResponse]:
         """Make variations of one image."""
@@ -48,6 +60,10 @@ class Images(Wire):
         body = self.image_body(request, "vary_image")
         reply = yield self.post("/images/variations", form=to_form({"image": request.images[0], **body}))
         return to_images(reply)
+
+
+class Images(Generations, Edits, Variations):
+    """All that there is of images."""
 
 
 def to_images(reply: HttpReply) -> ImageResponse:

@@ -135,6 +135,8 @@ class History:
         if self._back and own:
             made["provider_specific_fields"] = {name: own[name] for name in own if name not in self._back}
             made.update({name: own[name] for name in own if name in self._back})
+        if "content" in self._back and "content" in own:
+            made.pop("reasoning_content", None)  # it is a part of the content again
         if REASONING in self._back and made.get("reasoning_content"):
             made[REASONING] = made.pop("reasoning_content")
         if made.get("refusal") and "refusal" in self.quirks.lacks and not made.get("content"):

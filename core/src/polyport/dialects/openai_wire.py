@@ -30,7 +30,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     `lacks`: fields of messages and types of parts that OpenAI takes and the look-alike does not. `schemas`: whether
     chat takes a JSON schema; without, it is told one in words. `kept`: fields of an answer's message beyond OpenAI's:
     `reasoning` is read as reasoning_content, others into provider_specific_fields, and those that `history` names
-    too go back under their own name. `beside`: such fields of a choice. `usage`: what usage is read as.
+    too go back under their own name; with `content` an answer's content may come in parts. `beside`: such fields of
+    a choice. `finishes`: a reason to finish there -> OpenAI's. `usage`: what usage is read as.
     `roles`: a role that the look-alike does not know -> the one that stands for it.
     """
 
@@ -47,6 +48,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     schemas: bool = True
     kept: frozenset[str] = frozenset()
     beside: frozenset[str] = frozenset()
+    finishes: Mapping[str, str] = {}
     usage: type[Usage] = Usage
     roles: Mapping[str, str] = {}
 

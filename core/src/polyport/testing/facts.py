@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from polyport import catalog
 from polyport.catalog import MODES, ModelInfo
 from polyport.errors import PluginError, UnsupportedParamsError
 from polyport.hookspecs import ProviderSpec
@@ -116,8 +117,7 @@ def models_path(subject: Subject) -> Path | None:
         return None
     if spec is None or not spec.submodule_search_locations:
         return None
-    path = Path(next(iter(spec.submodule_search_locations))) / "models.json"
-    return path if path.is_file() else None
+    return catalog.models_path(package, subject.name)
 
 
 def models_are_plausible(subject: Subject, _: Sequence[Exchange]) -> None:
