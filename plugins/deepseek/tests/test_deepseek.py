@@ -46,12 +46,6 @@ def test_a_chat_on_the_wire(wire, client):
     assert got.meta.adaptations == []
 
 
-def test_bare_names_are_deepseeks(wire, client):
-    """`deepseek-*` needs no prefix."""
-    client.completion("deepseek-v4-pro", HELLO)
-    assert body(wire)["model"] == "deepseek-v4-pro"
-
-
 def test_a_streamed_chat(wire, client):
     """Keep-alive comments are nothing; a cache told in the older way alone counts too."""
     wire.answer = lambda _: httpx.Response(200, content=ANSWER_STREAM)
