@@ -1,4 +1,4 @@
-"""Every body that goes to Gemini is one that the official SDK's own models (google-genai), which forbid extras, allow."""
+"""Every body that goes to Gemini is one that the official SDK allows: google-genai, whose models forbid extras."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from polyport_gemini.door import GEMINI_API
 types = pytest.importorskip("google.genai.types")
 
 DROP = Options(drop_params=True)
-#: A request's fields beside the generation config, as the SDK's converter (`_GenerateContentConfig_to_mldev`) sets them.
+#: A request's fields, as the SDK's converter `_GenerateContentConfig_to_mldev` sets them.
 FIELDS: dict[str, Any] = {
     "contents": list[types.Content],
     "systemInstruction": types.Content,

@@ -12,10 +12,17 @@ from polyport.errors import APIError
 from polyport.flow import HttpReply
 from polyport.hookspecs import hookimpl
 from polyport_gemini import errors
+from polyport_gemini.batches import Batches
 from polyport_gemini.body import to_body
 from polyport_gemini.chat import Chat
+from polyport_gemini.embed import Embeddings
+from polyport_gemini.images import Images
 from polyport_gemini.reply import to_completion
+from polyport_gemini.speech import Speech
 from polyport_gemini.stream import ContentEvents
+from polyport_gemini.tokens import Models, Tokens
+from polyport_gemini.transcription import Transcriptions
+from polyport_gemini.video import Videos
 
 __all__ = ["ContentEvents", "Gemini", "to_body", "to_completion"]
 
@@ -24,7 +31,7 @@ NAMES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 AUTH = AnyOf(ApiKey(header="x-goog-api-key", env=NAMES), by_prefix={"ya29.": Bearer(env=NAMES)})
 
 
-class Gemini(Chat):
+class Gemini(Chat, Tokens, Embeddings, Images, Speech, Transcriptions, Videos, Batches, Models):
     """The Gemini API, with a key of Google AI Studio's."""
 
     auth: ClassVar[Auth] = AUTH

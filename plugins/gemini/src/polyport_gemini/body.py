@@ -22,12 +22,15 @@ Body = dict[str, Any]
 #: Parameters that Gemini does not have, and why.
 UNSUPPORTED: dict[str, str] = {
     "logit_bias": "Gemini takes no bias on tokens",
+    "prediction": "Gemini has no predicted outputs",
+    "verbosity": "Gemini has no verbosity; say it in the prompt",
+}
+#: And those that change nothing of the answer, whose absence is only recorded.
+HINTS: dict[str, str] = {
     "user": "Gemini is not told about users",
     "safety_identifier": "Gemini is not told about users",
     "prompt_cache_key": "Gemini caches by prefix; an explicit cache is cached_content=...",
-    "prediction": "Gemini has no predicted outputs",
     "metadata": "Gemini keeps no metadata; labels for the bill are labels={...}",
-    "verbosity": "Gemini has no verbosity; say it in the prompt",
 }
 #: Values that ask for what happens anyway: leaving them out loses nothing.
 NEUTRAL: dict[str, Any] = {"logit_bias": {}, "metadata": {}, "verbosity": "medium", "n": 1}
@@ -102,6 +105,8 @@ def _parameter(name: str, value: Any, request: ChatRequest, door: Door, body: Bo
         return
     if why is not None:
         request.unsupported(name, why)
+    elif name in HINTS:
+        request.adapt(name, "dropped", HINTS[name])
     elif name in CONFIG:
         generation[CONFIG[name]] = value
     elif name in RENDER:

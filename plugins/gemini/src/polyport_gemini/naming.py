@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 
 def camel(name: str) -> str:
     """Return a name in camelCase."""
     return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
+
+
+def known_as(name: str, known: Collection[str]) -> str:
+    """Return a name in camelCase where that is one of `known`; any other name goes out as it came."""
+    return camel(name) if camel(name) in known else name
 
 
 #: Fields whose inside is the user's own: property names of a schema, labels.

@@ -150,6 +150,8 @@ class Teller:
         self.calls = 0
         self.reason: str | None = None
         self.told: dict[str, Any] = {}
+        self.grounding: Grounding | None = None
+        self.citations: Citations | None = None
 
     def take(self, part: Piece, path: str) -> Piece:
         """Add a part and return it, verified; a call without an id is given one."""
@@ -166,6 +168,10 @@ class Teller:
     def note(self, candidate: Candidate) -> None:
         """Remember what a candidate says beside its parts; in a stream the latest word counts."""
         self.reason = candidate.reason or self.reason
+        if candidate.grounding_metadata is not None:
+            self.grounding = msgspec.convert(candidate.grounding_metadata, Grounding)
+        if candidate.citation_metadata is not None:
+            self.citations = msgspec.convert(candidate.citation_metadata, Citations)
         said = {
             "finish_message": candidate.finish_message,
             "safety_ratings": candidate.safety_ratings,
@@ -199,11 +205,9 @@ class Teller:
 
     def annotations(self) -> list[dict[str, Any]] | None:
         """Return what the answer is grounded in."""
-        grounding, citations = self.told.get("grounding_metadata"), self.told.get("citation_metadata")
-        if grounding is None and citations is None:
+        if self.grounding is None and self.citations is None:
             return None
-        read = msgspec.convert(grounding, Grounding) if grounding is not None else None
-        return annotate(self.text, read, msgspec.convert(citations or {}, Citations)) or None
+        return annotate(self.text, self.grounding, self.citations) or None
 
     def refusal(self) -> str | None:
         """Return why the answer was withheld, where Google says so."""

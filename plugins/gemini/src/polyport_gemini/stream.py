@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from polyport.errors import APIConnectionError, InvalidResponseError
+from polyport.errors import APIConnectionError, APIError, InvalidResponseError
 from polyport.types.chat import ChatCompletionChunk, ChunkChoice, Delta, FunctionCall, ReplyAudio, ToolCall
 from polyport.wire.sse import SSE
 from polyport_gemini.errors import from_body, unreadable
@@ -38,31 +38,39 @@ class ContentEvents:
         self._id, self._model = "", model
         self._usage: UsageMetadata | None = None
         self._choices: dict[int, _Choice] = {}
+        self._error: APIError | None = None
 
     def feed(self, data: bytes) -> list[ChatCompletionChunk]:
-        """Take the next piece and return the chunks it completed."""
+        """Take the next piece and return the chunks it completed; an error among them is raised after them."""
+        if self._error is not None:
+            raise self._error
         return self._read(self._sse.feed(data))
 
     def close(self) -> list[ChatCompletionChunk]:
         """Return the finish and the usage. Raises APIConnectionError where the stream was cut off."""
-        cut: InvalidResponseError | None = None
-        made: list[ChatCompletionChunk] = []
+        if self._error is not None:
+            raise self._error
         try:
             made = self._read(self._sse.close())
         except InvalidResponseError as error:
-            cut = error
+            raise APIConnectionError("The stream was cut off in the middle of an event.") from error
         choices = self._choices.values()
-        if cut is not None or not choices or any(choice.teller.reason is None for choice in choices):
-            raise APIConnectionError("The stream ended before it was complete.") from cut
+        if not choices or any(choice.teller.reason is None for choice in choices):
+            raise APIConnectionError("The stream ended before it was complete.")
         return made + self._finish()
 
     def _read(self, events: list[tuple[bytes, bytes]]) -> list[ChatCompletionChunk]:
         made: list[ChatCompletionChunk] = []
-        for _, data in events:
-            try:
-                made += self._take(_decode(data))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise _told(data) or unreadable(data, error) from error
+        try:
+            for _, data in events:
+                try:
+                    made += self._take(_decode(data))
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    raise _told(data) or unreadable(data, error) from error
+        except APIError as error:
+            if not made:
+                raise
+            self._error = error
         return made
 
     def _take(self, event: Generated) -> list[ChatCompletionChunk]:
