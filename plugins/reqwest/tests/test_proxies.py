@@ -102,8 +102,9 @@ def test_a_proxy_that_is_not_there(side):
     assert PASSWORD not in f"{raised.value!r}{raised.value.__cause__!r}"
 
 
-def test_what_is_no_proxy_says_so(side):
-    """Without its password."""
-    with pytest.raises(PolyportError, match=r"proxy 'nonsense' is not a URL such as") as raised:
-        side.send(side.open(proxy=f"user:{PASSWORD}@nonsense"), post("http://nowhere.invalid/"))
+@pytest.mark.parametrize("proxy", ["user:{}@nonsense", "gopher://user:{}@nonsense", "http://user:{}@nonsense:port"])
+def test_what_is_no_proxy_says_so(side, proxy):
+    """Without its password; and nothing goes out without a proxy instead."""
+    with pytest.raises(PolyportError, match=r"proxy 'nonsense.*' cannot be used: it is not a URL") as raised:
+        side.send(side.open(proxy=proxy.format(PASSWORD)), post("http://nowhere.invalid/"))
     assert PASSWORD not in f"{raised.value!r}{raised.value.__cause__!r}"

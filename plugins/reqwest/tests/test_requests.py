@@ -142,18 +142,22 @@ def test_a_reply_that_cannot_be_decompressed_says_so(side, serve):
 
 
 @pytest.mark.parametrize(
-    "request_",
+    ("request_", "words"),
     [
-        HttpRequest(method="POST", url="http://127.0.0.1:1/", headers={"a": "b\nc"}),
-        HttpRequest(method="POST", url="http://127.0.0.1:1/", headers={"a b": "c"}),
-        HttpRequest(method="BREW", url="http://127.0.0.1:1/"),
-        HttpRequest(method="GET", url="ftp://127.0.0.1:1/"),
+        (HttpRequest(method="POST", url="http://127.0.0.1:1/", headers={"a": "b\nc"}), "header 'a' for 127.0.0.1:1"),
+        (HttpRequest(method="POST", url="http://127.0.0.1:1/", headers={"a b": "c"}), "header 'a b' for 127.0.0.1:1"),
+        (HttpRequest(method="POST", url="http://127.0.0.1:1/", headers={"a": "\ud800"}), "header .* for 127.0.0.1:1"),
+        (HttpRequest(method="BREW", url="http://127.0.0.1:1/"), "no HTTP method 'BREW' .for 127.0.0.1:1"),
+        (HttpRequest(method="GET", url="ftp://127.0.0.1:1/"), "address 'ftp://127.0.0.1:1/' is not a URL"),
+        (HttpRequest(method="GET", url="http://a:b/?key=x"), "address 'http://a:b/' is not a URL"),
+        (HttpRequest(method="GET", url="http://[::1"), "is not a URL"),
+        (HttpRequest(method="GET", url="nonsense"), "is not a URL"),
     ],
-    ids=["header value", "header name", "method", "scheme"],
+    ids=["header value", "header name", "surrogate", "method", "scheme", "port", "IPv6", "no URL"],
 )
-def test_what_cannot_be_sent_is_a_bad_request(side, request_):
+def test_what_cannot_be_sent_is_a_bad_request(side, request_, words):
     """Nothing was sent, and trying again would not help."""
-    with pytest.raises(BadRequestError, match=r"request to 127.0.0.1:1 cannot be sent"):
+    with pytest.raises(BadRequestError, match=words):
         side.send(side.open(), request_)
 
 
@@ -242,6 +246,15 @@ def test_an_error_in_a_body_is_raised_as_it_is(side, serve):
     with pytest.raises(OSError, match="the disk is gone"):
         side.send(side.open(), post(server.url, Bad()))
     assert server.until(lambda: server.connections == 1 and server.open == 0)
+
+
+@pytest.mark.parametrize(("length", "words"), [(5, "grew"), (7, "became shorter")])
+def test_a_body_keeps_its_announced_length(side, serve, length, words):
+    """A file that changes while it is sent is an error, and no request that ends in the next one's head."""
+    server = serve(lambda asked: asked.wait_gone(), body_first=False)
+    with pytest.raises(BadRequestError, match=words):
+        side.send(side.open(), post(server.url, Pieces(b"abc", b"def", length=length)))
+    assert server.until(lambda: server.open == 0)
 
 
 # --- connections ---

@@ -6,18 +6,22 @@ import os
 import threading
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import wreq
 from wreq.exceptions import BuilderError
 
 from polyport.errors import PolyportError
 from polyport.transport import KEEP_ALIVE, TransportOptions, proxy_for
+from polyport_reqwest.errors import no_address
 from polyport_reqwest.tls import tls_settings
 
 #: Connect timeouts that are remembered, each with connections of its own; the oldest makes room for a ninth.
 MOST = 8
 #: HTTP/2's default window of 64 KiB holds a distant provider to a few MB/s.
 WINDOW = 2 * 1024 * 1024
+#: wreq takes other schemes, too, and ports that are no number, and then goes without a proxy.
+PROXIES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 
 #: By process: the threads that do the I/O. A forked child has none of its parent's, and needs its own.
 _runtimes: dict[int, wreq.Runtime] = {}
@@ -84,16 +88,26 @@ class Clients:
             return self._clients[connect]
 
     def _find_proxy(self, url: str) -> dict[str, Any]:
-        address = proxy_for(url, self._options)
-        if address is None:
-            return {}
         try:
-            return {"proxy": wreq.Proxy.all(address)}
-        except BuilderError:  # not chained: it has the proxy's password
-            shown = address.rpartition("@")[2]
-            raise PolyportError(f"The proxy {shown!r} is not a URL such as http://127.0.0.1:3128") from None
+            urlsplit(url).port  # noqa: B018  raises for one that is no number; wreq would leave it out
+            address = proxy_for(url, self._options)
+        except ValueError as error:
+            raise no_address(url, error) from error
+        return {} if address is None else {"proxy": _proxy(address)}
 
     def _leave_parent(self) -> None:
         """Start afresh in a forked child. The parent's connections are kept untouched: closing them would tell."""
         self._inherited.append(self._clients)
         self._clients, self._opening, self._pid = {}, threading.Lock(), os.getpid()
+
+
+def _proxy(address: str) -> wreq.Proxy:
+    """Return wreq's proxy. The error is not chained: it has the proxy's password."""
+    try:
+        parts = urlsplit(address)
+        if parts.scheme in PROXIES and parts.hostname and parts.port != 0:
+            return wreq.Proxy.all(address)
+    except (ValueError, BuilderError):
+        pass
+    shown = address.rpartition("@")[2]
+    raise PolyportError(f"The proxy {shown!r} cannot be used: it is not a URL of http, https, socks4 or socks5")

@@ -55,10 +55,16 @@ def translate(error: Exception, request: HttpRequest, started: float | None) -> 
     if OUR_TIMER.search(said):
         return late(request, _limit(error, request, started))
     if isinstance(error, exceptions.BuilderError):
-        return BadRequestError(f"The request to {host} cannot be sent: {reason(said)}")
+        return no_address(request.url, reason(said))
     if isinstance(error, exceptions.DecodingError) and "netty::Error(Body" not in said:
         return InvalidResponseError(f"The reply of {host} cannot be decompressed: {reason(said)}")
     return APIConnectionError(f"The connection to {host} failed: {reason(said)}")
+
+
+def no_address(url: str, why: object) -> BadRequestError:
+    """Return the error for a URL that is none."""
+    shown = re.sub(r"//[^/@\s]*@", "//***@", url.partition("?")[0][:200])
+    return BadRequestError(f"The address {shown!r} is not a URL that can be called: {why}")
 
 
 def late(request: HttpRequest, limit: str) -> Timeout:

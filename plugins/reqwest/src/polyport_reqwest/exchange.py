@@ -16,6 +16,7 @@ from wreq import Method, Response
 
 from polyport.errors import BadRequestError, Timeout
 from polyport.flow import AnySource, HttpReply, HttpRequest, TimeoutSpec
+from polyport.transport import bad_header
 from polyport_reqwest.clients import Clients
 from polyport_reqwest.errors import FAILURES, host_of, late, translate
 from polyport_reqwest.frames import Frames
@@ -93,17 +94,16 @@ class Exchange:
         connect, timers = _timers(request.timeout, request.stream, self._sending is not None)
         method = METHODS.get(request.method)
         if method is None:
-            raise self._unfit(f"there is no method {request.method!r}")
+            raise BadRequestError(f"There is no HTTP method {request.method!r} (for {host_of(request.url)}).")
         arguments = timers | self._clients.route(request.url) | self._body()
         try:
             return await self._clients.get(connect).request(method, request.url, **arguments)
+        except UnicodeEncodeError:
+            raise bad_header(request) from None
         except RuntimeError as error:
             if "Invalid header" not in str(error):
                 raise
-            raise self._unfit(str(error)) from error
-
-    def _unfit(self, why: str) -> BadRequestError:
-        return BadRequestError(f"The request to {host_of(self.request.url)} cannot be sent: {why}")
+            raise bad_header(request) from error
 
     def _body(self) -> dict[str, Any]:
         """Return wreq's arguments for the headers and the body."""

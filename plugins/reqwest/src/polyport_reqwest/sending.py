@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from polyport.errors import BadRequestError
 from polyport.flow import Body
 
 #: wreq takes bytes for sent at once; more than this may take longer to send than the reply may take to come.
@@ -19,7 +20,7 @@ class Sending:
         self.length = len(content) if isinstance(content, bytes) else content.length
         self.moved = time.monotonic()
         self.error: Exception | None = None
-        self._pieces = _cut(content) if isinstance(content, bytes) else iter(content)
+        self._pieces = _cut(content) if isinstance(content, bytes) else _measured(content)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -41,6 +42,18 @@ def in_pieces(content: bytes | Body | None) -> Sending | None:
     if content is None or (isinstance(content, bytes) and len(content) <= LARGE):
         return None
     return Sending(content)
+
+
+def _measured(body: Body) -> Iterator[bytes]:
+    """Give the body's pieces. Raises BadRequestError where they are not as long as was announced."""
+    left = body.length
+    for piece in body:
+        left = None if left is None else left - len(piece)
+        if left is not None and left < 0:
+            raise BadRequestError("A file grew while it was being sent.")
+        yield piece
+    if left:
+        raise BadRequestError("A file became shorter while it was being sent.")
 
 
 def _cut(content: bytes) -> Iterator[bytes]:

@@ -16,11 +16,11 @@ from functools import lru_cache
 from polyport.errors import (
     APIConnectionError,
     APIError,
-    BadRequestError,
     InvalidResponseError,
     Timeout,
 )
 from polyport.flow import HttpReply, HttpRequest
+from polyport.transport import bad_header
 from polyport_reqwest.answer import DECODINGS, Answer, Broken, Undecodable
 from polyport_reqwest.errors import host_of, late
 from polyport_reqwest.lanes import Lanes, Route
@@ -29,7 +29,7 @@ from polyport_reqwest.sockets import Step, dial, receive, send
 FOR_EVER = float("inf")
 BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-UNFIT = re.compile(r"[\r\n\0]")
+CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
 
 
 class NotHttp1(Exception):
@@ -210,15 +210,18 @@ def _message(request: HttpRequest, target: str, host: str) -> bytes:
     if "host" not in headers:
         lines.append(f"host: {host}\r\n")
     for name, value in headers.items():
-        if not _is_token(name) or UNFIT.search(value):
-            raise BadRequestError(f"The request to {host} cannot be sent: the header {name!r} is not one line of text")
+        if not _is_token(name) or value != value.strip() or CONTROL.search(value):
+            raise bad_header(request)
         lines.append(f"{name}: {value}\r\n")
     if "accept-encoding" not in headers:
         lines.append(f"accept-encoding: {DECODINGS}\r\n")
     if body or request.method not in BODILESS:
         lines.append(f"content-length: {len(body)}\r\n")
     lines.append("\r\n")
-    return "".join(lines).encode() + body
+    try:
+        return "".join(lines).encode() + body
+    except UnicodeEncodeError:
+        raise bad_header(request) from None
 
 
 @lru_cache(maxsize=1024)
