@@ -169,7 +169,7 @@ def _fill(path: str, call: Call) -> str:
         found = given or next((v for name in setting.env if (v := call.env(name))), None) or setting.default
         if found is None:
             raise BadRequestError(f"{call.provider.name!r} needs {setting.names[0]}=... or {setting.env[0]} to be set")
-        return quote(str(found), safe="")
+        return quote(setting.text(str(found)), safe="")
 
     return re.sub(r"\{(\w+)\}", value, path)
 

@@ -15,7 +15,7 @@ an error status into an error before the flow sees it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -31,13 +31,20 @@ T = TypeVar("T")
 class Setting(msgspec.Struct, frozen=True):
     """A setting besides the key: a region, a project. `names` are keyword arguments, `env` variables, in order.
 
-    A provider's `base_url` and paths may hold `{name}` of its settings.
+    A provider's `base_url` and paths may hold `{name}` of its settings. What stands there is `form` with the value in
+    its `{}`, or what `values` has for the value: hosts of regions, and of the one region that has no name in its host.
     """
 
     name: str
     names: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     default: str | None = None
+    form: str = "{}"
+    values: Mapping[str, str] = {}
+
+    def text(self, value: str) -> str:
+        """Return what stands in a URL for a value."""
+        return self.values.get(value) or self.form.format(value)
 
 
 class Provider:
