@@ -31,7 +31,7 @@ def main(quick: bool) -> None:
     peers = peer_python()
     figures: Figures = {}
     with upstream() as url:
-        for kind in ("import", "sync", "async", "stream"):
+        for kind in ("import", "ready", "sync", "async", "stream"):
             for name in (*OURS, *PEERS):
                 if kind == "import" and name == "polyport[fast]":
                     continue
@@ -93,6 +93,8 @@ def installed() -> dict[str, float]:
 COLUMNS = (
     ("import", "ms", "import, ms"),
     ("import", "mb", "RSS after import, MB"),
+    ("ready", "ms", "import and a first call, ms"),
+    ("ready", "mb", "RSS after it, MB"),
     ("sync", "us", "one sync call, µs (p50)"),
     ("async", "per_s", "async, 64 in flight, calls/s"),
     ("stream", "us", "stream, CPU µs a chunk"),
@@ -116,7 +118,7 @@ def report(figures: Figures) -> None:
 
 def targets(figures: Figures) -> list[tuple[str, str, bool]]:
     """Return (target, what was measured, whether it holds)."""
-    imports, sync, aio, stream = (figures[kind] for kind in ("import", "sync", "async", "stream"))
+    imports, sync, aio, stream = (figures[kind] for kind in ("import", "ready", "sync", "async", "stream"))
     size, core = figures["install"]["polyport"], figures["core"]["polyport"]["us"]
     import_ratio = imports["litellm"]["ms"] / imports["polyport"]["ms"]
     raw = sync["polyport"]["us"] / sync["httpx"]["us"]
