@@ -111,7 +111,7 @@ ENDPOINTS: dict[str, Kind] = {
 }
 
 
-def to_batch_body(request: BatchRequest, name: str) -> Body:
+def to_batch_body(request: BatchRequest, name: str, door: Door) -> Body:
     """Return the body that starts a batch over an uploaded file."""
     for parameter in ("metadata", "output_expires_after"):
         if getattr(request, parameter) is not None:
@@ -121,7 +121,7 @@ def to_batch_body(request: BatchRequest, name: str) -> Body:
     if request.endpoint not in ENDPOINTS:
         raise BadRequestError(f"Google's batches answer {' and '.join(ENDPOINTS)}, not {request.endpoint!r}.")
     inner = {"displayName": name, "inputConfig": {"fileName": f"files/{name}"}}
-    return {"batch": inner, **request.extra}
+    return {"batch": inner, **door.extras(request)}
 
 
 # --- batches ----------------------------------------------------------------------------------------------

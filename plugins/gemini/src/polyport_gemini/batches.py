@@ -74,7 +74,7 @@ class Batches(Files):
     def create_batch(self, request: BatchRequest) -> Flow[Batch]:
         """Start a batch over uploaded lines."""
         name = bare(request.input_file_id)
-        body = batch.to_batch_body(request, name)
+        body = batch.to_batch_body(request, name, self.door)
         kind, marked = ENDPOINTS[request.endpoint], None
         if not request.model:
             file = to_file((yield self.get(self.file_path(request, name))))

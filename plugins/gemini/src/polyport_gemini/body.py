@@ -180,7 +180,7 @@ def speech_config(voice: str | dict[str, Any] | None) -> Body:
 
 def _extra(request: ChatRequest, door: Door, body: Body, generation: Body) -> None:
     """Put Gemini's own keyword arguments where they belong; what is there already is joined."""
-    for given, value in request.extra.items():
+    for given, value in door.extras(request).items():
         name = camel(given)
         if name == "generationConfig" and isinstance(value, dict):
             _join(generation, camel_keys(value))
@@ -188,7 +188,7 @@ def _extra(request: ChatRequest, door: Door, body: Body, generation: Body) -> No
             _join(generation, camel_keys({name: value}))
         elif name in BODY_EXTRA:
             _join(body, camel_keys({name: value}))
-        elif given not in door.settings:
+        else:
             body[given] = value
 
 

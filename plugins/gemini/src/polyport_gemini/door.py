@@ -6,8 +6,11 @@ Everything else of the dialect is one. https://ai.google.dev/gemini-api/docs/mig
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
+
+from polyport.types.record import Request
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -25,6 +28,10 @@ class Door(msgspec.Struct, frozen=True):
     tier_in_body: bool = True
     shows_server_tools: bool = True
     settings: frozenset[str] = frozenset()
+
+    def extras(self, request: Request) -> dict[str, Any]:
+        """Return the keyword arguments that polyport does not know, without those that are settings."""
+        return {name: value for name, value in request.extra.items() if name not in self.settings}
 
 
 GEMINI_API = Door(name="the Gemini API", files="https://generativelanguage.googleapis.com/v1beta/")

@@ -49,28 +49,39 @@ class Embeddings(ContentWire):
     def embed(self, request: EmbedRequest) -> Flow[EmbeddingResponse]:
         """Return one vector per input."""
         media = Media(request, self.door)
-        body = to_embed_body(request, media)
+        body = self.embed_body(request, media)
         yield from media.inline()
         reply = yield self.ask(request, "batchEmbedContents", body)
         return to_vectors(reply, request)
+
+    def embed_body(self, request: EmbedRequest, media: Media) -> dict[str, Any]:
+        """Return the body; the other door has the same wishes in another place."""
+        return to_embed_body(request, media)
 
 
 def to_embed_body(request: EmbedRequest, media: Media) -> dict[str, Any]:
     """Return the body: one request for each input."""
     model = request.model if "/" in request.model else f"models/{request.model}"
+    config, contents = wishes(request, media)
+    return {"requests": [{"model": model, **config, "content": content} for content in contents]}
+
+
+def wishes(request: EmbedRequest, media: Media) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return (what is wished of all vectors, the content of each), with the task in one or the other."""
     task = task_of(request)
     told = task is not None and tells_by_prompt(request.model)
     if told:
         request.adapt("input_type", "emulated", f"{request.model} is told in the text what a vector is for")
-    common: dict[str, Any] = {"model": model}
+    config: dict[str, Any] = {}
     if task is not None and not told:
-        common["taskType"] = task
+        config["taskType"] = task
     if request.dimensions is not None:
-        common["outputDimensionality"] = request.dimensions
-    common.update({known_as(name, OWN): value for name, value in request.extra.items() if camel(name) != "taskType"})
+        config["outputDimensionality"] = request.dimensions
+    for name, value in media.door.extras(request).items():
+        if camel(name) != "taskType":
+            config[known_as(name, OWN)] = value
     prompt = PROMPTS.get(task or "", "{text}") if told else "{text}"
-    contents = [{"parts": [content(value, prompt, media)]} for value in request.texts]
-    return {"requests": [{**common, "content": inner} for inner in contents]}
+    return config, [{"parts": [piece_of(value, prompt, media)]} for value in request.texts]
 
 
 def task_of(request: EmbedRequest) -> str | None:
@@ -92,7 +103,7 @@ def tells_by_prompt(model: str) -> bool:
     return "gemini-embedding" in model and "embedding-001" not in model
 
 
-def content(value: Any, prompt: str, media: Media) -> Piece:
+def piece_of(value: Any, prompt: str, media: Media) -> Piece:
     """Return one input as a part: a text, a data: URL, or a content part of a chat's."""
     if isinstance(value, str):
         if value.startswith("data:"):

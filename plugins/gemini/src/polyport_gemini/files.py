@@ -34,7 +34,7 @@ class Files(ContentWire):
         refuse(request)
         begun: HttpReply = yield self.post(
             f"/upload/{version(request)}/files",
-            json={"file": {"displayName": name}, **request.extra},
+            json={"file": {"displayName": name}, **self.door.extras(request)},
             headers={
                 "x-goog-upload-protocol": "resumable",
                 "x-goog-upload-command": "start",

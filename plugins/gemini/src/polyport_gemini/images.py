@@ -20,6 +20,7 @@ from polyport.types.chat import ChatCompletion
 from polyport.types.image import Image, ImageEditRequest, ImageRequest, ImageResponse
 from polyport.types.upload import Upload
 from polyport.types.usage import CompletionTokensDetails, PromptTokensDetails, Usage
+from polyport_gemini.door import Door
 from polyport_gemini.media import Piece
 from polyport_gemini.naming import camel, camel_keys, known_as
 from polyport_gemini.reply import created_at, to_completion
@@ -59,7 +60,7 @@ class Images(ContentWire):
     def generate_image(self, request: ImageRequest) -> Flow[ImageResponse]:
         """Make pictures; Gemini makes one a call, so more are asked for side by side."""
         if is_imagen(request.model):
-            reply = yield self.ask(request, "predict", to_imagen_body(request))
+            reply = yield self.ask(request, "predict", to_imagen_body(request, self.door))
             return to_images(reply)
         return (yield from self._draw(request, []))
 
@@ -69,7 +70,7 @@ class Images(ContentWire):
         return (yield from self._draw(request, [_piece(upload) for upload in request.images]))
 
     def _draw(self, request: AnyImageRequest, pictures: list[Piece]) -> Flow[ImageResponse]:
-        body = to_gemini_body(request, pictures)
+        body = to_gemini_body(request, pictures, self.door)
         if request.n is None or request.n == 1:
             return drawn([(yield from self._once(request, body))])
         request.adapt("n", "emulated", f"{request.model} makes one picture a call, so it is called {request.n} times")
@@ -102,7 +103,7 @@ def refuse(request: AnyImageRequest, *names: str) -> None:
 # --- Gemini -----------------------------------------------------------------------------------------------
 
 
-def to_gemini_body(request: AnyImageRequest, pictures: list[Piece]) -> dict[str, Any]:
+def to_gemini_body(request: AnyImageRequest, pictures: list[Piece], door: Door) -> dict[str, Any]:
     """Return the body for one picture."""
     refuse(request)
     for name in IMAGEN_ONLY:
@@ -118,7 +119,7 @@ def to_gemini_body(request: AnyImageRequest, pictures: list[Piece]) -> dict[str,
     if request.seed is not None:
         generation["seed"] = request.seed
     body: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": prompt}, *pictures]}]}
-    for given, value in request.extra.items():
+    for given, value in door.extras(request).items():
         name = camel(given)
         if name == "imageConfig":
             generation["imageConfig"] = {**generation.get("imageConfig", {}), **camel_keys(value)}
@@ -209,7 +210,7 @@ def total(completions: list[ChatCompletion]) -> Usage | None:
 # --- Imagen -----------------------------------------------------------------------------------------------
 
 
-def to_imagen_body(request: AnyImageRequest) -> dict[str, Any]:
+def to_imagen_body(request: AnyImageRequest, door: Door) -> dict[str, Any]:
     """Return the body of a `predict` that makes pictures."""
     refuse(request, "mask")
     parameters: dict[str, Any] = {"sampleCount": request.n or 1, **shape(request, IMAGEN_RATIOS, "sampleImageSize")}
@@ -225,7 +226,7 @@ def to_imagen_body(request: AnyImageRequest) -> dict[str, Any]:
         options["compressionQuality"] = request.output_compression
     if options:
         parameters["outputOptions"] = options
-    parameters.update({known_as(name, IMAGEN): value for name, value in request.extra.items()})
+    parameters.update({known_as(name, IMAGEN): value for name, value in door.extras(request).items()})
     return {"instances": [{"prompt": request.prompt}], "parameters": parameters}
 
 

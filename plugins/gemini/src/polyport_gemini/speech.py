@@ -12,6 +12,7 @@ from polyport.hookspecs import hookimpl
 from polyport.types.audio import Binary, SpeechRequest
 from polyport.types.chat import ChatCompletionChunk
 from polyport_gemini.body import speech_config
+from polyport_gemini.door import Door
 from polyport_gemini.errors import misshapen
 from polyport_gemini.naming import camel, camel_keys
 from polyport_gemini.parts import decoded
@@ -32,7 +33,7 @@ class Speech(ContentWire):
     @hookimpl
     def speak(self, request: SpeechRequest) -> Flow[Binary | Streaming[bytes]]:
         """Read a text aloud, whole or in pieces."""
-        body = to_speech_body(request)
+        body = to_speech_body(request, self.door)
         kind = request.response_format if request.response_format in FORMATS else DEFAULT_FORMAT
         if request.stream:
             reply = yield self.ask(request, "streamGenerateContent", body, stream=True)
@@ -52,7 +53,7 @@ class Speech(ContentWire):
         return binary
 
 
-def to_speech_body(request: SpeechRequest) -> dict[str, Any]:
+def to_speech_body(request: SpeechRequest, door: Door) -> dict[str, Any]:
     """Return the body that has a text read aloud."""
     if request.response_format is not None and request.response_format not in FORMATS:
         request.unsupported("response_format", f"Gemini speaks {' or '.join(FORMATS)}, not {request.response_format}")
@@ -69,7 +70,7 @@ def to_speech_body(request: SpeechRequest) -> dict[str, Any]:
         "speechConfig": speech_config(request.voice or DEFAULT_VOICE),
     }
     body: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
-    for given, value in request.extra.items():
+    for given, value in door.extras(request).items():
         name = camel(given)
         if name == "speechConfig":
             generation["speechConfig"] = camel_keys(value)

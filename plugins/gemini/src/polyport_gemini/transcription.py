@@ -16,6 +16,7 @@ from polyport.hookspecs import hookimpl
 from polyport.types.audio import Segment, Transcription, TranscriptionEvent, TranscriptionRequest
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk
 from polyport.types.usage import Usage
+from polyport_gemini.door import Door
 from polyport_gemini.media import ALIASES
 from polyport_gemini.naming import camel, camel_keys
 from polyport_gemini.reply import to_completion
@@ -56,7 +57,7 @@ class Transcriptions(ContentWire):
     @hookimpl
     def transcribe(self, request: TranscriptionRequest) -> Flow[Answer]:
         """Write down speech, whole or in pieces."""
-        body = to_listen_body(request, WRITE)
+        body = to_listen_body(request, WRITE, self.door)
         if request.stream:
             if is_timed(request):
                 request.unsupported("stream", f"{request.response_format} is made of the whole answer")
@@ -68,7 +69,7 @@ class Transcriptions(ContentWire):
     @hookimpl
     def translate(self, request: TranscriptionRequest) -> Flow[Transcription | str]:
         """Write down speech in English."""
-        reply = yield self.ask(request, "generateContent", to_listen_body(request, TRANSLATE))
+        reply = yield self.ask(request, "generateContent", to_listen_body(request, TRANSLATE, self.door))
         return to_transcription(to_completion(reply, request.model), request, "translate")
 
 
@@ -77,7 +78,7 @@ def is_timed(request: TranscriptionRequest) -> bool:
     return request.response_format in TIMED or bool(request.diarize or request.timestamp_granularities)
 
 
-def to_listen_body(request: TranscriptionRequest, task: str) -> dict[str, Any]:
+def to_listen_body(request: TranscriptionRequest, task: str, door: Door) -> dict[str, Any]:
     """Return the body that has a recording written down."""
     if request.include:
         request.unsupported("include", "a chat model that listens gives no log probabilities of words")
@@ -102,10 +103,11 @@ def to_listen_body(request: TranscriptionRequest, task: str) -> dict[str, Any]:
         asked[0] = task.replace(" Answer with the transcript", " Answer with its sentences").replace(
             " Answer with the translation", " Answer with its sentences"
         )
-    for given, value in request.extra.items():
+    extra = door.extras(request)
+    for given, value in extra.items():
         if camel(given) == "generationConfig":
             generation.update(camel_keys(value))
-    rest = {name: value for name, value in request.extra.items() if camel(name) != "generationConfig"}
+    rest = {name: value for name, value in extra.items() if camel(name) != "generationConfig"}
     kind = ALIASES.get(request.upload.content_type, request.upload.content_type)
     sound = {"inlineData": {"mimeType": kind, "data": base64.b64encode(request.upload.read()).decode()}}
     parts = [{"text": " ".join(asked)}, sound]

@@ -17,6 +17,7 @@ from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.audio import Binary
 from polyport.types.video import Video, VideoIdRequest, VideoRequest
+from polyport_gemini.door import Door
 from polyport_gemini.errors import from_body
 from polyport_gemini.naming import camel, camel_keys, known_as
 from polyport_gemini.wire import ContentWire, version
@@ -41,7 +42,7 @@ class Videos(ContentWire):
     @hookimpl
     def create_video(self, request: VideoRequest) -> Flow[Video]:
         """Start a job."""
-        reply = yield self.ask(request, "predictLongRunning", to_video_body(request))
+        reply = yield self.ask(request, "predictLongRunning", to_video_body(request, self.door))
         made = to_video(reply)
         made.prompt, made.seconds, made.size = request.prompt, _text(request.seconds), request.size
         return made
@@ -82,7 +83,7 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def to_video_body(request: VideoRequest) -> dict[str, Any]:
+def to_video_body(request: VideoRequest, door: Door) -> dict[str, Any]:
     """Return the body that starts a job; keyword arguments of Veo's own go where they belong."""
     instance: dict[str, Any] = {"prompt": request.prompt}
     parameters: dict[str, Any] = {}
@@ -99,7 +100,7 @@ def to_video_body(request: VideoRequest) -> dict[str, Any]:
         parameters["negativePrompt"] = request.negative_prompt
     if request.user is not None:
         request.adapt("user", "dropped", "Google's models are not told about users")
-    for given, value in request.extra.items():
+    for given, value in door.extras(request).items():
         name = RENAMED.get(camel(given)) or known_as(given, OWN | INSTANCE)
         (instance if name in INSTANCE else parameters)[name] = camel_keys(value)
     return {"instances": [instance], **({"parameters": parameters} if parameters else {})}
