@@ -7,7 +7,6 @@ import contextlib
 import gc
 import queue
 import signal
-import statistics
 import threading
 import time
 import zlib
@@ -40,56 +39,6 @@ def test_each_piece_comes_before_the_next_is_sent(side, serve):
     assert side.read(reply) is None
     assert side.read(reply) is None
     side.close(reply)
-
-
-"Streams: pieces at once, and connections that close when nobody wants them any more."
-
-from __future__ import annotations
-
-
-def test_each_piece_comes_before_the_next_is_sent(side, serve):
-    """Nothing is held back to be joined with what follows, however small it is."""
-    read: queue.Queue[bytes] = queue.Queue()
-
-    def answer(asked) -> None:
-        asked.begin()
-        for number in range(50):
-            asked.piece(b"%d" % number)
-            assert read.get(timeout=PATIENCE) == b"%d" % number
-        asked.end()
-
-    reply = side.send(side.open(), post(serve(answer).url, stream=True))
-    assert (reply.status, reply.content, reply.headers["transfer-encoding"]) == (200, b"", "chunked")
-    for number in range(50):
-        piece = side.read(reply)
-        assert piece == b"%d" % number
-        read.put(piece)
-    assert side.read(reply) is None
-    assert side.read(reply) is None
-    side.close(reply)
-
-
-def test_a_piece_arrives_within_a_millisecond(side, serve):
-    """Half of them, in the best of three streams: the machine may be busy. The README has a quiet one's figures."""
-
-    def answer(asked) -> None:
-        asked.begin()
-        for _ in range(100):
-            time.sleep(0.002)
-            asked.piece(b"%.9f " % time.monotonic())
-        asked.end()
-
-    def delay() -> float:
-        reply = side.send(transport, post(server.url, stream=True))
-        waits = []
-        while (piece := side.read(reply)) is not None:
-            now = time.monotonic()
-            waits += [now - float(sent) for sent in piece.split()]
-        assert len(waits) == 100
-        return statistics.median(waits)
-
-    server, transport = serve(answer), side.open()
-    assert min(delay() for _ in range(3)) < 0.001
 
 
 def test_a_compressed_piece_comes_before_the_next_is_sent(side, serve):
