@@ -26,6 +26,7 @@ from polyport.errors import (
 )
 from polyport.hookspecs import hookimpl
 from polyport.provider import Provider
+from polyport.types.chat import ChatCompletion
 
 
 def unreachable(request: httpx.Request) -> httpx.Response:
@@ -473,3 +474,51 @@ def test_the_module_s_own_settings_reach_its_functions(monkeypatch):
             polyport.completion("openai/gpt-4o", ASK)
     finally:
         polyport.api_base = polyport.api_key = None
+
+
+# --- secrets and middleware from plugins ---
+
+VAULT = """
+    def find(name):
+        return {"TEST_VAULT_KEY": "from-the-vault"}.get(name)
+
+    def shout(call, proceed):
+        result = yield from proceed(call)
+        result.id = f"{call.provider.name}!"
+        return result
+"""
+VAULT_ENTRIES = "[polyport.secrets]\nvault = pp_vault:find\n[polyport.middleware]\nshout = pp_vault:shout\n"
+
+
+def test_a_secret_plugin_is_asked_where_the_environment_says_nothing(mode, client, installed, monkeypatch):
+    """The variable wins where it is set; else the plugin's value signs the request."""
+    installed("pp-vault", VAULT_ENTRIES, {"pp_vault": VAULT})
+    seen = []
+
+    class Vaulted(Provider):
+        auth = Bearer(env="TEST_VAULT_KEY")
+        base_url = "https://vaulted.example"
+
+        @hookimpl
+        def chat(self, request):
+            yield self.post("/x", json={})
+            return ChatCompletion()
+
+    def answer(request):
+        seen.append(request.headers["authorization"])
+        return httpx.Response(200, json={})
+
+    one = client(http=wire(answer), providers={"vaulted": Vaulted}, api_key=None)
+    mode.chat(one, "vaulted/x")
+    monkeypatch.setenv("TEST_VAULT_KEY", "from-the-environment")
+    mode.chat(one, "vaulted/x")
+    assert seen == ["Bearer from-the-vault", "Bearer from-the-environment"]
+
+
+def test_installed_middleware_is_given_by_name(mode, client, installed):
+    """One that is not there is an error that lists those that are."""
+    installed("pp-vault", VAULT_ENTRIES, {"pp_vault": VAULT})
+    one = client(http=wire(lambda _: httpx.Response(200, json=completion())), middleware=["shout"])
+    assert mode.chat(one).id == "fake!"
+    with pytest.raises(PluginError, match=r"No middleware 'whisper' is installed\. Installed: shout\."):
+        client(middleware=["whisper"])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 import ssl
 import threading
 import weakref
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from polyport import ids
+from polyport import ids, plugins
 from polyport.border import Call, Middleware, Next, attribute, exchange, stamp
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import NOW, Flow, Streaming, TimeoutSpec
@@ -68,8 +67,8 @@ class Client(Interface):
     prefix. `http` is your own `httpx.Client`, `httpx.AsyncClient` or httpx transport; `transport` names an
     installed one ("httpx", "reqwest"). `proxy`, `verify` (True, False, CA path or SSLContext) and `cert` (PEM, or
     certificate and key) are for the built-in ones. `headers` go with every request. `timeout` is in seconds.
-    `middleware` are functions `(call, proceed) -> Flow`, the first one outermost. `secrets` finds what
-    environment variables would hold.
+    `middleware` are functions `(call, proceed) -> Flow`, or names of installed ones, the first one outermost.
+    `secrets` finds what environment variables would hold; by default the environment does, then secret plugins.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Client(Interface):
         cert: str | tuple[str, str] | None = None,
         trust_env: bool = True,
         providers: Mapping[str, type[Provider] | Provider] | None = None,
-        middleware: Sequence[Middleware] = (),
+        middleware: Sequence[Middleware | str] = (),
         secrets: Callable[[str], str | None] | None = None,
         seed: int | None = None,
     ) -> None:
@@ -103,10 +102,10 @@ class Client(Interface):
         self.strict = strict
         self.headers = dict(headers or {})
         self.providers = Providers(providers)
-        self.middleware = list(middleware)
+        self.middleware = [plugins.middleware(layer) if isinstance(layer, str) else layer for layer in middleware]
         #: The defaults last seen and their Options: most calls bring no options of their own.
         self._defaults: tuple[tuple[Any, ...], Options] = ((None,) * len(DEFAULTS), NO_OPTIONS)
-        self.secrets = secrets or os.environ.get
+        self.secrets = secrets or plugins.secret
         self._routes: dict[str, tuple[str, str]] = {}
         self._random = Random(seed)  # noqa: S311  jitter, not secrets
         self._drivers = Drivers(http, transport, proxy=proxy, verify=verify, cert=cert, trust_env=trust_env)

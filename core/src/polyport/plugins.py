@@ -48,6 +48,7 @@ def _scan() -> Mapping[str, list[importlib_metadata.EntryPoint]]:
 def rescan() -> None:
     """Forget what was found, for a process that installs plugins while it runs."""
     _scan.cache_clear()
+    _secret_finders.cache_clear()
 
 
 def entries(group: str) -> list[importlib_metadata.EntryPoint]:
@@ -92,6 +93,31 @@ def load(entry: importlib_metadata.EntryPoint) -> Any:
             f"The plugin {entry.name!r} of {distribution(entry)} failed to load ({entry.value}): "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+def middleware(name: str) -> Any:
+    """Return an installed middleware, `(call, proceed) -> Flow`. Raises PluginError naming those there are."""
+    entry = find(MIDDLEWARE, name)
+    if entry is None:
+        there = ", ".join(entry.name for entry in entries(MIDDLEWARE)) or "none"
+        raise PluginError(f"No middleware {name!r} is installed. Installed: {there}.")
+    return load(entry)
+
+
+def secret(name: str) -> str | None:
+    """Return an environment variable; where it is not set, what the first secret plugin that knows the name says.
+
+    A secret plugin is a function `(name) -> str | None`, called whenever a key is wanted: it remembers by itself.
+    """
+    value = os.environ.get(name)
+    if value is not None:
+        return value
+    return next((found for finder in _secret_finders() if (found := finder(name)) is not None), None)
+
+
+@lru_cache(maxsize=1)
+def _secret_finders() -> tuple[Callable[[str], str | None], ...]:
+    return tuple(load(entry) for entry in entries(SECRETS))
 
 
 class LoadedProvider:

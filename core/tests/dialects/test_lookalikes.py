@@ -161,6 +161,14 @@ def test_an_answer_in_parts():
     assert seen[1]["messages"][1] == {"role": "assistant", "content": parts}
 
 
+def test_an_answer_that_is_json():
+    """The structure that was asked for may come as it is; it is text all the same."""
+    answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": {"a": [1]}}}]}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+    with Client(http=transport, providers={"parted": Parted}) as client:
+        assert client.completion("parted/m", [say("Hi")]).text == '{"a":[1]}'
+
+
 def test_content_that_is_no_content():
     """Neither text nor parts is an error that names the place."""
     answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": 7}}]}

@@ -104,9 +104,9 @@ def _reasoning(message: Any, name: str, value: Any) -> None:
 
 
 def _content(message: Any, name: str, value: Any) -> None:
-    """Read content that is text, or comes as parts: of text, and of reasoning with its summary."""
-    if isinstance(value, str):
-        message.content = value
+    """Read content that is text, the JSON that was asked for, or parts: of text, and of reasoning with its summary."""
+    if isinstance(value, str | dict):
+        message.content = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         return
     if not isinstance(value, list):
         raise ValueError(f"Expected text or parts, got {type(value).__name__} in `content`")

@@ -30,8 +30,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     `lacks`: fields of messages and types of parts that OpenAI takes and the look-alike does not. `schemas`: whether
     chat takes a JSON schema; without, it is told one in words. `kept`: fields of an answer's message beyond OpenAI's:
     `reasoning` is read as reasoning_content, others into provider_specific_fields, and those that `history` names
-    too go back under their own name; with `content` an answer's content may come in parts. `beside`: such fields of
-    a choice. `finishes`: a reason to finish there -> OpenAI's. `usage`: what usage is read as.
+    too go back under their own name; with `content` an answer's content may come in parts, or as JSON. `beside`:
+    such fields of a choice. `finishes`: a reason to finish there -> OpenAI's. `usage`: what usage is read as.
     `roles`: a role that the look-alike does not know -> the one that stands for it.
     """
 
@@ -144,8 +144,12 @@ class Wire(Provider):
         return super().request(method, self.quirks.paths.get(path, path), **parts)
 
     def body(self, request: Request, hook: str, skip: Iterable[str] = ()) -> dict[str, Any]:
-        """Return the parameters of a request as this provider names them."""
-        return to_body(request, hook, self.quirks, skip)
+        """Return the parameters of a request as this provider names them; its settings stand in the URL."""
+        body = to_body(request, hook, self.quirks, skip)
+        for setting in self.settings:
+            for name in setting.names:
+                body.pop(name, None)
+        return body
 
     @hookimpl
     def refine_error(self, error: APIError, reply: HttpReply, body: Any) -> APIError | None:
