@@ -255,3 +255,12 @@ def check_golden(path: Path, made: Any) -> None:
         path.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n")
     assert path.is_file(), f"{path} is missing: run with POLYPORT_GOLDEN=write, and read what it wrote"
     assert made == json.loads(path.read_text())
+
+
+def made(request: Any, got: Any) -> dict[str, Any]:
+    """Return what a golden file holds: where the request went, its body, and what had to be changed to send it."""
+    return {
+        "url": str(request.url),
+        "body": json.loads(request.content),
+        "adaptations": [f"{a.parameter} {a.action}: {a.why}" for a in got.meta.adaptations],
+    }
