@@ -1,17 +1,18 @@
 """A client whose provider is a function: requests are seen, replies are literal. For the conftest.py of a plugin:
 
-    from wires import Wire, connect, wire  # noqa: F401
+from wires import connect, wire
 
-    @pytest.fixture
-    def client(wire):
-        with connect(wire, theirs=Theirs) as client:
-            yield client
+__all__ = ["client", "wire"]
+
+@pytest.fixture
+def client(wire):
+    with connect(wire, theirs=Theirs) as client:
+        yield client
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -44,6 +45,5 @@ def wire() -> Wire:
 
 
 def connect(wire: Wire, **providers: type) -> Client:
-    """Return a client of these providers at the end of that wire, with a key and without retries."""
-    settings: dict[str, Any] = {"api_key": "sk-test", "num_retries": 0}
-    return Client(http=httpx.MockTransport(wire), providers=providers, **settings)
+    """Return a client at the end of that wire, with a key and without retries; of these providers, or all there are."""
+    return Client(http=httpx.MockTransport(wire), api_key="sk-test", num_retries=0, providers=providers or None)

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import httpx
 import pytest
+from wires import Wire, connect, wire
 
 from polyport import Client
 from polyport_groq import Groq
 
-
-class Wire:
-    """What stands for Groq: `answer` gives the reply, `seen` holds the requests."""
-
-    def __init__(self) -> None:
-        self.seen: list[httpx.Request] = []
-        self.answer: Callable[[httpx.Request], httpx.Response] = lambda request: httpx.Response(200, json={})
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        request.read()
-        self.seen.append(request)
-        return self.answer(request)
-
-    @property
-    def last(self) -> httpx.Request:
-        """The request seen last."""
-        return self.seen[-1]
-
-
-@pytest.fixture
-def wire() -> Wire:
-    """The wire of this test."""
-    return Wire()
+__all__ = ["client", "wire"]
 
 
 @pytest.fixture
 def client(wire: Wire) -> Iterator[Client]:
     """A client at the end of that wire, with a key and without retries."""
-    providers = {"groq": Groq}
-    with Client(http=httpx.MockTransport(wire), api_key="gsk-test", num_retries=0, providers=providers) as client:
+    with connect(wire, groq=Groq) as client:
         yield client

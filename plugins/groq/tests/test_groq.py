@@ -28,7 +28,7 @@ def test_a_chat_on_the_wire(wire, client):
     wire.answer = lambda _: httpx.Response(200, content=ANSWER)
     got = client.completion("groq/openai/gpt-oss-120b", HELLO, reasoning_effort="low", include_reasoning=True)
     assert str(wire.last.url) == "https://api.groq.com/openai/v1/chat/completions"
-    assert wire.last.headers["authorization"] == "Bearer gsk-test"
+    assert wire.last.headers["authorization"] == "Bearer sk-test"
     assert body(wire) == {
         "model": "openai/gpt-oss-120b",
         "messages": [{"role": "user", "content": "Hello"}],
@@ -197,7 +197,7 @@ def test_asynchronously(wire):
 
     async def main() -> None:
         providers = {"groq": Groq}
-        async with Client(http=httpx.MockTransport(wire), api_key="gsk-test", providers=providers) as client:
+        async with Client(http=httpx.MockTransport(wire), api_key="sk-test", providers=providers) as client:
             wire.answer = lambda _: httpx.Response(200, content=ANSWER)
             assert (await client.acompletion("groq/m", HELLO)).text == "It is 4."
             wire.answer = lambda _: httpx.Response(200, content=ANSWER_STREAM)
