@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from polyport import Client
+from polyport.dialects.openai import Files, OpenAICompatible
 from polyport.errors import BadRequestError
 from polyport.hookspecs import hookimpl
-from polyport.provider import Provider, Setting
+from polyport.provider import Provider, Setting, join
 from polyport.testing import Wire
 from polyport.types.models import ModelList
 
@@ -55,3 +58,27 @@ def test_a_setting_without_a_value_says_how_to_set_it():
     """A setting that nothing gives is an error that names the argument and the variable."""
     with pytest.raises(BadRequestError, match=r"needs project=\.\.\. or PROJECT"):
         url()
+
+
+class Placed(OpenAICompatible, Files):
+    """A provider whose addresses hold the model, and whose settings stand there too."""
+
+    base_url = "https://{region}.cloud.example"
+    settings = (Setting("region", **REGION, default="global"),)
+
+    def address(self, base, path, call):
+        """Put the model in, and what the environment says."""
+        return join(f"{base}/{call.request.model or 'any'}/{call.env('STAGE')}", path)
+
+
+def test_a_provider_places_its_paths_itself():
+    """The base, the model and the environment are known there; settings are filled in afterwards, and not sent."""
+    wire = Wire([b'{"choices": []}', b'{"data": []}'])
+    with Client(http=wire, providers={"placed": Placed}, secrets={"STAGE": "live"}.get) as client:
+        client.completion("placed/m", [{"role": "user", "content": "Hi"}], region="east")
+        client.list_files(provider="placed", region="west", api_base="https://{region}.mine.example", more=1)
+    assert [request.url for request in wire.requests] == [
+        "https://east.cloud.example/m/live/chat/completions",
+        "https://west.mine.example/any/live/files?more=1",
+    ]
+    assert json.loads(wire.requests[0].content) == {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}

@@ -10,7 +10,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Generator, Mapping
-from functools import lru_cache
 from random import Random
 from types import GeneratorType
 from typing import Any, TypeVar
@@ -123,7 +122,7 @@ def _url(request: HttpRequest, call: Call) -> str:
     path, options = request.url, call.options
     if not path.startswith(("http://", "https://")):
         base = options.api_base or _base(call)
-        path = _join(base, path)
+        path = call.provider.plugin.address(base, path, call)
         if not path.startswith(("http://", "https://")):
             raise BadRequestError(
                 f"api_base must begin with http:// or https://, not {base!r}"
@@ -145,16 +144,6 @@ def _base(call: Call) -> str:
         named = next((value for name in provider.plugin.base_env if (value := call.env(name))), None)
         provider.base = named or provider.plugin.base_url
     return provider.base
-
-
-@lru_cache(maxsize=512)
-def _join(base: str, path: str) -> str:
-    """Append the path to the base; a version that both name (".../v1" and "/v1/...") stands once."""
-    base = base.rstrip("/")
-    first = path.split("/", 2)[1] if path.startswith("/") else ""
-    if re.fullmatch(r"v\d\w*", first) and base.endswith(f"/{first}"):
-        path = path[len(first) + 1 :]
-    return base + path
 
 
 def _fill(path: str, call: Call) -> str:

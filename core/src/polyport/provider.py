@@ -15,8 +15,10 @@ an error status into an error before the flow sees it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -24,6 +26,9 @@ from polyport.auth import Auth, NoAuth
 from polyport.errors import InvalidResponseError
 from polyport.flow import HttpReply, HttpRequest
 from polyport.types.record import learn
+
+if TYPE_CHECKING:
+    from polyport.border import Call
 
 T = TypeVar("T")
 
@@ -120,8 +125,25 @@ class Provider:
         """Return a DELETE below the base URL."""
         return self.request("DELETE", path, headers=headers)
 
+    def address(self, base: str, path: str, call: Call) -> str:
+        """Return where a path is below a base: the user's, the environment's or the provider's own.
+
+        Called once a request, just before it is sent; `call` tells the model, the options and the environment.
+        """
+        return join(base, path)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+@lru_cache(maxsize=512)
+def join(base: str, path: str) -> str:
+    """Append the path to the base; a version that both name (".../v1" and "/v1/...") stands once."""
+    base = base.rstrip("/")
+    first = path.split("/", 2)[1] if path.startswith("/") else ""
+    if re.fullmatch(r"v\d\w*", first) and base.endswith(f"/{first}"):
+        path = path[len(first) + 1 :]
+    return base + path
 
 
 def _text(value: Any) -> str:

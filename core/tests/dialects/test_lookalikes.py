@@ -178,3 +178,15 @@ def test_content_that_is_no_content():
         pytest.raises(errors.InvalidResponseError, match=r"`content` - at `\$\.choices\[0\]\.message`"),
     ):
         client.completion("parted/m", [say("Hi")])
+
+
+def test_an_error_in_the_body_of_a_success():
+    """It is raised, as what its code says, not read as an empty answer."""
+    said = {"error": {"code": "content_filter", "message": "No.", "innererror": {"code": "Policy"}}}
+    answer = httpx.MockTransport(lambda request: httpx.Response(200, json=said))
+    with (
+        Client(http=answer, providers={"thinker": Thinker}) as client,
+        pytest.raises(errors.ContentPolicyViolationError, match=r"No\.") as caught,
+    ):
+        client.completion("thinker/m", [say("Hi")])
+    assert caught.value.body == said

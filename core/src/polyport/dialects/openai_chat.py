@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from polyport.dialects.openai_answers import chunk_type, completion_type
+from polyport.dialects.openai_errors import error_of
 from polyport.dialects.openai_events import ChatEvents, CompletionEvents
 from polyport.dialects.openai_messages import History, tell_schema
 from polyport.dialects.openai_wire import Wire, takes_completion_limit
@@ -43,8 +44,11 @@ class Chat(Wire):
         return ChatEvents(chunk_type(self.quirks))
 
     def to_completion(self, reply: HttpReply) -> ChatCompletion:
-        """Return a whole answer."""
-        return decode(reply, completion_type(self.quirks))
+        """Return a whole answer. Raises the error that look-alikes put into the body of a success."""
+        answer: ChatCompletion = decode(reply, completion_type(self.quirks))
+        if not answer.choices and answer.extra.get("error"):
+            raise error_of(answer.raw)
+        return answer
 
     def chat_body(self, request: ChatRequest, history: History) -> dict[str, Any]:
         """Return the body of a chat request."""

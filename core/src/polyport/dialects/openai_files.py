@@ -44,7 +44,7 @@ class Files(Wire):
     @hookimpl
     def list_files(self, request: FileListRequest) -> Flow[FileList]:
         """List files, newest first."""
-        reply = yield self.get("/files", params={**request.given(), **request.extra})
+        reply = yield self.get("/files", params={**request.given(), **self.extras(request)})
         return decode(reply, FileList)
 
     @hookimpl
@@ -86,7 +86,7 @@ class Batches(Wire):
     @hookimpl
     def list_batches(self, request: BatchListRequest) -> Flow[BatchList]:
         """List batches, newest first."""
-        reply = yield self.get("/batches", params={**request.given(), **request.extra})
+        reply = yield self.get("/batches", params={**request.given(), **self.extras(request)})
         return decode(reply, BatchList)
 
 

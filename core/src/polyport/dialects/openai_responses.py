@@ -36,7 +36,7 @@ class Responses(Respond):
             "include": request.include,
             "stream": request.stream,
             "starting_after": request.starting_after,
-            **request.extra,
+            **self.extras(request),
         }
         path = with_query(f"/responses/{segment(request.response_id)}", query)
         reply = yield self.get(path, stream=request.stream)

@@ -52,14 +52,14 @@ class Videos(Wire):
     @hookimpl
     def remix_video(self, request: VideoRemixRequest) -> Flow[Video]:
         """Start a job that changes a finished video."""
-        body = {"prompt": request.prompt, **request.extra}
+        body = {"prompt": request.prompt, **self.extras(request)}
         reply = yield self.post(f"/videos/{segment(request.video_id)}/remix", json=body)
         return decode(reply, Video)
 
     @hookimpl
     def list_videos(self, request: VideoListRequest) -> Flow[VideoList]:
         """List jobs, newest first."""
-        query = {"after": request.after, "limit": request.limit, "order": request.order, **request.extra}
+        query = {"after": request.after, "limit": request.limit, "order": request.order, **self.extras(request)}
         reply = yield self.get("/videos", params=query)
         return decode(reply, VideoList)
 

@@ -146,10 +146,17 @@ class Wire(Provider):
     def body(self, request: Request, hook: str, skip: Iterable[str] = ()) -> dict[str, Any]:
         """Return the parameters of a request as this provider names them; its settings stand in the URL."""
         body = to_body(request, hook, self.quirks, skip)
-        for setting in self.settings:
-            for name in setting.names:
-                body.pop(name, None)
+        for name in self._placed:
+            body.pop(name, None)
         return body
+
+    def extras(self, request: Request) -> dict[str, Any]:
+        """Return what the user gave beyond polyport's own parameters, without the provider's settings."""
+        return {name: value for name, value in request.extra.items() if name not in self._placed}
+
+    @property
+    def _placed(self) -> set[str]:
+        return {name for setting in self.settings for name in setting.names}
 
     @hookimpl
     def refine_error(self, error: APIError, reply: HttpReply, body: Any) -> APIError | None:
