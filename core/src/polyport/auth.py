@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
-from polyport.errors import AuthenticationError
+import msgspec
+
+from polyport.errors import AuthenticationError, PluginError
 
 if TYPE_CHECKING:
     from polyport.flow import Flow, HttpRequest
@@ -102,6 +104,24 @@ class Query(ApiKey):
         encoded = quote(secret, safe="")
         request.url += f"{'&' if '?' in request.url else '?'}{self.parameter}={encoded}"
         request.secrets = (*request.secrets, secret, encoded)
+
+
+class Body(ApiKey):
+    """A key in the JSON body, e.g. `{"key": <key>, ...}`. A request without a body gets one."""
+
+    def __init__(self, field: str, env: str | tuple[str, ...] = ()) -> None:
+        super().__init__("", env)
+        self.field = field
+
+    def apply(self, request: HttpRequest, secret: str) -> None:
+        """Put the field first into the body, which is encoded by now. Raises PluginError where it is no JSON object."""
+        content = request.content if request.content is not None else b"{}"
+        if not isinstance(content, bytes) or content[:1] != b"{":
+            raise PluginError(f"The key goes into a JSON object, and the body of {request!r} is none")
+        begin, rest = msgspec.json.encode({self.field: secret})[:-1], content[1:]
+        request.content = begin + rest if rest == b"}" else b"%b,%b" % (begin, rest)
+        request.headers.setdefault("content-type", "application/json")
+        request.secrets = (*request.secrets, secret)
 
 
 class AnyOf(Auth):

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from polyport.auth import AnyOf, ApiKey, NoAuth, Signer
+from polyport.auth import AnyOf, ApiKey, Body, NoAuth, Signer
 from polyport.errors import AuthenticationError, UnsupportedParamsError
 from polyport.flow import HttpRequest
 from polyport.testing.bench import KEY, Subject, ensure, simulate
@@ -79,7 +79,7 @@ def _given(exchange: Exchange, fields: dict[str, Any]) -> Exchange:
 
 
 def request_is_signed(subject: Subject, exchange: Exchange) -> None:
-    """The key is in a header or the query of some request, and in no body."""
+    """The key is in a header or the query of some request, and in no body; or only in bodies, where auth says so."""
     requests = sent(subject, exchange)
     auth = subject.provider.auth
     if isinstance(auth, Signer):
@@ -88,7 +88,12 @@ def request_is_signed(subject: Subject, exchange: Exchange) -> None:
         ensure(signed, f"{type(auth).__name__} left no trace in any header or query")
         return
     places = [text for request in requests for text in (request.url, *request.headers.values())]
-    ensure(any(KEY in text or quote(KEY, safe="") in text for text in places), "the key is in no header and no query")
+    shown = any(KEY in text or quote(KEY, safe="") in text for text in places)
+    if isinstance(auth, Body):
+        ensure(any(KEY.encode() in body_of(request) for request in requests), "the key is in no request's body")
+        ensure(not shown, "the key is in a header or the query, too")
+        return
+    ensure(shown, "the key is in no header and no query")
     ensure(all(KEY.encode() not in body_of(request) for request in requests), "the key is in a request's body")
 
 
@@ -106,9 +111,12 @@ def request_needs_a_key(subject: Subject, exchange: Exchange) -> None:
 
 
 def request_has_extra_headers(subject: Subject, exchange: Exchange) -> None:
-    """`extra_headers` are on every request."""
+    """`extra_headers` are on every request, but for those that go to somebody else."""
     for request in sent(subject, exchange, extra_headers={"X-Contract": "kept"}):
-        ensure(request.headers.get("x-contract") == "kept", f"{request!r} lacks the header of extra_headers")
+        ensure(
+            request.unsigned or request.headers.get("x-contract") == "kept",
+            f"{request!r} lacks the header of extra_headers",
+        )
 
 
 def request_has_extra_body(subject: Subject, exchange: Exchange) -> None:
