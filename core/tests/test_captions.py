@@ -28,6 +28,6 @@ def test_words_become_stretches():
     assert made == [
         (0, 1, "Hi.", None),
         (1, 3, "And you?", None),
-        (3, 5, "Me xxxxx", "B"),
-        (5, 7, "xxxxxxxx", "B"),
+        (3, 6, "Me xxxxx", "B"),
+        (6, 7, "xxxxxxxx", "B"),
     ]
