@@ -38,7 +38,8 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     """One operation on its way to one provider: what middleware sees.
 
     `operation` is its row in the operations table; `secrets` finds environment variables and secret plugins' values.
-    `shown_to_wire` are the keys that the latest request was signed with, to be hidden in whatever comes back.
+    `shown_to_wire` are the keys that the latest request was signed with, to be hidden in whatever comes back. `group`
+    is the name that a router was asked for; "" without one.
     """
 
     operation: Any
@@ -51,6 +52,7 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     secrets: Callable[[str], str | None] = os.environ.get
     shown_to_wire: list[str] = []
     random: Random = msgspec.field(default_factory=Random)
+    group: str = ""
 
     def __repr__(self) -> str:
         return f"<Call {self.operation.function} {self.provider.name}/{self.request.model}>"

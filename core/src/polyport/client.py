@@ -26,7 +26,7 @@ from polyport.border import Call, Middleware, Next, attribute, exchange, stamp
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import NOW, Flow, Streaming, TimeoutSpec
 from polyport.interface import Interface
-from polyport.middleware.fallbacks import fallbacks
+from polyport.middleware.fallbacks import fallbacks, one_by_one
 from polyport.middleware.retry import retry
 from polyport.operations import BY_HOOK, Operation
 from polyport.plugins import Providers
@@ -228,7 +228,8 @@ class Client(Interface):
         for layer in (retry, *reversed(self.middleware)):
             proceed = _wrap(layer, proceed)
         if call.options.fallbacks:
-            proceed = _wrap(lambda call, inner: fallbacks(call, inner, self._reroute), proceed)
+            following = one_by_one(call.options.fallbacks, self._reroute)
+            proceed = _wrap(lambda call, inner: fallbacks(call, inner, following), proceed)
         return _observe(call, proceed)
 
     def _reroute(self, call: Call, model: str) -> Call:

@@ -1,4 +1,4 @@
-"""`fallbacks=[...]` of one call: other models to try, in order, when the first fails.
+"""Falling back: other models to try, in order, when one fails. `fallbacks=[...]` of a call, and a router's.
 
 Only what another model may do better is tried again: a request that is wrong as it stands is wrong everywhere,
 unless it is too long or refused by one provider's policy.
@@ -6,7 +6,7 @@ unless it is too long or refused by one provider's policy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from polyport.border import Call, Next
@@ -20,9 +20,12 @@ from polyport.errors import (
 from polyport.flow import Flow
 
 
-def fallbacks(call: Call, proceed: Next, reroute: Callable[[Call, str], Call]) -> Flow[Any]:
-    """Try the call's model, then each of `fallbacks`. Raises the last error, each chained to the one before."""
-    rest = list(call.options.fallbacks or [])
+#: Where to go after an error: the same call elsewhere, or None where nothing is left or nothing would help.
+Following = Callable[[Call, APIError], Call | None]
+
+
+def fallbacks(call: Call, proceed: Next, following: Following) -> Flow[Any]:
+    """Try the call, then where `following` says. Raises the last error, each chained to the one before."""
     before: APIError | None = None
     while True:
         try:
@@ -30,10 +33,17 @@ def fallbacks(call: Call, proceed: Next, reroute: Callable[[Call, str], Call]) -
         except APIError as error:
             if before is not None:
                 _chain(error, before)
-            if not rest or not may_help(error):
+            further = following(call, error)
+            if further is None:
                 raise
             before = error
-        call = reroute(call, rest.pop(0))
+        call = further
+
+
+def one_by_one(models: Sequence[str], reroute: Callable[[Call, str], Call]) -> Following:
+    """Return the way through a call's own list of models."""
+    rest = list(models)
+    return lambda call, error: reroute(call, rest.pop(0)) if rest and may_help(error) else None
 
 
 def _chain(error: BaseException, before: APIError) -> None:

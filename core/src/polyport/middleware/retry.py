@@ -20,9 +20,25 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0
 LONGEST_RETRY_AFTER = 120.0
 
 
-def retry(call: Call, proceed: Next) -> Flow[Any]:
-    """Run the call until it succeeds, cannot succeed, or `num_retries` are used up."""
-    retries = DEFAULT_RETRIES if call.options.num_retries is None else call.options.num_retries
+class Rules:
+    """What decides whether a failed attempt is followed by another, and after what pause. A router has its own."""
+
+    def retries(self, call: Call, error: APIError) -> int:
+        """Return how many attempts may follow the first, for an error like this one."""
+        if not error.retryable:
+            return 0
+        return DEFAULT_RETRIES if call.options.num_retries is None else call.options.num_retries
+
+    def pause(self, call: Call, error: APIError, attempt: int) -> float:
+        """Return the seconds to wait after the attempt-th failure, from 0."""
+        return wait(attempt, error.retry_after, call.random)
+
+
+RULES = Rules()
+
+
+def retry(call: Call, proceed: Next, rules: Rules = RULES) -> Flow[Any]:
+    """Run the call until it succeeds, cannot succeed, or its retries are used up."""
     attempt = 0
     while True:
         call.meta.attempts += 1
@@ -33,11 +49,14 @@ def retry(call: Call, proceed: Next) -> Flow[Any]:
                 yield from commit(result)
             return result
         except APIError as error:
-            if not error.retryable or attempt >= retries or (error.retry_after or 0) > LONGEST_RETRY_AFTER:
+            if attempt >= rules.retries(call, error):
                 raise
-            pause = wait(attempt, error.retry_after, call.random)
+            pause = rules.pause(call, error, attempt)
+            if pause > LONGEST_RETRY_AFTER:
+                raise
         attempt += 1
-        yield Sleep(pause)
+        if pause:
+            yield Sleep(pause)
 
 
 def commit(stream: Streaming[Any]) -> Flow[None]:
