@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from polyport.errors import BadRequestError
 from polyport.types.record import CallParams, Fields, Request, Result
 from polyport.types.upload import Upload
 from polyport.types.usage import Usage
@@ -67,7 +68,10 @@ class TranscriptionEvent(Result):
 
 
 class TranscriptionRequest(Request):
-    """What to listen to. `response_format`: json, text, srt, verbose_json, vtt, diarized_json; `language` ISO-639-1."""
+    """What to listen to. `response_format`: json, text, srt, verbose_json, vtt, diarized_json; `language` ISO-639-1.
+
+    A file that is given as an http(s) address is in `url`, for providers that fetch it themselves.
+    """
 
     file: Any
     language: str | None = None
@@ -82,7 +86,17 @@ class TranscriptionRequest(Request):
 
     def check(self) -> None:
         """Read the file, so that an unreadable one is an error before anything is sent."""
-        self.upload = Upload.of(self.file, "audio")
+        is_address = isinstance(self.file, str) and self.file.startswith(("http://", "https://"))
+        self.url: str | None = self.file if is_address else None
+        self.__dict__["_upload"] = None if is_address else Upload.of(self.file, "audio")
+
+    @property
+    def upload(self) -> Upload:
+        """The file to send. Raises BadRequestError for an address: a provider that asks for this fetches none."""
+        upload: Upload | None = self.__dict__["_upload"]
+        if upload is None:
+            raise BadRequestError("This provider fetches no recordings: give the bytes, not an address, at $.file")
+        return upload
 
 
 class TranscriptionParams(CallParams, total=False):
