@@ -15,6 +15,7 @@ import msgspec
 
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import TimeoutSpec
+from polyport.types.bill import Bill
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Request")
@@ -99,7 +100,8 @@ class Meta(msgspec.Struct, kw_only=True):
     """What happened to get this result.
 
     `latency` is in seconds, from the call to the result (of a stream: to its end); `cost` in USD, None where no
-    price is known; `provider_cost` what the provider itself says it charged; `headers` are the reply's, lower case.
+    price is known, and `bill` what it is made of; `provider_cost` what the provider itself says it charged; `headers`
+    are the reply's, lower case.
     """
 
     provider: str = ""
@@ -108,6 +110,7 @@ class Meta(msgspec.Struct, kw_only=True):
     attempts: int = 0
     latency: float | None = None
     cost: float | None = None
+    bill: Bill | None = None
     provider_cost: float | None = None
     request_id: str | None = None
     cache_hit: bool = False
@@ -191,7 +194,10 @@ class Result(Fields, dict=True):
 
 
 class Options(msgspec.Struct, kw_only=True, frozen=True):
-    """How to make a call, as against what to ask: never part of a provider's body."""
+    """How to make a call, as against what to ask: never part of a provider's body.
+
+    `prices` are the user's own, in place of those that are known of the model; see `polyport.catalog`.
+    """
 
     api_key: str | None = None
     api_base: str | None = None
@@ -205,6 +211,7 @@ class Options(msgspec.Struct, kw_only=True, frozen=True):
     extra_body: dict[str, Any] | None = None
     cache: dict[str, Any] | None = None
     fallbacks: list[str] | None = None
+    prices: dict[str, Any] | None = None
     provider: str | None = None
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
@@ -275,6 +282,7 @@ class CallParams(TypedDict, total=False):
     extra_body: dict[str, Any] | None
     cache: dict[str, Any] | None
     fallbacks: list[str] | None
+    prices: dict[str, Any] | None
     provider: str | None
     custom_llm_provider: str | None
 
