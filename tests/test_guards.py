@@ -40,6 +40,7 @@ ORDER = (
     "ids",
     "remote",
     "border",
+    "states",
     "dialects",
     "bridges",
     "middleware",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polyport.flow import TimeoutSpec as TimeoutSpec
     from polyport.hookspecs import hookimpl as hookimpl
     from polyport.provider import Provider as Provider
+    from polyport.router import AllowedFailsPolicy as AllowedFailsPolicy, RetryPolicy as RetryPolicy, Router as Router
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,9 @@ strict: bool | None = None
 #: Public names that are not functions of the interface -> the module that has them.
 _HOMES = {
     "Client": "client",
+    "Router": "router",
+    "RetryPolicy": "router",
+    "AllowedFailsPolicy": "router",
     "Provider": "provider",
     "Setting": "provider",
     "hookimpl": "hookspecs",

@@ -1,8 +1,8 @@
 """Client: the main path, top to bottom.
 
-completion(...) -> call -> flow:  _prepare  validate, route, find the provider     -> Call
-                                  _onion    middleware around retry around the provider's flow
-                                  _send     the provider's hook, or a bridge, at the border to the wire
+completion(...) -> call -> flow:  prepare  validate, route, find the provider     -> Call
+                                  onion    middleware around fallbacks around retry
+                                  send     the provider's hook, or a bridge, at the border to the wire
                         driver:   runs the flow; a Streaming becomes a Stream
 """
 
@@ -113,19 +113,27 @@ class Client(Interface):
     # --- the entry: every public function of the Interface ends here ---
 
     def _call(self, operation: Operation, fields: dict[str, Any]) -> Any:
-        call = self._prepare(operation, fields)
+        call = self.prepare(operation, fields)
+        return self.perform(self.onion(call), call)
+
+    async def _acall(self, operation: Operation, fields: dict[str, Any]) -> Any:
+        call = self.prepare(operation, fields)
+        return await self.aperform(self.onion(call), call)
+
+    def perform(self, flow: Flow[Any], call: Call) -> Any:
+        """Run the flow of a call; of a Streaming, return the Stream."""
         driver = self._drivers.sync()
-        result = driver.run(self._onion(call))
+        result = driver.run(flow)
         if isinstance(result, Streaming):
             from polyport.drivers.sync import Stream
 
             return Stream(result, driver, call.meta)
         return result
 
-    async def _acall(self, operation: Operation, fields: dict[str, Any]) -> Any:
-        call = self._prepare(operation, fields)
+    async def aperform(self, flow: Flow[Any], call: Call) -> Any:
+        """`perform`, asynchronously."""
         driver = await self._drivers.aio()
-        result = await driver.run(self._onion(call))
+        result = await driver.run(flow)
         if isinstance(result, Streaming):
             from polyport.drivers.aio import AsyncStream
 
@@ -136,7 +144,7 @@ class Client(Interface):
         """Return the flow of a call without running it: for drivers of your own, such as the simulation."""
         from polyport.operations import BY_FUNCTION
 
-        return self._onion(self._prepare(BY_FUNCTION[function], fields))
+        return self.onion(self.prepare(BY_FUNCTION[function], fields))
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow of your own over this client's connections, such as one that fetches what a reply's URL names."""
@@ -148,7 +156,8 @@ class Client(Interface):
 
     # --- step 1: what is asked of whom ---
 
-    def _prepare(self, operation: Operation, fields: dict[str, Any]) -> Call:
+    def prepare(self, operation: Operation, fields: dict[str, Any]) -> Call:
+        """Return the call that is asked for: validated, at its provider. Raises BadRequestError, NotFoundError."""
         if "custom_llm_provider" in fields:
             fields["provider"] = fields.pop("custom_llm_provider") or fields.get("provider")
         options = self._options(fields)
@@ -161,7 +170,7 @@ class Client(Interface):
             provider=self.providers.get(name),
             options=request.options,
             meta=Meta(provider=name, model=model, adaptations=request.adaptations),
-            api_key=request.options.api_key or self._key(name),
+            api_key=request.options.api_key or self.key_of(name),
             headers=self.headers,
             secrets=self.secrets,
             random=self._random,
@@ -216,21 +225,31 @@ class Client(Interface):
             f"{operation.function} needs to know whom to ask: provider=... (installed: {', '.join(names) or 'none'})"
         )
 
-    def _key(self, provider: str) -> str | None:
+    def provider_of(self, operation: Operation, fields: Mapping[str, Any]) -> str | None:
+        """Return whom a call without a model is for, by its id or `provider=`; None where it does not say."""
+        issued = ids.read(str(fields.get(operation.id_field))) if operation.id_field else None
+        return issued.provider if issued else fields.get("provider") or fields.get("custom_llm_provider")
+
+    def key_of(self, provider: str) -> str | None:
+        """Return the client's own key for a provider."""
         if isinstance(self.api_key, Mapping):
             return self.api_key.get(provider)
         return self.api_key
 
     # --- step 2: the onion ---
 
-    def _onion(self, call: Call) -> Flow[Any]:
-        proceed: Next = self._send
-        for layer in (retry, *reversed(self.middleware)):
+    def onion(self, call: Call, core: Next | None = None) -> Flow[Any]:
+        """Return the flow of a call: middleware around `core`, which is the client's own unless a router brings one."""
+        proceed = core or self._attempts
+        for layer in reversed(self.middleware):
             proceed = _wrap(layer, proceed)
-        if call.options.fallbacks:
-            following = one_by_one(call.options.fallbacks, self._reroute)
-            proceed = _wrap(lambda call, inner: fallbacks(call, inner, following), proceed)
         return _observe(call, proceed)
+
+    def _attempts(self, call: Call) -> Flow[Any]:
+        if not call.options.fallbacks:
+            return retry(call, self.send)
+        following = one_by_one(call.options.fallbacks, self._reroute)
+        return fallbacks(call, lambda call: retry(call, self.send), following)
 
     def _reroute(self, call: Call, model: str) -> Call:
         """Return the same call, to another model; its meta goes on counting."""
@@ -242,12 +261,13 @@ class Client(Interface):
         options = replace(call.options, api_key=None, api_base=self.api_base)
         request.options = options
         return replace(
-            call, request=request, provider=self.providers.get(name), options=options, api_key=self._key(name)
+            call, request=request, provider=self.providers.get(name), options=options, api_key=self.key_of(name)
         )
 
     # --- step 3: the provider ---
 
-    def _send(self, call: Call) -> Flow[Any]:
+    def send(self, call: Call) -> Flow[Any]:
+        """Return the flow of one attempt."""
         call.meta.provider, call.meta.model = call.provider.name, call.request.model
         result = yield from exchange(self.answer(call), call)
         return result
@@ -360,6 +380,18 @@ def build(kind: type[Request], fields: dict[str, Any], options: Options) -> Requ
         request.__dict__["_reader"] = reader
     request.check()
     return request
+
+
+def complete(request: Request, defaults: Mapping[str, Any], path: str) -> None:
+    """Give a request parameters that its user left out. Raises BadRequestError that names the parameter."""
+    known, _ = _fields_of(type(request))
+    request.extra = {**{name: value for name, value in defaults.items() if name not in known}, **request.extra}
+    given = [name for name in defaults if name in known and getattr(request, name) is None]
+    for name in given:
+        kind = next(field.type for field in msgspec.structs.fields(request) if field.name == name)
+        setattr(request, name, convert(defaults[name], kind, f"{path}.{name}"))
+    if given:
+        request.__dict__["_given"] = (*request.__dict__["_given"], *given)
 
 
 @lru_cache(maxsize=128)

@@ -311,14 +311,10 @@ class Streaming(Generic[C]):
         return []
 
     def prime(self, is_content: Callable[[C], bool]) -> Flow[None]:
-        """Decode ahead until the first chunk that is content, so that an error before it can still fall back."""
-        ahead: list[C] = []
-        while not self.finished:
-            chunks = self.feed((yield Read(self.source)))
-            ahead += chunks
-            if any(is_content(chunk) for chunk in chunks):
-                break
-        self._pending = ahead
+        """Decode ahead until there is a chunk that is content, so that an error before it can still fall back."""
+        ahead = self._pending
+        while not self.finished and not any(is_content(chunk) for chunk in ahead):
+            ahead += self.feed((yield Read(self.source)))
 
     def end(self, error: BaseException | None) -> Flow[None]:
         """Close the source and run the epilogues, last added first; running it twice does nothing more."""

@@ -19,7 +19,6 @@ from polyport.errors import (
 )
 from polyport.flow import Flow
 
-
 #: Where to go after an error: the same call elsewhere, or None where nothing is left or nothing would help.
 Following = Callable[[Call, APIError], Call | None]
 

@@ -1,0 +1,169 @@
+"""Which deployments a call could go to now, and why not to each of the others: for the router and for `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import msgspec
+
+from polyport import catalog
+from polyport.border import Call
+from polyport.errors import APIError, ContextWindowExceededError, NotFoundError, RateLimitError, ServiceUnavailableError
+from polyport.plugins import Providers
+from polyport.router.deployments import Deployment
+from polyport.router.strategies import Candidate
+from polyport.routing import resolve
+from polyport.states import Refusal, Standing
+
+#: Bytes of JSON that make a token, on the low side for English, so that an estimate is rather too high.
+BYTES_A_TOKEN = 4
+
+
+class Obstacle(msgspec.Struct, frozen=True):
+    """What stands against a deployment: `kind` is operation, tags, window, rest, limit, tried or order."""
+
+    kind: str
+    why: str
+
+
+Hindered: TypeAlias = tuple[Candidate, Obstacle]
+
+
+class Considered(msgspec.Struct):
+    """One deployment in an explanation: `why` it cannot be taken, "" where it could; `taken` if it would be."""
+
+    id: str
+    group: str
+    model: str
+    why: str = ""
+    taken: bool = False
+    standing: Standing | None = None
+
+
+class Explanation(msgspec.Struct):
+    """What a router would do with a call now. `fallbacks` are where it would go if the group failed for any reason."""
+
+    group: str
+    strategy: str
+    considered: list[Considered]
+    fallbacks: list[str] = []
+    tokens: int = 0
+
+    @property
+    def taken(self) -> Considered | None:
+        """The deployment that would be taken; with a strategy that draws, another call may draw another."""
+        return next((one for one in self.considered if one.taken), None)
+
+
+def candidate(deployment: Deployment, standing: Standing, providers: Providers) -> Candidate:
+    """Return a deployment with its standing, and where its model's name leads."""
+    provider, model = resolve(deployment.model, providers, deployment.options.get("provider"))
+    return Candidate(deployment, standing, provider, model)
+
+
+def obstacle(
+    one: Candidate, call: Call, providers: Providers, tokens: int, tags: Sequence[str] | None
+) -> Obstacle | None:
+    """Return why a deployment cannot be taken, whatever else there is; None where it can."""
+    return (
+        _cannot(one, call, providers)
+        or _tagged(one.deployment, tags)
+        or _too_small(one, tokens)
+        or _resting(one.standing)
+        or _full(one, tokens)
+    )
+
+
+def refusal(found: Refusal | None) -> Obstacle | None:
+    """Return the obstacle of a deployment that was chosen, and then could not be taken."""
+    return None if found is None else Obstacle("limit", f"its limit ({found.limit}) was reached by another call")
+
+
+def _cannot(one: Candidate, call: Call, providers: Providers) -> Obstacle | None:
+    answers, operation = providers.get(one.provider).answers, call.operation
+    if operation.hook in answers or (operation.bridge is not None and "chat" in answers):
+        return None
+    return Obstacle("operation", f"{one.provider!r} has no {operation.function}")
+
+
+def _tagged(deployment: Deployment, tags: Sequence[str] | None) -> Obstacle | None:
+    """Say whether tags stand against it; None is a router that does not go by tags."""
+    if tags is None:
+        return None
+    own = deployment.own.tags
+    if tags:
+        return None if set(tags) & set(own) else Obstacle("tags", f"has none of the tags {', '.join(tags)}")
+    return None if not own or "default" in own else Obstacle("tags", "is for calls with one of its tags")
+
+
+def _too_small(one: Candidate, tokens: int) -> Obstacle | None:
+    window = window_of(one) if tokens else None
+    if window is None or tokens <= window:
+        return None
+    return Obstacle("window", f"a context window of {window} tokens, and the call has about {tokens}")
+
+
+def window_of(one: Candidate) -> int | None:
+    """Return how many tokens fit a deployment, by its own `model_info`, else by what is known of its model."""
+    own = one.deployment.info.get("context_window") or one.deployment.info.get("max_input_tokens")
+    return int(own) if own else _known_window(one.provider, one.model)
+
+
+@lru_cache(maxsize=1024)
+def _known_window(provider: str, model: str) -> int | None:
+    try:
+        return catalog.info(provider, model).context_window
+    except NotFoundError:
+        return None
+
+
+def _resting(standing: Standing) -> Obstacle | None:
+    if standing.cooling <= 0:
+        return None
+    return Obstacle("rest", f"rests for {standing.cooling:.1f} s after failures")
+
+
+def _full(one: Candidate, tokens: int) -> Obstacle | None:
+    limits, standing = one.deployment.limits, one.standing
+    if limits.parallel is not None and standing.busy >= limits.parallel:
+        return Obstacle("limit", f"{standing.busy} calls in flight, its limit")
+    if limits.rpm is not None and standing.requests >= limits.rpm:
+        return Obstacle("limit", f"{standing.requests} requests in the last minute, its limit")
+    if limits.tpm is not None and standing.tokens + tokens > limits.tpm:
+        used = f"{standing.tokens} tokens in the last minute"
+        return Obstacle("limit", f"{used}, and {tokens} more are over its limit of {limits.tpm}")
+    return None
+
+
+def estimate(call: Call) -> int:
+    """Return about how many tokens a call's input has: its JSON's bytes over four, without what is base64."""
+    request = call.request
+    given = [getattr(request, name, None) for name in ("messages", "input", "prompt", "tools", "documents", "system")]
+    return _size(given) // BYTES_A_TOKEN
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return 0 if value.startswith("data:") else len(value)
+    if isinstance(value, dict):
+        return sum(len(name) + _size(inner) for name, inner in value.items() if name not in ("data", "file_data"))
+    if isinstance(value, list | tuple):
+        return sum(map(_size, value))
+    return BYTES_A_TOKEN
+
+
+def nobody(group: str, hindered: Sequence[Hindered], refusals: Sequence[Refusal]) -> APIError:
+    """Return the error for a group of which no deployment can be taken: what stands against each."""
+    told = "; ".join(f"{one.deployment.id} ({one.deployment.model}): {found.why}" for one, found in hindered)
+    message = f"No deployment of {group!r} can take the call: {told}"
+    kinds = {found.kind for _, found in hindered}
+    if kinds == {"window"}:
+        return ContextWindowExceededError(message, model=group)
+    if kinds <= {"operation", "tags", "window"}:
+        return NotFoundError(message, model=group)
+    waits = [one.standing.cooling for one, found in hindered if found.kind == "rest"]
+    waits += [refusal.seconds for refusal in refusals if refusal.seconds is not None]
+    kind: type[APIError] = RateLimitError if "limit" in kinds else ServiceUnavailableError
+    return kind(message, model=group, retry_after=min(waits) if waits else None)

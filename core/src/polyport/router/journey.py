@@ -1,0 +1,229 @@
+"""One routed call on its way through a group: choose a deployment, take it, run the call there, settle; and again.
+
+The attempt engine (`middleware.retry`) drives it. A deployment that was tried is not tried again as long as there is
+another. What a deployment was taken for is given back however the call ends: by its result, by the end of its
+stream, by an error, or because nobody wants it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from polyport.border import Call, Next
+from polyport.errors import APIError, AuthenticationError, NotFoundError, PermissionDeniedError
+from polyport.flow import NOW, First, Flow, Sleep, Streaming
+from polyport.middleware.retry import Rules, commit
+from polyport.router import choosing
+from polyport.router.choosing import Hindered, Obstacle
+from polyport.router.deployments import Deployment
+from polyport.router.strategies import Candidate
+from polyport.states import Outcome, Refusal, Ticket
+
+if TYPE_CHECKING:
+    from polyport.router.router import Router
+
+#: What another deployment, with a key and a model of its own, may do better.
+ELSEWHERE = (AuthenticationError, PermissionDeniedError, NotFoundError)
+#: How long a call waits, in seconds, for a deployment of its group to be free again; for longer it fails at once.
+LONGEST_QUEUE = 10.0
+TRIED = Obstacle("tried", "was tried already in this call")
+LATER = Obstacle("order", "stands back behind those of a lower order")
+
+
+class Journey(Rules):
+    """The way of one call through one group."""
+
+    def __init__(self, router: Router, group: str, members: Sequence[Deployment], proceed: Next) -> None:
+        self.router = router
+        self.group = group
+        self.members = members
+        self.proceed = proceed
+        self.tried: list[str] = []
+        self._retries: int | None = None
+        self._nobody: APIError | None = None
+        self._unable: set[str] = set()
+
+    # --- what the attempt engine asks ---
+
+    def retries(self, call: Call, error: APIError) -> int:
+        """Return how many attempts may follow the first."""
+        if error is self._nobody and (error.retry_after or 0.0) > LONGEST_QUEUE:
+            return 0
+        own = self.router.retry_policy_of(self.group).retries(error)
+        if own is not None:
+            return own
+        if not (error.retryable or (isinstance(error, ELSEWHERE) and self._untried())):
+            return 0
+        given = (call.options.num_retries, self._retries, self.router.num_retries)
+        return next(number for number in given if number is not None)
+
+    def pause(self, call: Call, error: APIError, attempt: int) -> float:
+        """Return no pause where another deployment is waiting, else the usual or the router's."""
+        if self._untried():
+            return 0.0
+        return max(super().pause(call, error, attempt), self.router.retry_after)
+
+    def _untried(self) -> bool:
+        """Whether some deployment was not tried that could be."""
+        return any(one.id not in self.tried and one.id not in self._unable for one in self.members)
+
+    # --- one attempt ---
+
+    def attempt(self, call: Call) -> Flow[Any]:
+        """Run the call on one deployment; with hedging, on another as well if the first one takes its time."""
+        after = self.router.hedge_after
+        if after is None:
+            result, _ = yield from self._once(call)
+            return result
+        arms = [replace(call, meta=replace(call.meta)) for _ in range(self.router.hedge_max)]
+        flows = [self._arm(arm, after * place) for place, arm in enumerate(arms)]
+        result, arm = yield First(flows)
+        for name in ("provider", "model", "deployment", "request_id", "headers"):
+            setattr(call.meta, name, getattr(arm.meta, name))
+        return result
+
+    def _arm(self, call: Call, delay: float) -> Flow[tuple[Any, Call]]:
+        if delay:
+            yield Sleep(delay)
+        return (yield from self._once(call))
+
+    def _once(self, call: Call) -> Flow[tuple[Any, Call]]:
+        one, ticket = yield from self._take(call)
+        self.tried.append(one.deployment.id)
+        self._retries = one.deployment.own.max_retries
+        call = self.router.deployed(call, one)
+        start: float = yield NOW
+        try:
+            result = yield from self.proceed(call)
+            if isinstance(result, Streaming):
+                yield from commit(result)  # who answers first has won a race, not who connects first
+        except BaseException as error:
+            yield from self._settle(one, ticket, error=error)
+            raise
+        latency = (yield NOW) - start
+        if isinstance(result, Streaming):
+            self._watch(result, one, ticket, latency)
+        else:
+            yield from self._settle(one, ticket, tokens=_tokens(result), latency=latency)
+        return result, call
+
+    def _watch(self, stream: Streaming[Any], one: Candidate, ticket: Ticket, latency: float) -> None:
+        """Settle at the end of a stream, which tells its tokens last."""
+        used: int | None = None
+
+        def see(chunk: Any) -> None:
+            nonlocal used
+            used = _tokens(chunk) or used
+
+        def finish(error: BaseException | None) -> Flow[None]:
+            yield from self._settle(one, ticket, tokens=used, latency=latency, error=error)
+
+        stream.tap(see).epilogue(finish)
+
+    # --- choosing, taking, settling ---
+
+    def _take(self, call: Call) -> Flow[tuple[Candidate, Ticket]]:
+        """Return the deployment that the strategy chose and its ticket. Raises what stands against all of them."""
+        router = self.router
+        tokens = router.estimate(call, self.members)
+        refused: dict[str, Refusal] = {}
+        while True:
+            able, unable = yield from self.weigh(call, tokens, refused)
+            if not able:
+                refusals = yield from self._ask_the_full(unable, tokens)
+                self._nobody = choosing.nobody(self.group, unable, refusals)
+                raise self._nobody
+            one = router.strategy(able, call.random, router.strategy_args)
+            now: float = yield NOW
+            taken: Ticket | Refusal = yield from router.state.take(
+                one.deployment.id, one.deployment.limits, tokens, now
+            )
+            if isinstance(taken, Ticket):
+                return one, taken
+            refused[one.deployment.id] = taken
+
+    def _ask_the_full(self, unable: Sequence[Hindered], tokens: int) -> Flow[list[Refusal]]:
+        """Return when those at their limits are free again; one that has become free meanwhile is free at once."""
+        refusals: list[Refusal] = []
+        for one, obstacle in unable:
+            if obstacle.kind != "limit":
+                continue
+            now: float = yield NOW
+            deployment = one.deployment
+            taken = yield from self.router.state.take(deployment.id, deployment.limits, tokens, now)
+            if isinstance(taken, Ticket):
+                yield from self.router.state.settle(taken, Outcome(tokens=0), now)
+                taken = Refusal("limit", 0.0)
+            refusals.append(taken)
+        return refusals
+
+    def weigh(
+        self, call: Call, tokens: int, refused: dict[str, Refusal]
+    ) -> Flow[tuple[list[Candidate], list[Hindered]]]:
+        """Return the deployments the strategy may choose from, and the others, each with what stands against it."""
+        router, providers = self.router, self.router.client.providers
+        now: float = yield NOW
+        standings = yield from router.state.look([one.id for one in self.members], now)
+        able: list[Candidate] = []
+        unable: list[Hindered] = []
+        tags = router.tags_of(call)
+        for deployment, standing in zip(self.members, standings, strict=True):
+            one = choosing.candidate(deployment, standing, providers)
+            found = choosing.obstacle(one, call, providers, tokens, tags) or choosing.refusal(
+                refused.get(deployment.id)
+            )
+            if found is not None:
+                unable.append((one, found))
+            else:
+                able.append(one)
+        self._unable = {one.deployment.id for one, _ in unable}
+        return self._preferred(able, unable), unable
+
+    def _preferred(self, able: list[Candidate], unable: list[Hindered]) -> list[Candidate]:
+        """Return those not yet tried, of the lowest order; the rest is told why it stands back."""
+        rounds = self._rounds(able)
+        fresh = [one for one in able if self.tried.count(one.deployment.id) == rounds]
+        unable += [(one, TRIED) for one in able if one not in fresh]
+        lowest = min((one.deployment.own.order for one in fresh), default=0)
+        unable += [(one, LATER) for one in fresh if one.deployment.own.order != lowest]
+        return [one for one in fresh if one.deployment.own.order == lowest]
+
+    def _rounds(self, able: Sequence[Candidate]) -> int:
+        """Return how often the least tried of them was tried."""
+        return min((self.tried.count(one.deployment.id) for one in able), default=0)
+
+    def _settle(
+        self,
+        one: Candidate,
+        ticket: Ticket,
+        *,
+        tokens: int | None = None,
+        latency: float | None = None,
+        error: BaseException | None = None,
+    ) -> Flow[None]:
+        outcome = Outcome(tokens=tokens, latency=None if error else latency)
+        if isinstance(error, APIError):
+            allowed = self.router.allowed_fails_of(error)
+            if allowed is not None:
+                outcome.failed, outcome.allowed = True, allowed
+                outcome.cool = self._rest(error)
+            if tokens is None and error.status_code is not None:
+                outcome.tokens = 0  # refused: nothing was used
+        now: float = yield NOW
+        yield from self.router.state.settle(ticket, outcome, now)
+
+    def _rest(self, error: APIError) -> float:
+        """Return for how long a deployment rests; a group's only one never does, as nobody could stand in for it."""
+        if len(self.members) == 1:
+            return 0.0
+        return max(self.router.cooldown_time, error.retry_after or 0.0)
+
+
+def _tokens(result: Any) -> int | None:
+    """Return the tokens that a result or a chunk says were used; None where it does not say."""
+    usage = getattr(result, "usage", None)
+    total = getattr(usage, "total_tokens", None)
+    return total if isinstance(total, int) and total else None
