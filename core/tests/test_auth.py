@@ -6,7 +6,8 @@ import pytest
 
 from polyport import Client
 from polyport.auth import Body
-from polyport.errors import AuthenticationError, PluginError
+from polyport.errors import AuthenticationError, PermissionDeniedError, PluginError
+from polyport.flow import HttpRequest
 from polyport.hookspecs import hookimpl
 from polyport.provider import Provider
 from polyport.rendering import render
@@ -79,3 +80,24 @@ def test_a_rendered_body_shows_the_variables_name():
     client = Client(providers={"bodily": Bodily}, secrets={}.get)
     request = render("list_models", client=client, provider="bodily", json={"a": 1})
     assert request.content == b'{"key":"<BODILY_KEY>","a":1}'
+
+
+class Forwarding(Bodily):
+    """A provider whose files are on somebody else's host."""
+
+    @hookimpl
+    def list_models(self, request):
+        """Ask the provider, then the stranger."""
+        yield self.post("/models", json={})
+        yield HttpRequest(method="GET", url="https://stranger.example/file", unsigned=True)
+        return ModelList()
+
+
+def test_a_strangers_answer_does_not_show_the_key_of_the_request_before():
+    """It was sent none, and is not believed to know none."""
+    wire = Wire([b"{}", Reply.of({"error": f"{KEY} is wrong"}, status=403)])
+    client = Client(http=wire, providers={"forwarding": Forwarding}, api_key=KEY, num_retries=0)
+    with client, pytest.raises(PermissionDeniedError) as raised:
+        client.list_models(provider="forwarding")
+    assert KEY not in f"{raised.value} {raised.value.body}"
+    assert KEY.encode() not in wire.requests[1].content

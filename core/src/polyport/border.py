@@ -86,7 +86,8 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
                     finish(effect, call)
                     if isinstance(auth, Signer) and not effect.unsigned and auth.header not in effect.headers:
                         yield from auth.sign(effect, call)
-                    secrets[:] = effect.secrets
+                    if not effect.unsigned:  # what a stranger answers may still tell the key of the request before
+                        secrets[:] = effect.secrets
                     send = yield from _follow(effect, call)
                 elif type(effect) is All or type(effect) is First:
                     send = yield type(effect)([exchange(inner, call) for inner in effect.flows])
@@ -199,7 +200,7 @@ def _follow(request: HttpRequest, call: Call) -> Flow[HttpReply]:
             meta.request_id = reply.headers[name]
             break
     if reply.status >= 300 and reply.status not in request.expect:
-        raise to_error(reply, call, request.secrets)
+        raise to_error(reply, call, (*request.secrets, *call.shown_to_wire))
     return reply
 
 
