@@ -1,0 +1,96 @@
+"""Chat with Mistral. https://docs.mistral.ai/api/endpoint/chat"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from polyport.dialects.openai import Chat, ChatEvents, History, stream_error
+from polyport.dialects.openai_errors import error_of
+from polyport.flow import Decoder, Flow, HttpReply, Streaming
+from polyport.hookspecs import hookimpl
+from polyport.provider import decode
+from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
+from polyport_mistral import ocr
+from polyport_mistral.answers import MistralChunk, MistralCompletion
+from polyport_mistral.history import MistralHistory
+
+#: OpenAI's tiers -> Mistral's: the faster one where the account has it, or never.
+#: https://docs.mistral.ai/inference/priority-tier
+TIERS: Mapping[str, str] = {"auto": "auto", "priority": "auto", "default": "standard_only"}
+
+#: The models that think or do not, and nothing between: https://docs.mistral.ai/capabilities/reasoning/adjustable
+TWO_EFFORTS = re.compile(r"mistral-(small|medium)-")
+#: An effort that they lack -> the nearest one. With "none" they think "minimally", in Mistral's words.
+NEAREST: Mapping[str, str] = {"minimal": "none", "low": "high", "medium": "high", "xhigh": "high", "max": "high"}
+
+
+class MistralChat(Chat):
+    """POST /chat/completions; models that read documents have an endpoint of their own."""
+
+    @hookimpl
+    def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
+        """Answer a conversation, or read the document in it."""
+        if not ocr.reads(request.model):
+            return (yield from super().chat(request))
+        reply = yield self.post("/ocr", json=ocr.to_body(request, self.history(request).messages()))
+        return ocr.to_answer(reply, request)
+
+    def history(self, request: ChatRequest) -> History:
+        """Return the messages and tools on their way to Mistral."""
+        return MistralHistory(request, self.quirks)
+
+    def chat_body(self, request: ChatRequest, history: History) -> dict[str, Any]:
+        """Return the body. Streams tell usage at their end without being asked."""
+        body = super().chat_body(request, history)
+        for name in body.pop("stream_options", None) or {}:
+            if name != "include_usage":
+                request.unsupported(f"stream_options.{name}", "Mistral's streams have no options")
+        if not body.get("tools", True):
+            del body["tools"]  # a list of none is refused
+        if "service_tier" in body and body["service_tier"] not in TIERS.values():
+            _rename_tier(request, body)
+        if body.get("reasoning_effort") in NEAREST and TWO_EFFORTS.match(request.model):
+            body["reasoning_effort"] = NEAREST[body["reasoning_effort"]]
+            request.adapt("reasoning_effort", "clamped", f"{request.model} has none and high")
+        return body
+
+    def chat_events(self, request: ChatRequest) -> Decoder[ChatCompletionChunk]:
+        """Return the decoder of a streamed answer."""
+        return MistralEvents()
+
+    def to_completion(self, reply: HttpReply) -> ChatCompletion:
+        """Return a whole answer. Raises the error that stands in the body of a success."""
+        answer = decode(reply, MistralCompletion)
+        if answer.object == "error":
+            raise error_of(answer.raw)
+        return answer
+
+
+def _rename_tier(request: ChatRequest, body: dict[str, Any]) -> None:
+    given = body.pop("service_tier")
+    if given not in TIERS:
+        request.unsupported("service_tier", f"Mistral has auto and standard_only, not {given!r}")
+        return
+    body["service_tier"] = TIERS[given]
+    request.adapt("service_tier", "renamed", f"{given} is {TIERS[given]} here")
+
+
+class MistralEvents(ChatEvents):
+    """Decodes a chat stream; each choice begins with the assistant's role, where other makers' models leave it out."""
+
+    def __init__(self) -> None:
+        super().__init__(MistralChunk)
+        self._begun: set[int] = set()
+
+    def decode(self, data: bytes) -> ChatCompletionChunk:
+        """Return the chunk. Raises the error that may come in its place."""
+        chunk = super().decode(data)
+        if chunk.object == "error":
+            raise stream_error(data)
+        for choice in chunk.choices:
+            if choice.index not in self._begun:
+                self._begun.add(choice.index)
+                choice.delta.role = choice.delta.role or "assistant"
+        return chunk
