@@ -128,22 +128,23 @@ def test_the_oracle_sees_mistakes():
 PICTURE = "data:image/png;base64,aGk="
 
 
+MIXED = [[{"type": "text", "text": "a"}, {"type": "image_url", "image_url": PICTURE}]]
+
+
 @pytest.mark.parametrize(
-    "fields",
+    ("model", "fields"),
     [
-        {"input": "a"},
-        {"input": ["a", "b"], "dimensions": 256, "encoding_format": "base64", "input_type": "search_query"},
-        {"input": [PICTURE, "a"], "truncate": "START", "max_tokens": 9, "priority": 2},
-        {"input": [[{"type": "text", "text": "a"}, {"type": "image_url", "image_url": PICTURE}]]},
+        ("embed-v4.0", {"input": "a"}),
+        ("embed-v4.0", {"input": ["a", "b"], "dimensions": 256, "encoding_format": "base64"}),
+        ("embed-v4.0", {"input": [PICTURE, "a"], "truncate": "START", "max_tokens": 9, "priority": 2}),
+        ("embed-v5.0-fast", {"input": MIXED, "input_type": "search_query", "encoding_format": "ubinary"}),
+        ("embed-english-v3.0", {"input": ["a", PICTURE, "b"], "input_type": "clustering"}),
     ],
 )
-@pytest.mark.parametrize("model", ["embed-v4.0", "embed-english-v3.0"])
-def test_embed_bodies(fields, model):
+def test_embed_bodies(model, fields):
     """Texts, pictures and both together, with what is wished of the vectors."""
     request = build(EmbedRequest, dict(fields), DROP)
     request.model = model
-    if model == "embed-english-v3.0" and isinstance(fields["input"][0], list):
-        pytest.skip("version 3 has no mixed inputs")
     inputs = [next_of(embed._input(value, "$.input")) for value in request.texts]
     for batch in embed.batches(inputs, model):
         assert against("embed", {**embed.to_wishes(request), **embed._of(batch, request)}) == []
