@@ -8,18 +8,41 @@ The files are read without importing the plugins. A package with several prefixe
                            "supports": ["tools", "vision"], "unsupported": ["logprobs"],
                            "source": "https://…", "read": "2026-11-22"}}}
 
-Token prices are USD per million tokens. A price that is not there is unknown, never 0.
+The units of `prices`; a price that is not there is unknown, never 0.
+
+    USD per million tokens (TOKENS), by the buckets of `Usage.buckets()`:
+        input  cached_input  cache_write  cache_write_1h  audio_input  cached_audio_input  image_input
+        cached_image_input  video_input  output  reasoning  audio_output  image_output
+    USD each (UNITS):
+        request        every call
+        search         a search unit of a rerank
+        image          an image; or by what it is: {"1024x1024": 0.04, "hd/1024x1024": 0.08, "low": 0.01, "*": 0.04}
+        megapixel      a million pixels of the images made
+        second minute  of audio, heard or spoken
+        character      of text spoken
+        video_second   of a video; or by its size, as for images
+        page           read by OCR
+        web_search file_search   a call of that server-side tool
+    Prices that hold at times, and name only what differs (MODIFIERS):
+        tiers     [{"above": 200000, "input": 2.5}]: where the prompt has more tokens than that, cached ones included
+        hours     [{"from": "16:30", "to": "00:30", "input": 0.1}]: between these times, UTC
+        batch flex priority   {"input": 1.25}: the service tier of that name
+
+A sub-price that is missing is billed as its vendor bills what it lists no price of: `prices.FALLBACKS`.
+Users add models and prices of their own with `register`, see `polyport.pricefile`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from polyport import plugins
 from polyport.errors import NotFoundError
@@ -33,6 +56,22 @@ MODES = frozenset(
     }
 )  # fmt: skip
 
+TOKENS = frozenset(
+    {
+        "input", "cached_input", "cache_write", "cache_write_1h", "audio_input", "cached_audio_input", "image_input",
+        "cached_image_input", "video_input", "output", "reasoning", "audio_output", "image_output",
+    }
+)  # fmt: skip
+UNITS = frozenset(
+    {
+        "request", "search", "image", "megapixel", "second", "minute", "character", "video_second", "page",
+        "web_search", "file_search",
+    }
+)  # fmt: skip
+#: Units whose price may go by what was made.
+BY_KIND = frozenset({"image", "video_second"})
+SERVICE_TIERS = frozenset({"batch", "flex", "priority"})
+MODIFIERS = frozenset({"tiers", "hours"}) | SERVICE_TIERS
 
 #: How a snapshot's name ends: 20250514, 2024-08-06, or the month and day of older ones, 0613.
 _DATE = re.compile(r"\d{8}|\d{4}-\d\d-\d\d|\d{4}")
@@ -41,7 +80,7 @@ _DATE = re.compile(r"\d{8}|\d{4}-\d\d-\d\d|\d{4}")
 class ModelInfo(msgspec.Struct, kw_only=True):
     """What a plugin knows of a model; None is unknown. `mode` is one of MODES.
 
-    `prices` go by unit: tokens in USD per million, others in USD per unit.
+    `prices` go by unit, in the vocabulary above.
     """
 
     name: str = ""
@@ -64,9 +103,50 @@ class _File(msgspec.Struct):
     read: str | None = None
 
 
+#: Models that users registered, by provider and name.
+_registered: dict[str, dict[str, ModelInfo]] = {}
+
+
 @lru_cache(maxsize=256)
 def of_provider(provider: str) -> dict[str, ModelInfo]:
-    """Return a provider's models by name; empty where its plugin ships no `models.json`."""
+    """Return a provider's models by name: those of its plugin's `models.json`, and those that users registered."""
+    known = _shipped(provider)
+    own = _registered.get(provider, {})
+    return {**known, **{name: _merged(known.get(name), info) for name, info in own.items()}} if own else known
+
+
+def _merged(known: ModelInfo | None, info: ModelInfo) -> ModelInfo:
+    """Return what is known, with what was registered in its place; prices are replaced whole."""
+    if known is None:
+        return info
+    given = {name: value for name, value in asdict(info).items() if value not in (None, [], "")}
+    merged: ModelInfo = msgspec.structs.replace(known, **given)
+    return merged
+
+
+def register(models: dict[tuple[str, str], ModelInfo]) -> None:
+    """Add models, by (provider, name), to what this process knows; what an entry does not say stays as it was."""
+    for (provider, name), info in models.items():
+        own = _registered.setdefault(provider, {})
+        info.name, info.provider = name, provider
+        own[name] = _merged(own.get(name), info)
+    of_provider.cache_clear()
+    for forget in on_change:
+        forget()
+
+
+def unregister() -> None:
+    """Forget everything that was registered."""
+    _registered.clear()
+    register({})
+
+
+#: Functions to call when what is known of models changes: caches forget.
+on_change: list[Callable[[], None]] = []
+
+
+@lru_cache(maxsize=256)
+def _shipped(provider: str) -> dict[str, ModelInfo]:
     entry = plugins.find(plugins.PROVIDERS, provider)
     path = models_path(entry.value.partition(":")[0].partition(".")[0], provider) if entry is not None else None
     if path is None:

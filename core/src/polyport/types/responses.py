@@ -47,13 +47,14 @@ def _item(value: Any) -> Any:
 
 
 class ResponsesUsage(Fields):
-    """Tokens of one response, in the Responses API's words."""
+    """Tokens of one response, in the Responses API's words. `cost` is what a look-alike says it charged."""
 
     input_tokens: int = zero()
     input_tokens_details: dict[str, Any] | None = None
     output_tokens: int = zero()
     output_tokens_details: dict[str, Any] | None = None
     total_tokens: int = zero()
+    cost: Any = None
 
     def buckets(self) -> dict[str, int]:
         """Return the tokens as disjoint buckets, as `Usage.buckets` does."""

@@ -9,6 +9,14 @@ from __future__ import annotations
 from polyport.types.record import Fields, zero
 
 
+class CachedTokensDetails(Fields):
+    """Parts of `cached_tokens`, where a provider tells them apart; its audio and image tokens include them."""
+
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    text_tokens: int | None = None
+
+
 class PromptTokensDetails(Fields):
     """Parts of `prompt_tokens`: each is contained in it. `cache_write_tokens` were written to the cache."""
 
@@ -19,6 +27,7 @@ class PromptTokensDetails(Fields):
     image_tokens: int | None = None
     video_tokens: int | None = None
     text_tokens: int | None = None
+    cached_tokens_details: CachedTokensDetails | None = None
 
 
 class CompletionTokensDetails(Fields):
@@ -64,39 +73,71 @@ class Usage(Fields):
         """Return the tokens as disjoint buckets that sum to `total_tokens`; empty buckets are left out.
 
         input, cached_input, cache_write, audio_input, image_input, video_input, output, reasoning, audio_output,
-        image_output; `unattributed` for what a provider counts in its total and nowhere else.
+        image_output; cached_audio_input and cached_image_input where a provider tells them apart; `unattributed` for
+        what a provider counts in its total and nowhere else.
         """
-        given = self.prompt_tokens_details or PromptTokensDetails()
-        made = self.completion_tokens_details or CompletionTokensDetails()
-        found = _split(
-            self.prompt_tokens,
-            "input",
-            cached_input=given.cached_tokens,
-            cache_write=given.cache_write_tokens,
-            audio_input=given.audio_tokens,
-            image_input=given.image_tokens,
-            video_input=given.video_tokens,
-        )
-        found |= _split(
-            self.completion_tokens,
-            "output",
-            reasoning=made.reasoning_tokens,
-            audio_output=made.audio_tokens,
-            image_output=made.image_tokens,
-        )
+        given = self.prompt_tokens_details
+        found = _split(self.prompt_tokens, "input", given, GIVEN)
+        if given is not None and given.cached_tokens_details is not None:
+            _tell_apart(found, self.prompt_tokens, given, given.cached_tokens_details)
+        found |= _split(self.completion_tokens, "output", self.completion_tokens_details, MADE)
         rest = self.total_tokens - sum(found.values())
         if rest > 0:
             found["unattributed"] = rest
-        return {name: count for name, count in found.items() if count}
+        return found
 
 
-def _split(whole: int, remainder: str, **parts: int | None) -> dict[str, int]:
-    """Cut `whole` into `parts`, never more than it holds; what is left is `remainder`."""
-    left, found = whole, {}
-    for name, count in parts.items():
-        found[name] = min(count or 0, left)
-        left -= found[name]
-    return {remainder: left, **found}
+#: Buckets and the fields that hold them, the first taken out of the whole first.
+GIVEN = (
+    ("cached_input", "cached_tokens"),
+    ("cache_write", "cache_write_tokens"),
+    ("audio_input", "audio_tokens"),
+    ("image_input", "image_tokens"),
+    ("video_input", "video_tokens"),
+)
+MADE = (("reasoning", "reasoning_tokens"), ("audio_output", "audio_tokens"), ("image_output", "image_tokens"))
+
+
+def _split(whole: int, remainder: str, details: object, parts: tuple[tuple[str, str], ...]) -> dict[str, int]:
+    """Cut `whole` into `parts`, never more than it holds; what is left is `remainder`. Empty ones are left out."""
+    found = {}
+    if details is not None:
+        for name, field in parts:
+            count = getattr(details, field)
+            if count:
+                count = min(count, whole)
+                whole -= count
+                if count:
+                    found[name] = count
+    if whole:
+        found[remainder] = whole
+    return found
+
+
+def _tell_apart(found: dict[str, int], whole: int, given: PromptTokensDetails, cached: CachedTokensDetails) -> None:
+    """Count cached sound and pictures in buckets of their own, and as sound and pictures no longer."""
+    left = found.pop("cached_input", 0)
+    for kind, count, all_of_it in (
+        ("audio", cached.audio_tokens, given.audio_tokens),
+        ("image", cached.image_tokens, given.image_tokens),
+    ):
+        count = min(count or 0, left)
+        if count:
+            found[f"cached_{kind}_input"] = count
+            found[f"{kind}_input"] = max((all_of_it or 0) - count, 0)
+            left -= count
+    found["cached_input"] = left
+    found["input"] = 0
+    rest = whole - sum(found.values())
+    if rest < 0:  # the parts overlap in a way that nobody told: the cached ones stand
+        for kind in ("video_input", "image_input", "audio_input", "cache_write"):
+            less = min(found.get(kind, 0), -rest)
+            if less:
+                found[kind] -= less
+                rest += less
+    found["input"] = max(rest, 0)
+    for name in [name for name, count in found.items() if not count]:
+        del found[name]
 
 
 def usage(

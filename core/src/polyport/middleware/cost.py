@@ -1,0 +1,109 @@
+"""What each call cost: `meta.cost` in USD, `meta.bill` what it is made of, `meta.provider_cost` what the provider said.
+
+Prices come from the call (`prices=`, or the names that deployments use: `input_cost_per_token` ...), else from what is
+known of the model asked for, else of the model that answered: an Azure deployment's own name says nothing. Of a
+stream, the cost is known at its end; one that tells no usage, or is left early, is estimated by its letters, and
+its bill says so. Where no price is known, the cost is what the provider told, or None.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from polyport import metering, tokens
+from polyport.border import Call, Next
+from polyport.flow import Flow, Streaming
+from polyport.metering import METERS, READERS, Meter
+from polyport.pricefile import PARAMETERS, of_params, rates_given
+from polyport.prices import Rates, Used, rates_of
+from polyport.types.bill import Bill
+
+Clock = Callable[[], float]
+
+
+def cost(call: Call, proceed: Next, clock: Clock = time.time) -> Flow[Any]:
+    """The layer: say what the call cost once that is known. `clock` tells the time, for prices by the hour."""
+    hook = call.operation.hook
+    extra = call.request.extra
+    if extra and not PARAMETERS.isdisjoint(extra):
+        call = without_prices(call)
+    reader = READERS.get(hook)
+    if reader is None:
+        return (yield from proceed(call))
+    result = yield from proceed(call)
+    if isinstance(result, Streaming):
+        return _follow(result, call, METERS[hook](call.request), clock)
+    used = reader(call.request, result)
+    if used is not None:
+        charge(call, used, clock)
+    return result
+
+
+def _follow(stream: Streaming[Any], call: Call, meter: Meter, clock: Clock) -> Streaming[Any]:
+    """Meter a stream: charge what it tells as soon as it does, at its end what it did not tell."""
+
+    def tell(used: Used | None) -> None:
+        if used is not None:
+            charge(call, used, clock)
+
+    def see(chunk: Any) -> None:
+        if meter.see(chunk):
+            tell(meter.used())
+
+    def finish(_: BaseException | None) -> Flow[None]:
+        if meter.used() is None:
+            tell(_estimated(call, meter))
+        yield from ()
+
+    tell(meter.used())
+    return stream.tap(see).epilogue(finish)
+
+
+def _estimated(call: Call, meter: Meter) -> Used | None:
+    """Return about what a stream used that did not tell: its prompt, and what was said of the answer."""
+    if not meter.letters:
+        return None
+    prompt = tokens.of_request(call.request)
+    told = {"input": prompt, "output": tokens.of_letters(meter.letters)}
+    return Used(tokens=told, prompt=prompt, service_tier=getattr(call.request, "service_tier", None), estimated=True)
+
+
+def charge(call: Call, used: Used, clock: Clock = time.time) -> None:
+    """Write into `meta` what a call cost that used this."""
+    meta = call.meta
+    meta.provider_cost = used.told
+    rates = rates_for(call, used.model)
+    bill = meta.bill = None if rates is None else rates.bill(used, clock)
+    meta.cost = used.told if bill is None else bill.cost
+
+
+def rates_for(call: Call, answered: str | None = None) -> Rates | None:
+    """Return the prices that hold for a call; None where none are known."""
+    if call.options.prices is not None:
+        return rates_given(call.options.prices)
+    provider = call.provider.name
+    found = rates_of(provider, call.request.model)
+    return rates_of(provider, answered) if found is None and answered else found
+
+
+def without_prices(call: Call) -> Call:
+    """Return the call with the prices among its unknown parameters moved to its options, out of the wire's way."""
+    request = call.request
+    given = of_params(request.extra)
+    options = call.options
+    if options.prices is None and given:
+        options = replace(options, prices=given)
+    bare = replace(request, options=options, extra={k: v for k, v in request.extra.items() if k not in PARAMETERS})
+    bare.__dict__.update(request.__dict__)
+    return replace(call, request=bare, options=options)
+
+
+def bill_of(hook: str, provider: str, model: str, request: Any, result: Any) -> Bill | None:
+    """Return what a result cost by the prices that are known; None where they, or the usage, are not."""
+    used = metering.read(hook, request, result)
+    rates = None if used is None else rates_of(provider, model)
+    return None if used is None or rates is None else rates.bill(used)
