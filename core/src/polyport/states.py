@@ -33,8 +33,8 @@ class Limits(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct):
     """How a deployment stands: calls in flight; requests, tokens and failures of the last minute.
 
-    `latency` is a moving average in seconds (of streams: to the first content), measured `age` seconds ago;
-    `cooling` is how many seconds it still rests.
+    `latency` is a moving average in seconds (of streams: to the first content), measured `age` seconds ago; after a
+    minute without a measure it begins anew. `cooling` is how many seconds it still rests.
     """
 
     busy: int = 0
@@ -191,7 +191,7 @@ class MemoryState:
                     record.cool_until = max(record.cool_until, now + outcome.cool)
                     record.failures = Window()
             if outcome.latency is not None:
-                old = record.latency
+                old = record.latency if now - record.measured <= WINDOW else None
                 record.latency = outcome.latency if old is None else old + WEIGHT * (outcome.latency - old)
                 record.measured = now
 

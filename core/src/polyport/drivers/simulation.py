@@ -13,6 +13,7 @@ Nothing is sent and nobody waits: an hour of traffic passes as fast as its flows
 from __future__ import annotations
 
 import heapq
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -159,7 +160,7 @@ class Simulation:
 
     def _resume(self, task: Task, value: Any, error: BaseException | None) -> None:
         flow = task._flow
-        if task._cancelled and not isinstance(error, GeneratorExit):
+        if task._cancelled and not isinstance(error, CancelledError):
             return
         while True:
             try:
@@ -261,7 +262,7 @@ class Simulation:
             if child is not winner and not child.done:
                 child._cancelled = True
                 child._on_done = None
-                self._resume(child, None, GeneratorExit())
+                self._resume(child, None, CancelledError())
 
 
 def _drain(stream: Streaming[Any], chunks: list[Any]) -> Flow[None]:

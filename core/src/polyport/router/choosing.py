@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -16,9 +16,6 @@ from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
 from polyport.routing import resolve
 from polyport.states import Refusal, Standing
-
-#: Bytes of JSON that make a token, on the low side for English, so that an estimate is rather too high.
-BYTES_A_TOKEN = 4
 
 
 class Obstacle(msgspec.Struct, frozen=True):
@@ -135,23 +132,6 @@ def _full(one: Candidate, tokens: int) -> Obstacle | None:
         used = f"{standing.tokens} tokens in the last minute"
         return Obstacle("limit", f"{used}, and {tokens} more are over its limit of {limits.tpm}")
     return None
-
-
-def estimate(call: Call) -> int:
-    """Return about how many tokens a call's input has: its JSON's bytes over four, without what is base64."""
-    request = call.request
-    given = [getattr(request, name, None) for name in ("messages", "input", "prompt", "tools", "documents", "system")]
-    return _size(given) // BYTES_A_TOKEN
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str):
-        return 0 if value.startswith("data:") else len(value)
-    if isinstance(value, dict):
-        return sum(len(name) + _size(inner) for name, inner in value.items() if name not in ("data", "file_data"))
-    if isinstance(value, list | tuple):
-        return sum(map(_size, value))
-    return BYTES_A_TOKEN
 
 
 def nobody(group: str, hindered: Sequence[Hindered], refusals: Sequence[Refusal]) -> APIError:

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
-from polyport import plugins
+from polyport import plugins, tokens
 from polyport.border import Call
 from polyport.client import Client, complete
 from polyport.errors import APIError, BadRequestError, PluginError
@@ -234,7 +234,7 @@ class Router(Interface):
     def estimate(self, call: Call, members: Sequence[Deployment]) -> int:
         """Return about how many tokens the call's input has; 0 where nothing goes by it."""
         if self.checks_windows or any(one.limits.tpm for one in members):
-            return choosing.estimate(call)
+            return tokens.of_request(call.request)
         return 0
 
     def retry_policy_of(self, group: str) -> RetryPolicy:
@@ -271,8 +271,8 @@ class Router(Interface):
             params["messages"] = messages or []
         call = self._prepare(BY_FUNCTION[function], {"model": model, **params})
         journey = Journey(self, call.group, self.groups.of(call.group), self.client.send)
-        tokens = self.estimate(call, journey.members)
-        able, unable = yield from journey.weigh(call, tokens, {})
+        estimate = self.estimate(call, journey.members)
+        able, unable = yield from journey.weigh(call, estimate, {})
         chosen = self.strategy(able, call.random, self.strategy_args) if able else None
         told = [(one, "" if one is chosen else "could be taken; the strategy chose another") for one in able]
         told += [(one, obstacle.why) for one, obstacle in unable]
@@ -288,7 +288,7 @@ class Router(Interface):
             for one, why in told
         ]
         further = self.detours.general.get(call.group) or self.detours.default
-        return choosing.Explanation(call.group, self.strategy_name, considered, list(further), tokens)
+        return choosing.Explanation(call.group, self.strategy_name, considered, list(further), estimate)
 
     # --- deployments added and removed at run time ---
 

@@ -15,6 +15,7 @@ import msgspec
 
 from polyport import catalog, plugins
 from polyport.errors import BadRequestError, NotFoundError
+from polyport.pricefile import of_params
 from polyport.router.deployments import Deployment
 from polyport.states import Standing
 
@@ -97,7 +98,8 @@ def cost_based(candidates: Sequence[Candidate], random: Random, _args: Mapping[s
 
 
 def _price(one: Candidate) -> float:
-    prices = one.deployment.extra.get("prices") or _known_prices(one)
+    own = one.deployment.options.get("prices") or of_params(one.deployment.extra)
+    prices = own or _known_prices(one)
     known = [prices[name] for name in ("input", "output") if isinstance(prices.get(name), int | float)]
     return sum(known) if known else float("inf")
 
