@@ -99,7 +99,9 @@ def to_job_body(request: BatchRequest) -> Body:
 def _hours(request: BatchRequest) -> int:
     found = WINDOW.fullmatch(request.completion_window)
     if found is None:
-        raise BadRequestError(f"A window is hours or days (24h, 7d) at $.completion_window, not {found!r}")
+        raise BadRequestError(
+            f"A window is hours or days (24h, 7d) at $.completion_window, not {request.completion_window!r}"
+        )
     return int(found[1]) * (24 if found[2] == "d" else 1)
 
 

@@ -12,6 +12,7 @@ from polyport.flow import Decoder, Flow, HttpReply, Streaming
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
+from polyport.types.record import Request
 from polyport_mistral import ocr
 from polyport_mistral.answers import MistralChunk, MistralCompletion
 from polyport_mistral.history import MistralHistory
@@ -42,11 +43,9 @@ class MistralChat(Chat):
         return MistralHistory(request, self.quirks)
 
     def chat_body(self, request: ChatRequest, history: History) -> dict[str, Any]:
-        """Return the body. Streams tell usage at their end without being asked."""
+        """Return the body, with the tier and the effort that Mistral has."""
         body = super().chat_body(request, history)
-        for name in body.pop("stream_options", None) or {}:
-            if name != "include_usage":
-                request.unsupported(f"stream_options.{name}", "Mistral's streams have no options")
+        tell_usage(request, body)
         if not body.get("tools", True):
             del body["tools"]  # a list of none is refused
         if "service_tier" in body and body["service_tier"] not in TIERS.values():
@@ -66,6 +65,13 @@ class MistralChat(Chat):
         if answer.object == "error":
             raise error_of(answer.raw)
         return answer
+
+
+def tell_usage(request: Request, body: dict[str, Any]) -> None:
+    """Take the options of a stream out of a body: usage is told at its end, asked for or not."""
+    for name in body.pop("stream_options", None) or {}:
+        if name != "include_usage":
+            request.unsupported(f"stream_options.{name}", "Mistral's streams have no such option")
 
 
 def _rename_tier(request: ChatRequest, body: dict[str, Any]) -> None:

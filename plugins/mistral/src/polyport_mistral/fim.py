@@ -16,7 +16,7 @@ from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.completion import TextCompletion, TextCompletionRequest
 from polyport_mistral.answers import MistralCompletion
-from polyport_mistral.chat import MistralEvents
+from polyport_mistral.chat import MistralEvents, tell_usage
 
 
 class FillInTheMiddle(Wire):
@@ -36,7 +36,7 @@ class FillInTheMiddle(Wire):
     def fim_body(self, request: TextCompletionRequest) -> dict[str, Any]:
         """Return the body. Raises BadRequestError for several prompts, or one as token ids."""
         body = self.body(request, "complete_text")
-        body.pop("stream_options", None)  # usage is told at the end, asked for or not
+        tell_usage(request, body)
         texts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
         if len(texts) != 1 or not isinstance(texts[0], str):
             raise BadRequestError("Mistral continues one text a call at $.prompt, neither several nor token ids")

@@ -18,11 +18,14 @@ import msgspec
 from polyport.dialects.openai import History, Quirks
 from polyport.types.chat import ChatRequest
 from polyport_mistral.answers import CHUNKS, SIGNATURE, text_of
+from polyport_mistral.facts import thinks
 
 #: "Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9" (type invalid_function_call, code 3280):
 #: https://github.com/mistralai/mistral-vibe/issues/1075
 CALL_ID = re.compile(r"[a-zA-Z0-9]{9}")
 _LETTERS = string.ascii_letters + string.digits
+#: Where a message of the assistant's keeps what it thought.
+THOUGHTS = frozenset({"reasoning_content", "thinking_blocks", "provider_specific_fields"})
 #: What a function without parameters takes; Mistral asks for a schema.
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -83,22 +86,41 @@ def _recalled(request: ChatRequest, message: dict[str, Any]) -> dict[str, Any]:
     if message.get("name") is not None and message.get("role") != "tool":
         request.adapt("messages.name", "dropped", "Mistral takes names of tools only")
         message = {name: value for name, value in message.items() if name != "name"}
-    return _with_thoughts(message) if message.get("role") == "assistant" else message
+    if message.get("role") != "assistant" or message.keys().isdisjoint(THOUGHTS):
+        return message
+    made = {name: value for name, value in message.items() if name not in THOUGHTS}
+    return {**made, **_content(request, message), **_foreign(message)}
 
 
-def _with_thoughts(message: dict[str, Any]) -> dict[str, Any]:
-    own = message.get("provider_specific_fields") or {}
-    thought, content = message.get("reasoning_content"), message.get("content")
-    made = {name: value for name, value in message.items() if name != "reasoning_content"}
+def _content(request: ChatRequest, message: dict[str, Any]) -> dict[str, Any]:
+    """Return what the assistant said: in the chunks it came in, else its reasoning and then its text."""
+    own, content = message.get("provider_specific_fields") or {}, message.get("content")
     if _is_unchanged(own.get(CHUNKS), content):
-        made["content"] = own[CHUNKS]
-        made.pop("annotations", None)
-    elif thought:
-        signed = {SIGNATURE: own[SIGNATURE]} if own.get(SIGNATURE) else {}
-        said = [{"type": "text", "text": content}] if isinstance(content, str) and content else content or []
-        made["content"] = [{"type": "thinking", "thinking": [{"type": "text", "text": thought}], **signed}, *said]
+        return {"content": own[CHUNKS], "annotations": None}
+    thought = _thought_in(request, message)
+    if not thought:
+        return {}
+    if not thinks(request.model):
+        request.adapt("messages.reasoning_content", "dropped", f"{request.model} does not think")
+        return {}
+    signed = {SIGNATURE: own[SIGNATURE]} if own.get(SIGNATURE) else {}
+    said = [{"type": "text", "text": content}] if isinstance(content, str) and content else content or []
+    return {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": thought}], **signed}, *said]}
+
+
+def _thought_in(request: ChatRequest, message: dict[str, Any]) -> str:
+    """Return the reasoning that can be read; another provider's signatures and sealed blocks stay behind."""
+    blocks = message.get("thinking_blocks") or []
+    if any(block.get("signature") or block.get("data") for block in blocks):
+        request.adapt("messages.thinking_blocks", "dropped", "another provider signed or sealed them")
+    return message.get("reasoning_content") or "".join(str(block.get("thinking") or "") for block in blocks)
+
+
+def _foreign(message: dict[str, Any]) -> dict[str, Any]:
+    """Return what other providers kept with a message; it is named where it is left out."""
+    own = message.get("provider_specific_fields") or {}
     rest = {name: value for name, value in own.items() if name not in (CHUNKS, SIGNATURE)}
-    return {**made, "provider_specific_fields": rest} if own else made
+    return {"provider_specific_fields": rest} if rest else {}
 
 
 def _is_unchanged(chunks: Any, content: Any) -> bool:
