@@ -48,6 +48,7 @@ ORDER = (
     "metering",
     "tokens",
     "budgets",
+    "caching",
     "middleware",
     "transport",
     "drivers",
@@ -62,7 +63,6 @@ ORDER = (
     "audit",
     "testing",
     "router",
-    "cache",
     "api",
     "cli",
 )
