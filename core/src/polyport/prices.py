@@ -76,11 +76,15 @@ class Rates:
         self._hours = [(_minute(row["from"]), _minute(row["to"]), row) for row in prices.get("hours") or ()]
         self._chosen: dict[tuple[int, int, str | None], dict[str, Any]] = {}
 
+    def holds_at(self, service_tier: str | None) -> bool:
+        """Return whether these prices say what a service tier costs."""
+        return service_tier in STANDARD or service_tier in self.prices
+
     def bill(self, used: Used, clock: Callable[[], float] = time.time) -> Bill | None:
         """Return what it cost; None where a price or a quantity is not known."""
-        tier = None if used.service_tier in STANDARD else used.service_tier
-        if tier is not None and tier not in self.prices:
+        if not self.holds_at(used.service_tier):
             return None
+        tier = None if used.service_tier in STANDARD else used.service_tier
         above = next((n for n, row in enumerate(self._tiers) if used.prompt > row["above"]), -1) if self._tiers else -1
         hour = self._hour(clock()) if self._hours else -1
         rates = self._chosen.get((above, hour, tier))
@@ -192,6 +196,11 @@ def _of_kind(rate: Any, kinds: tuple[str, ...]) -> Any:
 
 def _times(quantity: float, femto: int) -> int:
     return quantity * femto if isinstance(quantity, int) else round(Fraction(quantity) * femto)
+
+
+def nano_of(line: Line) -> int:
+    """Return what one line of a bill comes to, in nano-dollars, rounded by itself."""
+    return (_times(line.quantity, _ready(line.unit, line.price)[0]) + PER_NANO // 2) // PER_NANO
 
 
 # --- finding a model's prices ---

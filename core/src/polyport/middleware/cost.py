@@ -3,7 +3,8 @@
 Prices come from the call (`prices=`, or the names that deployments use: `input_cost_per_token` ...), else from what is
 known of the model asked for, else of the model that answered: an Azure deployment's own name says nothing. Of a
 stream, the cost is known at its end; one that tells no usage, or is left early, is estimated by its letters, and
-its bill says so. Where no price is known, the cost is what the provider told, or None.
+its bill says so. Where no price is known, the cost is what the provider told, or None. An attempt that was charged and
+discarded by a layer further out is in the cost, the bill is of the last one.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from polyport import metering, tokens
+from polyport import tokens
 from polyport.border import Call, Next
 from polyport.flow import Flow, Streaming
 from polyport.metering import METERS, READERS, Meter
 from polyport.pricefile import PARAMETERS, of_params, rates_given
 from polyport.prices import Rates, Used, rates_of
-from polyport.types.bill import Bill
 
 Clock = Callable[[], float]
 
@@ -34,21 +34,22 @@ def cost(call: Call, proceed: Next, clock: Clock = time.time) -> Flow[Any]:
     reader = READERS.get(hook)
     if reader is None:
         return (yield from proceed(call))
+    before = call.meta.cost
     result = yield from proceed(call)
     if isinstance(result, Streaming):
-        return _follow(result, call, METERS[hook](call.request), clock)
+        return _follow(result, call, METERS[hook](call.request), before, clock)
     used = reader(call.request, result)
     if used is not None:
-        charge(call, used, clock)
+        charge(call, used, before, clock)
     return result
 
 
-def _follow(stream: Streaming[Any], call: Call, meter: Meter, clock: Clock) -> Streaming[Any]:
+def _follow(stream: Streaming[Any], call: Call, meter: Meter, before: float | None, clock: Clock) -> Streaming[Any]:
     """Meter a stream: charge what it tells as soon as it does, at its end what it did not tell."""
 
     def tell(used: Used | None) -> None:
         if used is not None:
-            charge(call, used, clock)
+            charge(call, used, before, clock)
 
     def see(chunk: Any) -> None:
         if meter.see(chunk):
@@ -72,13 +73,14 @@ def _estimated(call: Call, meter: Meter) -> Used | None:
     return Used(tokens=told, prompt=prompt, service_tier=getattr(call.request, "service_tier", None), estimated=True)
 
 
-def charge(call: Call, used: Used, clock: Clock = time.time) -> None:
-    """Write into `meta` what a call cost that used this."""
+def charge(call: Call, used: Used, before: float | None, clock: Clock) -> None:
+    """Write into `meta` what a call cost that used this, on top of what earlier attempts did."""
     meta = call.meta
     meta.provider_cost = used.told
     rates = rates_for(call, used.model)
     bill = meta.bill = None if rates is None else rates.bill(used, clock)
-    meta.cost = used.told if bill is None else bill.cost
+    cost = used.told if bill is None else bill.cost
+    meta.cost = before + cost if before and cost is not None else cost
 
 
 def rates_for(call: Call, answered: str | None = None) -> Rates | None:
@@ -100,10 +102,3 @@ def without_prices(call: Call) -> Call:
     bare = replace(request, options=options, extra={k: v for k, v in request.extra.items() if k not in PARAMETERS})
     bare.__dict__.update(request.__dict__)
     return replace(call, request=bare, options=options)
-
-
-def bill_of(hook: str, provider: str, model: str, request: Any, result: Any) -> Bill | None:
-    """Return what a result cost by the prices that are known; None where they, or the usage, are not."""
-    used = metering.read(hook, request, result)
-    rates = None if used is None else rates_of(provider, model)
-    return None if used is None or rates is None else rates.bill(used)
