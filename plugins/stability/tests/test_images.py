@@ -519,6 +519,15 @@ def test_a_name_says_what_is_wrong(wire, client, status, name, kind, retryable, 
     assert (caught.value.status_code, caught.value.retryable) == (status, retryable)
 
 
+def test_everything_that_is_wrong_is_told(wire, client):
+    """Stability names all the fields at once."""
+    wrong = {"id": "e-1", "name": "bad_request", "errors": ["seed: must be a number", "prompt: is required"]}
+    wire.answer = lambda _: httpx.Response(400, json=wrong)
+    with pytest.raises(errors.BadRequestError, match="seed: must be a number; prompt: is required") as caught:
+        client.image_generation("A cat", "stability/core")
+    assert caught.value.body == wrong
+
+
 def test_engines_are_listed(wire: Wire, client):
     """With what Stability says of each."""
     wire.answer = lambda _: httpx.Response(

@@ -16,7 +16,7 @@ from polyport.flow import Flow
 from polyport.provider import Provider, decode
 from polyport.types.audio import SpeechRequest
 
-#: ElevenLabs' default voices, which every account has.
+#: ElevenLabs' default voices (`voice_type=default` of GET /v2/voices), which every account has.
 NAMES = {
     "adam": "pNInz6obpgDQGcFmaJgB",
     "alice": "Xb7hH8MSUJpSbSDYk0k2",

@@ -22,11 +22,17 @@ BY_NAME: Mapping[str, type[APIError]] = {
 
 def refine(error: APIError, body: Any) -> APIError | None:
     """Return the error as what Stability's name says it is, with every message; None where it is right already."""
-    name = body.get("name") if isinstance(body, dict) else None
-    kind = BY_NAME.get(name) if isinstance(name, str) else None
-    status = error.status_code or 500
+    said = body if isinstance(body, dict) else {}
+    name, status = said.get("name"), error.status_code or 500
+    changes = _messages(said.get("errors"), status)
     if status == UNPAID:
-        return narrow(error, RateLimitError, retryable=False)
-    if kind is None or status >= 500 or status == 429:
-        return None
-    return narrow(error, kind)
+        return narrow(error, RateLimitError, retryable=False, **changes)
+    kind = BY_NAME.get(name) if isinstance(name, str) and status < 500 and status != 429 else None
+    return narrow(error, kind or type(error), **changes) if kind or changes else None
+
+
+def _messages(errors: Any, status: int) -> dict[str, Any]:
+    """Return the message where there are several, one a field: core tells the first."""
+    if not isinstance(errors, list) or len(errors) < 2:
+        return {}
+    return {"message": f"HTTP {status}: {'; '.join(map(str, errors))}"}
