@@ -81,6 +81,7 @@ def test_an_answer_goes_back(wire, client):
 
 THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
 ODD = {
+    "cut off": [{**THOUGHT, "closed": False}, {"type": "text", "text": "Yes."}],
     "signed": [{**THOUGHT, "signature": "c2ln"}, {"type": "text", "text": "Yes."}],
     "twice": [THOUGHT, {"type": "text", "text": "Ye"}, THOUGHT, {"type": "text", "text": "s."}],
     "referring": [{"type": "text", "text": "Ye"}, {"type": "reference", "reference_ids": [0, "b"]},
@@ -102,6 +103,18 @@ def test_chunks_that_say_more_go_back_as_they_came(wire, client, name):
     client.completion(MODEL, [*HELLO, changed, say("Sure?")])
     sent = body(wire)["messages"][1]["content"]
     assert sent == "No." or sent[-1] == {"type": "text", "text": "No."}
+
+
+def test_chunks_survive_other_shapes(wire, client):
+    """Through OpenAI's responses and Anthropic's messages and back, nothing is lost."""
+    answering(wire, content=ODD["signed"])
+    model = {"model": MODEL}
+    output = [dict(item) for item in client.responses(input="Hello", **model).output]
+    client.responses(input=[say("Hello"), *output, say("Sure?")], **model)
+    assert body(wire)["messages"][1]["content"] == ODD["signed"]
+    said = client.messages(messages=HELLO, max_tokens=9, **model).to_dict()["content"]
+    client.messages(messages=[*HELLO, {"role": "assistant", "content": said}, say("Sure?")], max_tokens=9, **model)
+    assert body(wire)["messages"][1]["content"] == ODD["signed"]
 
 
 def test_references_are_annotations(wire, client):

@@ -11,12 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
-from forms import fields
-from matrix import WAV, products, say
+from forms import fields, files
+from matrix import products, say
 
 from polyport import errors
 
 models = pytest.importorskip("mistralai.client.models")
+mistralai = pytest.importorskip("mistralai.client")
+mistralai_errors = pytest.importorskip("mistralai.client.errors")
 
 HELLO = [say("Hello")]
 
@@ -82,10 +84,49 @@ def test_other_endpoints(wire, client):
     check(models.CreateBatchJobRequest, job)
 
 
-def test_forms(wire, client):
-    """A recording's fields are those of the SDK."""
-    wire.answer = lambda _: httpx.Response(418)
-    given = {"language": "en", "temperature": 0.1, "diarize": True, "context_bias": ["Bath", "York"]}
-    with pytest.raises(errors.APIError):
-        client.transcription("mistral/voxtral-mini-latest", ("a.wav", WAV.encode()), **given)
-    assert fields(wire.last).keys() <= models.AudioTranscriptionRequest.model_fields.keys()
+@pytest.fixture
+def official(wire):
+    """Mistral's own client, at the end of the same wire."""
+    with httpx.Client(transport=httpx.MockTransport(wire)) as http:
+        yield mistralai.Mistral(api_key="sk-test", client=http, retry_config=None)
+
+
+def asked(wire, function, *args, **params):
+    """Return what a call asks for: method, path and query, and the fields and files of a form."""
+    wire.answer = lambda _: httpx.Response(418, json={})
+    with pytest.raises((errors.APIError, mistralai_errors.SDKError)):
+        function(*args, **params)
+    found = wire.last
+    query = dict(found.url.params)
+    if not found.headers.get("content-type", "").startswith("multipart"):
+        return found.method, found.url.path, query, json.loads(found.content or b"null")
+    return found.method, found.url.path, query, (fields(found), [(name, data) for name, _, _, data in files(found)])
+
+
+def test_the_official_client_asks_the_same(wire, client, official):
+    """Forms, queries and paths."""
+    file = {"file_name": "a.wav", "content": b"RIFF"}
+    heard = {"language": "en", "diarize": True, "context_bias": ["Bath", "York"]}
+    theirs = official.audio.transcriptions.complete
+    assert asked(
+        wire, client.transcription, "mistral/m", ("a.wav", b"RIFF"), timestamp_granularities=["segment"], **heard
+    ) == without_stream(asked(wire, theirs, model="m", file=file, timestamp_granularities=["segment"], **heard))
+    kept = {"purpose": "ocr", "visibility": "workspace"}
+    upload = asked(wire, client.create_file, ("a.wav", b"RIFF"), provider="mistral", **kept)
+    assert upload == asked(wire, official.files.upload, file=file, **kept)
+    for ours, their in [
+        ("retrieve_file", official.files.retrieve),
+        ("delete_file", official.files.delete),
+    ]:
+        assert asked(wire, getattr(client, ours), "f-1", provider="mistral") == asked(wire, their, file_id="f-1")
+    for ours, their in [("retrieve_batch", official.batch.jobs.get), ("cancel_batch", official.batch.jobs.cancel)]:
+        assert asked(wire, getattr(client, ours), "j-1", provider="mistral") == asked(wire, their, job_id="j-1")
+    page = asked(wire, client.list_batches, limit=5, after="page_2", provider="mistral")
+    assert page[:2] == asked(wire, official.batch.jobs.list, page=2, page_size=5)[:2]
+    assert page[2].items() <= asked(wire, official.batch.jobs.list, page=2, page_size=5)[2].items()
+
+
+def without_stream(request):
+    """Return a request without the fields that say no."""
+    method, path, query, (form, attached) = request
+    return method, path, query, ({name: value for name, value in form.items() if name != "stream"}, attached)

@@ -67,7 +67,7 @@ def is_plain(chunks: list[Any]) -> bool:
 def _says_words(chunk: Chunk) -> bool:
     kind = chunk.get("type")
     told = {name for name, value in chunk.items() if value is not None}
-    if kind not in PLAIN or not told <= PLAIN[kind]:
+    if kind not in PLAIN or not told <= PLAIN[kind] or chunk.get("closed") is False:
         return False
     inner = chunk.get("thinking") or []
     return kind == "text" or all(isinstance(part, dict) and part.keys() == PLAIN["text"] for part in inner)
@@ -89,7 +89,9 @@ def _checked(content: Any) -> list[Any]:
     return content
 
 
-class _Message(Message):
+class MistralMessage(Message):
+    """What Mistral answered, its chunks as text and as reasoning."""
+
     content: Any = null()
 
     def __post_init__(self) -> None:
@@ -105,7 +107,9 @@ class _Message(Message):
             self.provider_specific_fields = {CHUNKS: chunks}
 
 
-class _Delta(Delta):
+class MistralDelta(Delta):
+    """What a streamed piece adds."""
+
     content: Any = None
 
     def __post_init__(self) -> None:
@@ -126,15 +130,19 @@ class _Delta(Delta):
             self.provider_specific_fields = {SIGNATURE: signed[-1]}
 
 
-class _Choice(Choice):
-    message: _Message = msgspec.field(default_factory=_Message)
+class MistralChoice(Choice):
+    """One answer, why it ended in OpenAI's words."""
+
+    message: MistralMessage = msgspec.field(default_factory=MistralMessage)
 
     def __post_init__(self) -> None:
         self.finish_reason = FINISHES.get(self.finish_reason or "", self.finish_reason)
 
 
-class _ChunkChoice(ChunkChoice):
-    delta: _Delta = msgspec.field(default_factory=_Delta)
+class MistralChunkChoice(ChunkChoice):
+    """What a streamed piece adds to one choice."""
+
+    delta: MistralDelta = msgspec.field(default_factory=MistralDelta)
 
     def __post_init__(self) -> None:
         self.finish_reason = FINISHES.get(self.finish_reason or "", self.finish_reason)
@@ -143,12 +151,12 @@ class _ChunkChoice(ChunkChoice):
 class MistralCompletion(ChatCompletion):
     """A whole answer."""
 
-    choices: list[_Choice] = empty()  # type: ignore[assignment]
+    choices: list[MistralChoice] = empty()  # type: ignore[assignment]
     usage: MistralUsage | None = None
 
 
 class MistralChunk(ChatCompletionChunk):
     """A streamed piece of one."""
 
-    choices: list[_ChunkChoice] = empty()  # type: ignore[assignment]
+    choices: list[MistralChunkChoice] = empty()  # type: ignore[assignment]
     usage: MistralUsage | None = None
