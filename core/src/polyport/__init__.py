@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from polyport.api import *  # noqa: F403
+    from polyport.budgets import Budget as Budget, BudgetManager as BudgetManager
     from polyport.client import Client as Client
     from polyport.errors import *  # noqa: F403
     from polyport.flow import TimeoutSpec as TimeoutSpec
     from polyport.hookspecs import hookimpl as hookimpl
+    from polyport.middleware.budget import max_budget as max_budget
+    from polyport.money import completion_cost as completion_cost, cost_per_token as cost_per_token
+    from polyport.pricefile import register_model as register_model, register_prices as register_prices
     from polyport.provider import Provider as Provider
     from polyport.router import AllowedFailsPolicy as AllowedFailsPolicy, RetryPolicy as RetryPolicy, Router as Router
+    from polyport.tokens import token_counter as token_counter
 
 __version__ = "0.1.0"
 
@@ -54,6 +59,14 @@ _HOMES = {
     "Signer": "auth",
     "model_info": "models",
     "supports": "models",
+    "completion_cost": "money",
+    "cost_per_token": "money",
+    "token_counter": "tokens",
+    "register_prices": "pricefile",
+    "register_model": "pricefile",
+    "BudgetManager": "budgets",
+    "Budget": "budgets",
+    "max_budget": "middleware.budget",
     "run_batch": "batching",
     "arun_batch": "batching",
 }

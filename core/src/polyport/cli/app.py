@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "call": "call:call",
     "render": "render:render",
     "models": "models:models",
+    "audit": "audit:audit",
     "plugins": "plugins:plugins",
     "conformance": "develop:conformance",
     "new-plugin": "develop:new_plugin",

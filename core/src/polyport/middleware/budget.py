@@ -1,4 +1,4 @@
-"""`max_budget`: calls stay within an amount of USD. An estimate is set aside before each; after it, what it cost counts.
+"""`max_budget`: calls stay within an amount of USD: an estimate is set aside before each, and its cost counts after it.
 
     client = Client(middleware=[max_budget(5.0, duration="30d"), cost])
 
