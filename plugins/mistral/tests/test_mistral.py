@@ -153,6 +153,9 @@ def test_thinking_of_others(wire, client):
     got = client.completion("mistral/codestral-latest", messages)
     assert body(wire)["messages"][1] == {"role": "assistant", "content": "Yes."}
     assert [a.parameter for a in got.meta.adaptations] == ["messages.reasoning_content"]
+    messages[1]["provider_specific_fields"] = {"mistral_chunks": ODD["signed"]}
+    client.completion("mistral/codestral-latest", messages)
+    assert body(wire)["messages"][1] == {"role": "assistant", "content": "Yes."}
 
 
 def test_ids_of_calls(wire, client):

@@ -20,7 +20,7 @@ PLAIN = {"text": frozenset({"type", "text"}), "thinking": frozenset({"type", "th
 #: Mistral's reason to finish -> OpenAI's.
 FINISHES: Mapping[str, str] = {"model_length": "length"}
 #: Where an answer keeps chunks that text and reasoning alone do not tell, and a signature that came in a stream.
-CHUNKS, SIGNATURE = "content", "signature"
+CHUNKS, SIGNED = "mistral_chunks", "mistral_signature"
 
 
 class MistralUsage(Usage):
@@ -125,9 +125,9 @@ class MistralDelta(Delta):
         self.content = text_of(chunks) or None
         self.reasoning_content = thoughts_of(chunks) or None
         self.annotations = references_in(chunks, placed=False)
-        signed = [chunk[SIGNATURE] for chunk in chunks if chunk.get(SIGNATURE)]
+        signed = [chunk["signature"] for chunk in chunks if chunk.get("signature")]
         if signed:
-            self.provider_specific_fields = {SIGNATURE: signed[-1]}
+            self.provider_specific_fields = {SIGNED: signed[-1]}
 
 
 class MistralChoice(Choice):

@@ -17,7 +17,7 @@ import msgspec
 
 from polyport.dialects.openai import History, Quirks
 from polyport.types.chat import ChatRequest
-from polyport_mistral.answers import CHUNKS, SIGNATURE, text_of
+from polyport_mistral.answers import CHUNKS, SIGNED, text_of
 from polyport_mistral.facts import thinks
 
 #: "Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9" (type invalid_function_call, code 3280):
@@ -95,15 +95,15 @@ def _recalled(request: ChatRequest, message: dict[str, Any]) -> dict[str, Any]:
 def _content(request: ChatRequest, message: dict[str, Any]) -> dict[str, Any]:
     """Return what the assistant said: in the chunks it came in, else its reasoning and then its text."""
     own, content = message.get("provider_specific_fields") or {}, message.get("content")
-    if _is_unchanged(own.get(CHUNKS), content):
-        return {"content": own[CHUNKS], "annotations": None}
     thought = _thought_in(request, message)
-    if not thought:
-        return {}
-    if not thinks(request.model):
+    if thought and not thinks(request.model):
         request.adapt("messages.reasoning_content", "dropped", f"{request.model} does not think")
         return {}
-    signed = {SIGNATURE: own[SIGNATURE]} if own.get(SIGNATURE) else {}
+    if _is_unchanged(own.get(CHUNKS), content):
+        return {"content": own[CHUNKS], "annotations": None}
+    if not thought:
+        return {}
+    signed = {"signature": own[SIGNED]} if own.get(SIGNED) else {}
     said = [{"type": "text", "text": content}] if isinstance(content, str) and content else content or []
     return {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": thought}], **signed}, *said]}
 
@@ -119,7 +119,7 @@ def _thought_in(request: ChatRequest, message: dict[str, Any]) -> str:
 def _foreign(message: dict[str, Any]) -> dict[str, Any]:
     """Return what other providers kept with a message; it is named where it is left out."""
     own = message.get("provider_specific_fields") or {}
-    rest = {name: value for name, value in own.items() if name not in (CHUNKS, SIGNATURE)}
+    rest = {name: value for name, value in own.items() if name not in (CHUNKS, SIGNED)}
     return {"provider_specific_fields": rest} if rest else {}
 
 
