@@ -37,7 +37,7 @@ CALLS: list[tuple[str, dict[str, Any], dict[str, Any], list[tuple[str, str]]]] =
      []),
     ("flux-pro/v1.1-ultra", {"size": "1920x1080"}, {"aspect_ratio": "16:9"}, []),
     ("flux-pro/kontext/text-to-image", {"size": "1024x1024"}, {"aspect_ratio": "1:1"}, [("size", "renamed")]),
-    ("flux-pro/kontext/text-to-image", {"size": "1000x990"}, {"aspect_ratio": "1:1"}, [("size", "clamped")]),
+    ("flux-pro/kontext/text-to-image", {"size": "1000x900"}, {"aspect_ratio": "1:1"}, [("size", "clamped")]),
     ("imagen4/preview", {"size": "2048x1536"}, {"aspect_ratio": "4:3", "resolution": "2K"}, [("size", "renamed")]),
     ("imagen4/preview", {"size": "2k"}, {"resolution": "2K"}, []),
     ("imagen4/preview", {"size": "auto"}, {}, []),

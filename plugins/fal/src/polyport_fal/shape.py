@@ -6,6 +6,7 @@ import re
 from math import gcd, log
 from typing import Any
 
+from polyport.types.size import nearest, pixels_of, ratio_of
 from polyport_fal.body import Body
 
 #: A field with one of these names holds a size; its values may be names, pairs of numbers, or both.
@@ -31,18 +32,6 @@ def put_size(body: Body, size: str) -> None:
         _put_parts(body, ratio_field, resolution_field, size)
     else:
         body.request.unsupported("size", f"{app.path} chooses the size itself")
-
-
-def pixels_of(size: str) -> tuple[int, int] | None:
-    """Return (width, height) of "1024x768", None for any other text."""
-    found = re.fullmatch(r"([1-9]\d*)\s*[xX*]\s*([1-9]\d*)", size)
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def ratio_of(text: str) -> float | None:
-    """Return width / height of "16:9" or "1024x768", None for any other text."""
-    found = re.fullmatch(r"([1-9]\d*)\s*[:xX*]\s*([1-9]\d*)", text)
-    return int(found[1]) / int(found[2]) if found else None
 
 
 def _put_whole(body: Body, field: str, size: str) -> None:
@@ -77,17 +66,16 @@ def _put_parts(body: Body, ratio_field: str | None, resolution_field: str | None
 
 def _put_nearest(body: Body, field: str, ratios: dict[str, str], size: str) -> None:
     """Set the value whose ratio is nearest to the size's, and say so where that loses something."""
-    wanted = ratio_of(size)
-    known = {value: ratio for value, text in ratios.items() if (ratio := ratio_of(text)) is not None}
-    if wanted is None or not known:
+    shapes = [text for text in ratios.values() if ratio_of(text) is not None]
+    found = nearest(size, shapes) if shapes else None
+    if found is None:
         body.request.unsupported("size", f"{body.app.path} takes {', '.join(ratios)}, not {size!r}")
         return
-    best = min(known, key=lambda value: abs(log(known[value] / wanted)))
-    exact = abs(log(known[best] / wanted)) < 0.01
+    shape, exact = found
+    best = next(value for value, text in ratios.items() if text == shape)
     if not exact or pixels_of(size):
-        body.request.adapt(
-            "size", "renamed" if exact else "clamped", f"{body.app.path} takes {field}={best!r} for {size}"
-        )
+        why = f"{body.app.path} takes {field}={best!r} for {size}"
+        body.request.adapt("size", "renamed" if exact else "clamped", why)
     body.set(field, best)
 
 
