@@ -352,12 +352,20 @@ def test_transcripts_by_fal_and_deepinfra(wire, client):
         "audio_url": f"data:audio/wav;base64,{base64.b64encode(WAV[1]).decode()}",
         "chunk_level": "segment",
     }
+    with pytest.raises(errors.UnsupportedParamsError, match="temperature"):
+        client.transcription(MODEL, WAV, temperature=0.5)
     reply = {"text": "Hi", "segments": [{"id": 0, "start": 0.0, "end": 1.0, "text": "Hi"}], "language": "en"}
     served(wire, "automatic-speech-recognition", "deepinfra", reply=reply)
-    got = client.transcription(MODEL, WAV, language="en", response_format="verbose_json")
+    times = ["segment"]
+    got = client.transcription(MODEL, WAV, language="en", response_format="verbose_json", timestamp_granularities=times)
     assert urls(wire)[-1] == "/deepinfra/v1/openai/audio/transcriptions"
     assert files(wire.last) == [("file", "a.wav", "audio/wav", WAV[1])]
-    assert fields(wire.last) == {"language": "en", "response_format": "verbose_json", "model": "their/model"}
+    assert fields(wire.last) == {
+        "language": "en",
+        "response_format": "verbose_json",
+        "timestamp_granularities[]": "segment",
+        "model": "their/model",
+    }
     assert (got.text, got.segments[0].end, got.language) == ("Hi", 1.0, "en")
 
 
@@ -470,6 +478,12 @@ def test_what_videos_do_not_have(wire, client, given):
     served(wire, "text-to-video", "fal-ai", reply=SUBMITTED)
     with pytest.raises(errors.UnsupportedParamsError, match=next(iter(given))):
         client.video_generation("Waves", MODEL, **given)
+
+
+def test_no_endpoint_of_ones_own_makes_videos(client):
+    """They are the providers' jobs."""
+    with pytest.raises(errors.UnsupportedParamsError, match="api_base"):
+        client.video_generation("Waves", MODEL, api_base="http://localhost:8080")
 
 
 def test_asynchronously(wire):

@@ -70,6 +70,10 @@ def serve(asker: Provider, request: Request, task: str, known: Collection[str]) 
     Raises NotFoundError where nobody does, naming who serves it for what.
     """
     if dedicated(request):
+        if OWN not in known:
+            raise UnsupportedParamsError(
+                f"api_base is not supported for {task}: only providers behind the router do it."
+            )
         return Served(OWN, request.model, request.model, path="/")
     name = read(request.model)
     if name.provider in POLICIES - {"preferred"}:

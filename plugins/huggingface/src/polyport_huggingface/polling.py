@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from polyport.errors import Timeout
 from polyport.flow import DEFAULT_TIMEOUT, NOW, Flow, HttpReply, HttpRequest, Sleep, TimeoutSpec
@@ -20,7 +20,8 @@ def poll(request: Request, question: Callable[[], HttpRequest], done: Callable[[
     start: float = yield NOW
     given = request.options.timeout
     limit = (DEFAULT_TIMEOUT if given is None else TimeoutSpec.of(given)).total
-    for pause in pauses():
+    pause = FIRST_PAUSE
+    while True:
         reply: HttpReply = yield question()
         if done(reply):
             return reply
@@ -28,12 +29,4 @@ def poll(request: Request, question: Callable[[], HttpRequest], done: Callable[[
         if limit is not None and now - start + pause > limit:
             raise Timeout(f"The job was not done within {limit:g} s; pass a longer timeout=...", retryable=False)
         yield Sleep(pause)
-    raise AssertionError("pauses never end")
-
-
-def pauses() -> Iterator[float]:
-    """Give the seconds to wait after each question."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause
         pause = min(pause * GROWTH, LONGEST_PAUSE)

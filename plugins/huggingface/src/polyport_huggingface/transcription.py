@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from polyport.dialects.openai import Wire
+from polyport.dialects.openai_wire import to_form
 from polyport.errors import InvalidResponseError
-from polyport.flow import Flow, HttpReply, HttpRequest
+from polyport.flow import Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.remote import fetch
@@ -31,8 +32,11 @@ REFUSED: Mapping[str, str] = {
     "chunking_strategy": "the provider cuts audio by itself",
     "stream": "transcripts come whole",
 }
-#: What only a provider with OpenAI's words has.
-OPENAIS = frozenset({"language", "prompt"})
+#: Parameters that only some providers have by OpenAI's names.
+TAKEN: Mapping[str, frozenset[str]] = {
+    OWN: frozenset({"temperature", "timestamp_granularities"}),
+    "deepinfra": frozenset({"temperature", "timestamp_granularities", "language", "prompt"}),
+}
 
 
 class HubTranscription(Wire):
@@ -43,10 +47,9 @@ class HubTranscription(Wire):
         """Write down speech."""
         _refuse(request)
         served = yield from serve(self, request, TASK, KNOWN)
-        if served.provider != "deepinfra":
-            for name in OPENAIS:
-                if getattr(request, name) is not None:
-                    request.unsupported(name, f"{served.provider} takes none; pass the model's own parameters")
+        for name in TAKEN["deepinfra"] - TAKEN.get(served.provider, frozenset()):
+            if getattr(request, name) is not None:
+                request.unsupported(name, f"{served.provider} takes none; pass the model's own parameters")
         reply: HttpReply = yield from SEND[served.provider](self, request, served)
         made = (yield from _read_prediction(reply)) if served.provider == "replicate" else _read(reply)
         made.keep(reply.content)
@@ -78,10 +81,8 @@ class HubTranscription(Wire):
         given = {name: value for name, value in request.given().items() if name not in {"file", *REFUSED}}
         if given.get("response_format") == "text":
             given["response_format"] = "json"
-        fields: list[tuple[str, Any]] = [("file", request.upload), *given.items(), *request.extra.items()]
-        form = [(name, item) for name, value in fields for item in (value if isinstance(value, list) else [value])]
-        asked: HttpRequest = self.post(served.at("v1/openai/audio/transcriptions"), form=[*form, ("model", served.id)])
-        reply: HttpReply = yield asked
+        form = to_form({"file": request.upload, **given, **request.extra, "model": served.id})
+        reply: HttpReply = yield self.post(served.at("v1/openai/audio/transcriptions"), form=form)
         return reply
 
 

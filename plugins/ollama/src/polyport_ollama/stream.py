@@ -21,7 +21,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._lines = Cutter()
-        self._id = ""
+        self._id, self._created = "", 0
         self._calls = 0
         self._done = False
         self._error: APIError | None = None
@@ -66,27 +66,29 @@ class Lines:
                 f"A streamed line cannot be read: {error}. It begins {begin!r}", body=line
             ) from error
         raise_told(answer.error)
-        first, self._id = not self._id, self._id or answer.id()
-        choice = ChunkChoice(delta=self._delta(answer, first=first), logprobs=logprobs(answer))
+        first = not self._id
+        if first:
+            self._id, self._created = answer.id(), answer.created
+        choice = ChunkChoice(delta=self._delta(answer, first=first))
+        if answer.logprobs:
+            choice.logprobs = logprobs(answer)
+        if not (first or answer.done or choice.logprobs or choice.delta.is_content()):
+            return None
+        chunk = ChatCompletionChunk(id=self._id, created=self._created, model=answer.model, choices=[choice])
         if answer.done:
             self._done = True
-            choice.finish_reason = answer.finish(called=self._calls > 0)
-        elif not first and not choice.delta.is_content() and choice.logprobs is None:
-            return None
-        chunk = ChatCompletionChunk(id=self._id, created=answer.created, model=answer.model, choices=[choice])
-        if answer.done:
-            chunk.usage = answer.usage
-        chunk.keep(line, extra=answer.rest())
+            choice.finish_reason, chunk.usage = answer.finish(called=self._calls > 0), answer.usage
+        chunk.keep(line, extra=answer.rest() if answer.done else {})
         return chunk
 
     def _delta(self, answer: Answer, *, first: bool) -> Delta:
         said = answer.said
-        calls = to_calls(answer, self._calls, streamed=True)
-        self._calls += len(calls)
-        return Delta(
-            role="assistant" if first else None,
-            content=said.content or None,
-            reasoning_content=said.thinking or None,
-            tool_calls=calls or None,
-            images=to_images(said.images),
-        )
+        delta = Delta(content=said.content or None, reasoning_content=said.thinking or None)
+        if first:
+            delta.role = "assistant"
+        if said.tool_calls:
+            delta.tool_calls = to_calls(answer, self._calls, streamed=True)
+            self._calls += len(delta.tool_calls)
+        if said.images:
+            delta.images = to_images(said.images)
+        return delta
