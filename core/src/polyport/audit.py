@@ -185,9 +185,11 @@ class _Exchanges:
             row.why = f"cannot be read: {task.error}"
         elif task.error is not None:
             raise task.error
-        bill = self._meta.bill
-        row.computed = None if bill is None else bill.cost
-        row.recorded = self._meta.provider_cost
+        bill, row.recorded = self._meta.bill, self._meta.provider_cost
+        if bill is not None and bill.estimated:
+            row.why = "tells no usage"
+        elif bill is not None:
+            row.computed = bill.cost
 
     def _answer(self, _: HttpRequest, __: float) -> Answer:
         return Answer(0.0, self._reply)

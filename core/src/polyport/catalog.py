@@ -21,7 +21,7 @@ The units of `prices`; a price that is not there is unknown, never 0.
         second minute  of audio, heard or spoken
         character      of text spoken
         video_second   of a video; or by its size, as for images
-        page           read by OCR
+        page annotated_page   read by OCR, plain or with the annotations asked for
         web_search file_search   a call of that server-side tool
     Prices that hold at times, and name only what differs (MODIFIERS):
         tiers     [{"above": 200000, "input": 2.5}]: where the prompt has more tokens than that, cached ones included
@@ -65,7 +65,7 @@ TOKENS = frozenset(
 UNITS = frozenset(
     {
         "request", "search", "image", "megapixel", "second", "minute", "character", "video_second", "page",
-        "web_search", "file_search",
+        "annotated_page", "web_search", "file_search",
     }
 )  # fmt: skip
 #: Units whose price may go by what was made.

@@ -25,13 +25,12 @@ FEMTO = 10**15
 PER_NANO = 10**6
 MILLION = 10**6
 #: What a unit costs where the vendor lists no price of its own: the first of these that it lists. Reasoning is billed
-#: as output. A vendor without a discount bills cached tokens in full, they are not free; one without a price for
-#: writing to the cache bills what it writes as input. A vendor that bills sound or pictures apart lists them.
-#: Keeping for an hour (cache_write_1h) is dearer wherever it is sold, so nothing stands in for its price.
+#: as output. A vendor without a discount bills cached tokens in full, they are not free. One that bills sound or
+#: pictures apart lists them. Writing to the cache is dearer than reading wherever it is told apart (seen in recorded
+#: traffic of 2026), so nothing stands in for its price.
 FALLBACKS: dict[str, tuple[str, ...]] = {
     "reasoning": ("output",),
     "cached_input": ("input",),
-    "cache_write": ("input",),
     "audio_input": ("input",),
     "image_input": ("input",),
     "video_input": ("input",),

@@ -6,7 +6,7 @@ import gzip
 import lzma
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -15,8 +15,13 @@ import typer
 from polyport.cli import show
 from polyport.cli.exits import FAILED, stop
 
+
+def _gunzip(file: IO[bytes]) -> Iterable[bytes]:
+    return gzip.GzipFile(fileobj=file)
+
+
 #: How compressed files are opened, by their suffix.
-OPENERS = {".xz": lzma.open, ".gz": gzip.open}
+OPENERS: dict[str, Callable[[IO[bytes]], Iterable[bytes]]] = {".xz": lzma.LZMAFile, ".gz": _gunzip}
 
 
 def audit(
@@ -66,7 +71,6 @@ def _lines(path: str) -> Iterator[bytes]:
     if path == "-":
         yield from sys.stdin.buffer
         return
-    opened: IO[bytes]
-    suffix = Path(path).suffix
-    with OPENERS[suffix](path) if suffix in OPENERS else Path(path).open("rb") as opened:
-        yield from opened
+    packed = OPENERS.get(Path(path).suffix)
+    with Path(path).open("rb") as file:
+        yield from file if packed is None else packed(file)

@@ -16,6 +16,7 @@ from polyport.errors import PluginError, UnsupportedParamsError
 from polyport.hookspecs import ProviderSpec
 from polyport.operations import BY_HOOK
 from polyport.plugins import LoadedProvider
+from polyport.prices import problem
 from polyport.testing.bench import Outcome, Subject, ensure, simulate, told
 from polyport.testing.exchange import IN_PROCESS, Exchange
 
@@ -145,6 +146,8 @@ def _problems(name: str, info: ModelInfo, file: _Models, subject: Subject) -> It
     if info.dimensions is not None and info.dimensions <= 0:
         yield f"{name}: dimensions is {info.dimensions}"
     yield from (f"{name}: the price {what} is {price!r}" for what, price in _prices(info.prices) if _odd(price))
+    if info.prices and (wrong := problem(info.prices, f"{name}: prices")) is not None:
+        yield wrong
     if info.prices:
         yield from _unsourced(name, info.source or file.source, info.read or file.read)
 
@@ -153,6 +156,9 @@ def _prices(prices: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in (prices or {}).items():
         if isinstance(value, dict):
             yield from _prices(value, f"{name}{key}.")
+        elif isinstance(value, list):
+            for number, row in enumerate(value):
+                yield from _prices({k: v for k, v in row.items() if k != "above"}, f"{name}{key}[{number}].")
         else:
             yield f"{name}{key}", value
 
