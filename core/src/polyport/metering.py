@@ -21,6 +21,9 @@ from polyport.types.usage import Usage
 Reader = Callable[[Any, Any], Used | None]
 #: Items of a response that are calls of tools which the provider runs and bills -> their unit.
 TOOL_CALLS = {"web_search_call": "web_search", "file_search_call": "file_search"}
+#: What a tool's call does that is billed; opening a page of what was found is not.
+#: https://developers.openai.com/api/docs/guides/tools-web-search (search actions incur a tool call cost)
+SEARCH = {"type": "search"}
 #: Counts of server-side tool use -> their unit.
 TOOL_COUNTS = {"web_search_requests": "web_search", "file_search_requests": "file_search"}
 SIZE = re.compile(r"(\d+)\s*[x*:]\s*(\d+)")
@@ -94,7 +97,7 @@ def _response(request: Any, result: Any) -> Used | None:
     units: dict[str, Any] = {}
     for item in result.output:
         unit = TOOL_CALLS.get(item.get("type", ""))
-        if unit is not None:
+        if unit is not None and (item.get("action") or SEARCH).get("type") == "search":
             units[unit] = units.get(unit, 0) + 1
     return Used(
         tokens=buckets,
