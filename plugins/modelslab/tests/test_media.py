@@ -1,4 +1,4 @@
-"""Speech and films: literal bodies after https://docs.modelslab.com/voice-cloning and /video-api; nothing is recorded."""
+"""Speech and films: literal bodies after docs.modelslab.com/voice-cloning and /video-api; nothing is recorded."""
 
 from __future__ import annotations
 

@@ -27,7 +27,6 @@ class Fal(Images, Speech, Transcriptions, Videos):
 
     auth: ClassVar[Auth] = FalKey()
     base_url = "https://queue.fal.run"
-    base_env = ("FAL_AI_API_BASE",)
     request_id_headers = ("x-fal-request-id", "x-request-id")
 
     @hookimpl
