@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from polyport.api import *  # noqa: F403
     from polyport.budgets import Budget as Budget, BudgetManager as BudgetManager
+    from polyport.caching import Cache as Cache
     from polyport.client import Client as Client
     from polyport.errors import *  # noqa: F403
     from polyport.flow import TimeoutSpec as TimeoutSpec
@@ -36,10 +37,12 @@ timeout: float | None = None
 num_retries: int | None = None
 drop_params: bool | None = None
 strict: bool | None = None
+cache: Cache | None = None
 
 #: Public names that are not functions of the interface -> the module that has them.
 _HOMES = {
     "Client": "client",
+    "Cache": "caching",
     "Router": "router",
     "RetryPolicy": "router",
     "AllowedFailsPolicy": "router",

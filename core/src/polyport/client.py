@@ -1,7 +1,7 @@
 """Client: the main path, top to bottom.
 
 completion(...) -> call -> flow:  prepare  validate, route, find the provider     -> Call
-                                  onion    middleware around fallbacks around retry
+                                  onion    middleware around fallbacks around cost around retry
                                   send     the provider's hook, or a bridge, at the border to the wire
                         driver:   runs the flow; a Streaming becomes a Stream
 """
@@ -26,6 +26,7 @@ from polyport.border import Call, Middleware, Next, attribute, exchange, stamp
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import NOW, Flow, Streaming, TimeoutSpec
 from polyport.interface import Interface
+from polyport.middleware.cost import cost
 from polyport.middleware.fallbacks import fallbacks, one_by_one
 from polyport.middleware.retry import retry
 from polyport.operations import BY_HOOK, Operation
@@ -49,6 +50,7 @@ from polyport.types.schema import reader_for, strict_format
 if TYPE_CHECKING:
     import httpx
 
+    from polyport.caching import Cache
     from polyport.drivers.aio import AsyncDriver
     from polyport.drivers.sync import SyncDriver
 
@@ -67,7 +69,8 @@ class Client(Interface):
     prefix. `http` is your own `httpx.Client`, `httpx.AsyncClient` or httpx transport; `transport` names an
     installed one ("httpx", "reqwest"). `proxy`, `verify` (True, False, CA path or SSLContext) and `cert` (PEM, or
     certificate and key) are for the built-in ones. `headers` go with every request. `timeout` is in seconds.
-    `middleware` are functions `(call, proceed) -> Flow`, or names of installed ones, the first one outermost.
+    `cache` keeps answers, see `polyport.caching`. `middleware` are functions `(call, proceed) -> Flow`, or names of
+    installed ones, the first one outermost.
     `secrets` finds what environment variables would hold; by default the environment does, then secret plugins.
     """
 
@@ -89,6 +92,7 @@ class Client(Interface):
         cert: str | tuple[str, str] | None = None,
         trust_env: bool = True,
         providers: Mapping[str, type[Provider] | Provider] | None = None,
+        cache: Cache | None = None,
         middleware: Sequence[Middleware | str] = (),
         secrets: Callable[[str], str | None] | None = None,
         seed: int | None = None,
@@ -102,7 +106,9 @@ class Client(Interface):
         self.strict = strict
         self.headers = dict(headers or {})
         self.providers = Providers(providers)
+        self.cache = cache
         self.middleware = [plugins.middleware(layer) if isinstance(layer, str) else layer for layer in middleware]
+        self._layered: tuple[Any, list[Middleware]] = (None, [*reversed(self.middleware)])
         #: The defaults last seen and their Options: most calls bring no options of their own.
         self._defaults: tuple[tuple[Any, ...], Options] = ((None,) * len(DEFAULTS), NO_OPTIONS)
         self.secrets = secrets or plugins.secret
@@ -241,15 +247,25 @@ class Client(Interface):
     def onion(self, call: Call, core: Next | None = None) -> Flow[Any]:
         """Return the flow of a call: middleware around `core`, which is the client's own unless a router brings one."""
         proceed = core or self._attempts
-        for layer in reversed(self.middleware):
+        for layer in self._layers():
             proceed = _wrap(layer, proceed)
         return _observe(call, proceed)
 
+    def _layers(self) -> list[Middleware]:
+        """Return what is around every call, the innermost first; made anew when a setting has changed."""
+        if self._layered[0] is not self.cache:
+            outer = [] if self.cache is None else [self.cache.layer_for(self)]
+            self._layered = (self.cache, [*reversed(self.middleware), *outer])
+        return self._layered[1]
+
     def _attempts(self, call: Call) -> Flow[Any]:
         if not call.options.fallbacks:
-            return retry(call, self.send)
+            return cost(call, self._retried)
         following = one_by_one(call.options.fallbacks, self._reroute)
-        return fallbacks(call, lambda call: retry(call, self.send), following)
+        return fallbacks(call, lambda call: cost(call, self._retried), following)
+
+    def _retried(self, call: Call) -> Flow[Any]:
+        return retry(call, self.send)
 
     def _reroute(self, call: Call, model: str) -> Call:
         """Return the same call, to another model; its meta goes on counting."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ELSEWHERE = (AuthenticationError, PermissionDeniedError, NotFoundError)
 #: How long a call waits, in seconds, for a deployment of its group to be free again; for longer it fails at once.
 LONGEST_QUEUE = 10.0
+#: What the winner of a race tells of itself.
+TOLD = ("provider", "model", "group", "deployment", "request_id", "headers", "cost", "bill", "provider_cost")
 TRIED = Obstacle("tried", "was tried already in this call")
 LATER = Obstacle("order", "stands back behind those of a lower order")
 
@@ -81,7 +83,7 @@ class Journey(Rules):
         arms = [replace(call, meta=replace(call.meta)) for _ in range(self.router.hedge_max)]
         flows = [self._arm(arm, after * place) for place, arm in enumerate(arms)]
         result, arm = yield First(flows)
-        for name in ("provider", "model", "deployment", "request_id", "headers"):
+        for name in TOLD:
             setattr(call.meta, name, getattr(arm.meta, name))
         return result
 

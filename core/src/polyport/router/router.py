@@ -25,6 +25,7 @@ from polyport.client import Client, complete
 from polyport.errors import APIError, BadRequestError, PluginError
 from polyport.flow import Flow
 from polyport.interface import Interface
+from polyport.middleware.cost import cost
 from polyport.middleware.fallbacks import Following, fallbacks, may_help
 from polyport.middleware.retry import DEFAULT_RETRIES, retry
 from polyport.operations import BY_FUNCTION, Operation
@@ -191,7 +192,7 @@ class Router(Interface):
         return following
 
     def _through_group(self, call: Call) -> Flow[Any]:
-        journey = Journey(self, call.group, self._detoured(call.group), self.client.send)
+        journey = Journey(self, call.group, self._detoured(call.group), lambda call: cost(call, self.client.send))
         return retry(call, journey.attempt, journey)
 
     def _detoured(self, name: str) -> list[Deployment]:
@@ -215,7 +216,7 @@ class Router(Interface):
         request.__dict__.update(call.request.__dict__)
         if one.deployment.extra:
             complete(request, one.deployment.extra, f"deployment {one.deployment.id}")
-        call.meta.deployment = one.deployment.id
+        call.meta.deployment, call.meta.group = one.deployment.id, one.deployment.group
         return replace(
             call,
             request=request,

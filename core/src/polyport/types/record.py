@@ -97,7 +97,7 @@ class Adaptation(msgspec.Struct, frozen=True):
 
 
 class Meta(msgspec.Struct, kw_only=True):
-    """What happened to get this result.
+    """What happened to get this result. `group` and `deployment` are a router's.
 
     `latency` is in seconds, from the call to the result (of a stream: to its end); `cost` in USD, None where no
     price is known, and `bill` what it is made of; `provider_cost` what the provider itself says it charged; `headers`
@@ -106,6 +106,7 @@ class Meta(msgspec.Struct, kw_only=True):
 
     provider: str = ""
     model: str = ""
+    group: str | None = None
     deployment: str | None = None
     attempts: int = 0
     latency: float | None = None
