@@ -10,9 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from anthropic.types import MessageCountTokensParams
-from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
-from anthropic.types.messages.batch_create_params import BatchCreateParams
 from matrix import HISTORIES, PARAMETERS, TOOLS, WEATHER, products, say
 from sdk_types import check
 
@@ -26,12 +23,17 @@ from polyport_anthropic.batch import to_batch_body
 from polyport_anthropic.chat import SAMPLING
 from polyport_anthropic.native import to_count, to_native
 
+types = pytest.importorskip("anthropic.types")
+params = pytest.importorskip("anthropic.types.message_create_params")
+batches = pytest.importorskip("anthropic.types.messages.batch_create_params")
+
 DROP = Options(drop_params=True)
 
 
 def wrong(body: dict[str, Any]) -> list[str]:
     """Return what the SDK's types have against a body."""
-    kind = MessageCreateParamsStreaming if body.get("stream") else MessageCreateParamsNonStreaming
+    streaming, whole = params.MessageCreateParamsStreaming, params.MessageCreateParamsNonStreaming
+    kind = streaming if body.get("stream") else whole
     return check(kind, {name: value for name, value in body.items() if name not in SAMPLING})
 
 
@@ -88,7 +90,7 @@ def test_native_bodies():
     request = build(MessagesRequest, dict(NATIVE), DROP)
     request.model = "claude-opus-5-5"
     assert wrong(to_native(request)) == []
-    assert check(MessageCountTokensParams, to_count(request)) == []
+    assert check(types.MessageCountTokensParams, to_count(request)) == []
 
 
 def test_batch_bodies():
@@ -104,4 +106,4 @@ def test_batch_bodies():
     native = {"custom_id": "n", "url": "/v1/messages", "body": {"model": "m", "max_tokens": 5, "messages": [say("x")]}}
     content = b"\n".join(msgspec.json.encode(line) for line in [*lines, native])
     request = build(BatchRequest, {"input_file_id": "f"}, DROP)
-    assert check(BatchCreateParams, to_batch_body(content, request, "anthropic")) == []
+    assert check(batches.BatchCreateParams, to_batch_body(content, request, "anthropic")) == []

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from matrix import PDF_URL, products
-from pydantic import TypeAdapter, ValidationError
 
 from polyport.client import build
 from polyport.types.chat import ChatRequest
@@ -16,6 +15,7 @@ from polyport_gemini.contents import Contents
 from polyport_gemini.door import GEMINI_API
 
 types = pytest.importorskip("google.genai.types")
+pydantic = pytest.importorskip("pydantic")
 
 DROP = Options(drop_params=True)
 #: A request's fields, as the SDK's converter `_GenerateContentConfig_to_mldev` sets them.
@@ -33,7 +33,7 @@ FIELDS: dict[str, Any] = {
 }
 
 
-READERS = {name: TypeAdapter(kind) for name, kind in FIELDS.items()}
+READERS = {name: pydantic.TypeAdapter(kind) for name, kind in FIELDS.items()}
 
 
 def wrong(body: dict[str, Any]) -> list[str]:
@@ -42,7 +42,7 @@ def wrong(body: dict[str, Any]) -> list[str]:
     for name in body.keys() & FIELDS.keys():
         try:
             READERS[name].validate_python(body[name], by_alias=True, by_name=False)
-        except ValidationError as error:
+        except pydantic.ValidationError as error:
             errors.append(f"{name}: {error}")
     return errors
 

@@ -6,13 +6,14 @@ import time
 import wave
 from itertools import pairwise
 
-import numpy as np
 import pytest
 
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport_local import audio, captions, mel
 from polyport_local.espeak import VOICES
 from polyport_local.whisper import Segment
+
+np = pytest.importorskip("numpy")
 
 SENTENCE = "The capital of France is Paris. The weather is very nice today."
 

@@ -18,6 +18,7 @@ from polyport.rendering import render
 from polyport.types.upload import Upload
 
 WAV = ("a.wav", b"RIFF\0\0\0\0WAVE")
+pytest.importorskip("openai.types")
 IMAGE = ("a.png", b"\x89PNG\r\n\x1a\n")
 
 

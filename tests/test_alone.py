@@ -1,0 +1,53 @@
+"""Each plugin by itself: with the core, what it depends on, and nothing else, it imports and its tests pass."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from environments import Environment
+
+ROOT = Path(__file__).parents[1]
+PLUGINS = {
+    path.parent.name: tomllib.loads(path.read_text())["project"] for path in ROOT.glob("plugins/*/pyproject.toml")
+}
+
+#: Imports a package, and prints what is installed and which packages of polyport's were imported.
+LOOK = """
+import importlib, importlib.metadata, json, sys
+importlib.import_module(sys.argv[1])
+print(json.dumps({
+    "installed": sorted(one.name.lower() for one in importlib.metadata.distributions()),
+    "imported": sorted({name.partition(".")[0] for name in sys.modules if name.startswith("polyport")}),
+}))
+"""
+
+
+def folders(name: str) -> list[str]:
+    """Return the folders of a plugin and of the plugins that it depends on."""
+    needed = [re.split(r"[\\[<>=~! ]", one)[0].removeprefix("polyport-") for one in PLUGINS[name]["dependencies"]]
+    return [str(ROOT / "plugins" / name), *(path for one in needed if one in PLUGINS for path in folders(one))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(PLUGINS))
+def test_a_plugin_alone(tmp_path: Path, name: str) -> None:
+    """Its import brings in no other plugin than those it names; tests of what an extra brings are skipped."""
+    environment = Environment(tmp_path / "venv")
+    try:
+        environment.install(str(ROOT / "core"), *folders(name))
+    except AssertionError as error:
+        pytest.skip(f"the package registry cannot be reached, so nothing can be installed: {str(error)[-300:]}")
+    package = f"polyport_{name.replace('-', '_')}"
+    found: dict[str, Any] = json.loads(environment.run("-c", LOOK, package))
+    wanted = {f"polyport_{Path(folder).name.replace('-', '_')}" for folder in folders(name)} | {"polyport"}
+    assert set(found["imported"]) <= wanted
+    assert {one.replace("-", "_") for one in found["installed"] if one.startswith("polyport")} == wanted
+    environment.install("pytest", "hypothesis", "typing_extensions")
+    plain = ["-o", "addopts=--import-mode=importlib -ra --strict-markers --strict-config", "-p", "no:cacheprovider"]
+    said = environment.run("-m", "pytest", "-q", *plain, str(ROOT / "plugins" / name / "tests"), at=ROOT)
+    assert " passed" in said
