@@ -119,6 +119,28 @@ def test_a_call_that_is_cancelled_cancels_its_job(connect, fake):
     assert queue.sent[-1].path.endswith(f"/requests/{ID}/cancel")
 
 
+def test_of_several_jobs_the_others_are_cancelled_when_one_fails(connect):
+    """An endpoint that makes one picture at a time; its jobs run side by side."""
+    waiting, cancelled = [f"job-{number}" for number in range(3)], set()
+
+    def answer(sent: Any) -> Any:
+        if sent.method == "POST":
+            return {"request_id": waiting.pop()}
+        number = sent.path.split("/")[4]
+        if sent.method == "PUT":
+            cancelled.add(number)
+            return {"status": "CANCELLATION_REQUESTED"}
+        return Reply.of({"detail": "no"}, status=401) if number == "job-1" else {"status": "IN_PROGRESS"}
+
+    async def run() -> None:
+        async with connect(answer) as client:
+            with pytest.raises(AuthenticationError):
+                await client.aimage_generation("A cat", "fal_ai/flux-2-pro", n=3)
+
+    asyncio.run(run())
+    assert cancelled == {"job-0", "job-1", "job-2"}
+
+
 def test_that_a_job_cannot_be_cancelled_does_not_hide_why_it_was_given_up():
     """The first error is the one that is raised."""
 

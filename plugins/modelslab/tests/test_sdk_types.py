@@ -11,7 +11,7 @@ from polyport.testing import Wire
 schemas = pytest.importorskip("modelslab_py.schemas.community")
 PNG = b"\x89PNG\r\n\x1a\n"
 PLACE = {"status": "success", "id": 7, "output": ["https://pub-3626123a.r2.dev/a.png"]}
-#: The common fields of ModelsLab's image APIs. The SDK's schemas of hosted models leave them out, and let any field pass.
+#: Common fields of ModelsLab's image APIs: the SDK's schemas of hosted models leave them out, and let any field pass.
 COMMON = {"seed", "samples"}
 
 
