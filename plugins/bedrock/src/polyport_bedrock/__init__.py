@@ -10,12 +10,19 @@ from polyport.flow import HttpReply
 from polyport.hookspecs import hookimpl
 from polyport_bedrock import errors
 from polyport_bedrock.access import AwsAuth
-from polyport_bedrock.chat import Chat
+from polyport_bedrock.batches import Batches
+from polyport_bedrock.claude import Messages
+from polyport_bedrock.embed import Embeddings
+from polyport_bedrock.images import Images
+from polyport_bedrock.models import Models
+from polyport_bedrock.moderation import Moderations
+from polyport_bedrock.rerank import Rerank
+from polyport_bedrock.video import Videos
 
 __all__ = ["AwsAuth", "Bedrock"]
 
 
-class Bedrock(Chat):
+class Bedrock(Messages, Embeddings, Rerank, Images, Videos, Batches, Moderations, Models):
     """Models of many vendors in an account of AWS', with a key of Bedrock's or credentials of AWS'."""
 
     auth: ClassVar[Auth] = AwsAuth()

@@ -118,7 +118,7 @@ def _sign(request: HttpRequest, call: Asked, keys: Keys, region: str | None) -> 
     where = region_of(call, service) or region or home_of(call)
     scope = Scope(datetime.now(UTC), where, service)
     request.headers.update(sign(request.method, request.url, request.headers, digest, keys, scope))
-    request.secrets = (*request.secrets, *(value for value in (keys.secret, keys.token) if value))
+    request.secrets = (*request.secrets, *(value for value in (keys.secret, keys.token, call.api_key) if value))
 
 
 def _whole(request: HttpRequest) -> bytes:

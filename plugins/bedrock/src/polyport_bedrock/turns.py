@@ -166,6 +166,7 @@ def said(blocks: list[Block]) -> str:
 
 def as_sent(block: Block) -> Block:
     """Return a block of an answer as requests take it: replies name two types of calls, requests only one of them."""
+    block = {name: value for name, value in block.items() if name != "type"}
     use = block.get("toolUse")
     if not isinstance(use, dict) or use.get("type") == "server_tool_use" or "type" not in use:
         return block
