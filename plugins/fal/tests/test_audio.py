@@ -173,7 +173,9 @@ def test_scribe_has_words_and_speakers(ask, fake):
     ("function", "model", "given"),
     [("transcription", "whisper", {"temperature": 0.5}), ("transcription", "whisper", {"stream": True}),
      ("transcription", "whisper", {"include": ["logprobs"]}), ("transcription", "wizper", {"diarize": True}),
-     ("translation", "elevenlabs/speech-to-text", {}), ("transcription", "speech-to-text", {"language": "en"})],
+     ("translation", "elevenlabs/speech-to-text", {}), ("transcription", "speech-to-text", {"language": "en"}),
+     ("transcription", "speech-to-text", {"response_format": "srt"}),
+     ("transcription", "speech-to-text", {"timestamp_granularities": ["segment"]})],
 )  # fmt: skip
 def test_what_an_endpoint_cannot_hear_is_refused(ask, function, model, given, fake):
     """By name, before anything is sent."""
@@ -181,6 +183,15 @@ def test_what_an_endpoint_cannot_hear_is_refused(ask, function, model, given, fa
     with pytest.raises(UnsupportedParamsError):
         ask(queue, function, model=f"fal_ai/{model}", file=("a.wav", WAV), **given)
     assert not queue.sent
+
+
+def test_captions_without_times(ask, fake):
+    """Cannot be made; with drop_params the text comes as it is."""
+    plain = {"text": "Hello.", "chunks": []}
+    call = {"model": "fal_ai/whisper", "file": ("a.wav", WAV), "response_format": "srt"}
+    with pytest.raises(InvalidResponseError, match=r"\$\.chunks"):
+        ask(fake(plain), "transcription", **call)
+    assert ask(fake(plain), "transcription", drop_params=True, **call).text == "Hello."
 
 
 def test_a_transcript_without_text(ask, fake):

@@ -153,6 +153,9 @@ def test_a_mask(ask, fake):
     result = ask(queue, "image_edit", model="fal_ai/flux-pro/v1/fill", **call)
     assert queue.body == {"prompt": "A hat", "image_url": DATA, "mask_url": DATA}
     assert adapted(result) == [("mask", "renamed")]
+    queue = fake(drawn())
+    assert adapted(ask(queue, "image_edit", model="fal_ai/gpt-image-1.5/edit", **call)) == []
+    assert queue.body == {"prompt": "A hat", "image_urls": [DATA], "mask_image_url": DATA}
     with pytest.raises(UnsupportedParamsError, match="mask"):
         ask(queue, "image_edit", model="fal_ai/flux-pro/kontext", **call)
 

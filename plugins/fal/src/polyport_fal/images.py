@@ -44,6 +44,8 @@ RESPONSE_FORMATS = ("url", "b64_json")
 ONE = ("image_url", "image_urls", "input_image_urls", "control_image_url", "reference_image_urls")
 MANY = ("image_urls", "input_image_urls", "reference_image_urls")
 MASKS = ("mask_url", "mask_image_url")
+#: Apps that read a mask as OpenAI does: painted where it is transparent. Everywhere else it is where it is white.
+TRANSPARENT = "fal-ai/gpt-image"
 
 
 class Images(Files):
@@ -81,7 +83,8 @@ class Images(Files):
         if field is None:
             request.unsupported("mask", f"{body.app.path} takes no mask")
             return
-        request.adapt("mask", "renamed", f"{body.app.path} paints where the mask is white, not where it is transparent")
+        if not body.app.path.startswith(TRANSPARENT):
+            request.adapt("mask", "renamed", f"{body.app.path} paints where the mask is white, not transparent")
         body.set(field, (yield from self.place(mask, request)))
 
     def _draw(self, request: AnyImageRequest, app: App, body: Body) -> Flow[ImageResponse]:

@@ -19,6 +19,8 @@ from polyport_fal.files import Files
 
 LANGUAGE = ("language", "language_code")
 TIMED = frozenset({"verbose_json", "diarized_json", *FORMS})
+#: Fields of the endpoints that say when something was said.
+TIMES = ("chunk_level", "diarize")
 NOTHING_LIKE_IT: dict[str, tuple[Any, ...]] = {
     "include": ([],), "chunking_strategy": ("auto",), "temperature": (0, 0.0), "stream": (False,),
 }  # fmt: skip
@@ -53,6 +55,8 @@ def by_word(request: TranscriptionRequest) -> bool:
 def to_body(request: TranscriptionRequest, app: App, task: str) -> Body:
     """Return the body without the recording."""
     refuse(request, NOTHING_LIKE_IT, f"{app.path} has no such setting")
+    if app.name(*TIMES) is None:
+        _refuse_times(request, app)
     body = Body(request, app)
     if task == "translate" or app.name("task"):
         body.put("task", task, "task")
@@ -65,6 +69,14 @@ def to_body(request: TranscriptionRequest, app: App, task: str) -> Body:
     if app.name("chunk_level") and (by_word(request) or request.timestamp_granularities):
         body.set("chunk_level", "word" if by_word(request) else "segment")
     return body
+
+
+def _refuse_times(request: TranscriptionRequest, app: App) -> None:
+    why = f"{app.path} does not say when something was said"
+    if request.response_format in TIMED:
+        request.unsupported("response_format", why)
+    if request.timestamp_granularities:
+        request.unsupported("timestamp_granularities", why)
 
 
 class _Chunk(msgspec.Struct):
@@ -100,12 +112,15 @@ def to_transcription(reply: HttpReply, request: TranscriptionRequest, task: str)
     words, segments = _words(heard, request), _segments(heard, request)
     if request.response_format == "text":
         return text.strip() + "\n"
-    if request.response_format in FORMS:
-        return captions(segments or stretches(words), str(request.response_format))
+    spoken = segments or stretches(words)
+    if request.response_format in FORMS and spoken:
+        return captions(spoken, str(request.response_format))
+    if request.response_format in FORMS and not request.options.drop_params:
+        raise InvalidResponseError("$.chunks is empty: there are no times to make captions of", body=reply.content)
     made = Transcription(text=text.strip())
     if request.response_format in TIMED or request.timestamp_granularities or request.diarize:
         made.task, made.language = task, _language(heard)
-        made.segments, made.words = segments or stretches(words) or None, words or None
+        made.segments, made.words = spoken or None, words or None
         ends = [one.end for one in segments or []] + [one.end for one in words]
         made.duration = max(ends, default=None)
     made.keep(reply.content, extra=_rest(reply))

@@ -26,7 +26,6 @@ from polyport.errors import (
 #: Words of a message (lower case) -> the status it would have, and its class; the first that is in it counts.
 WORDS: tuple[tuple[str, int, type[APIError]], ...] = (
     ("invalid api key", 401, AuthenticationError),
-    ("invalid api request", 401, AuthenticationError),
     ("api key is required", 401, AuthenticationError),
     ("rate limit", 429, RateLimitError),
     ("too many requests", 429, RateLimitError),
@@ -37,16 +36,18 @@ WORDS: tuple[tuple[str, int, type[APIError]], ...] = (
     ("upgrade your plan", 403, PermissionDeniedError),
     ("nsfw", 400, ContentPolicyViolationError),
     ("content policy", 400, ContentPolicyViolationError),
-    ("safety", 400, ContentPolicyViolationError),
+    ("safety filter", 400, ContentPolicyViolationError),
+    ("unsafe", 400, ContentPolicyViolationError),
+    ("flagged", 400, ContentPolicyViolationError),
     ("inappropriate", 400, ContentPolicyViolationError),
     ("banned word", 400, ContentPolicyViolationError),
     ("max len", 400, ContextWindowExceededError),
-    ("too long", 400, ContextWindowExceededError),
+    ("is too long", 400, ContextWindowExceededError),
     ("may not be greater than", 400, ContextWindowExceededError),
     ("not found", 404, NotFoundError),
+    ("internal server error", 500, InternalServerError),
     ("unavailable", 503, ServiceUnavailableError),
     ("try again", 503, ServiceUnavailableError),
-    ("server error", 500, InternalServerError),
 )
 #: What an error with a status of its own may still turn out to be.
 NARROWER = (ContentPolicyViolationError, ContextWindowExceededError)
