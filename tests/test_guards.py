@@ -39,6 +39,7 @@ ORDER = (
     "routing",
     "ids",
     "remote",
+    "waiting",
     "border",
     "states",
     "dialects",
