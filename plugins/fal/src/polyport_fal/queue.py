@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
 
-from polyport.errors import APIError, InvalidResponseError, Timeout
-from polyport.flow import DEFAULT_TIMEOUT, NOW, Flow, HttpReply, HttpRequest, Sleep, TimeoutSpec
+from polyport.errors import APIError, InvalidResponseError
+from polyport.flow import Flow, HttpReply, HttpRequest
 from polyport.provider import Provider, decode
 from polyport.types.record import Request
+from polyport.waiting import growing, wait_for
 from polyport_fal.apps import App
 
 HOST = "https://queue.fal.run/"
 #: Seconds between questions: the first ones are short, as the fastest models take less than one.
-FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.2, 1.4, 5.0
-#: So many questions in a row may fail for a passing reason: the job goes on, and giving up would pay for it twice.
-MOST_FAILURES = 4
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 STATUSES = frozenset({"IN_QUEUE", "IN_PROGRESS", "COMPLETED"})
 
 
@@ -91,26 +90,12 @@ class Queue(Provider):
         return self.request("PUT", job.cancel)
 
     def _await(self, job: Job, request: Request) -> Flow[None]:
-        """Return when a job is completed. Raises Timeout after the call's `timeout`, 600 seconds if it has none."""
-        start: float = yield NOW
-        limit = _patience(request)
-        failures = 0
-        for pause in pauses():
-            try:
-                if status_of((yield self.get(job.status))).status == "COMPLETED":
-                    return
-                failures = 0
-            except APIError as error:
-                failures += 1
-                if not error.retryable or failures >= MOST_FAILURES:
-                    raise
-                pause = max(pause, error.retry_after or 0.0)
-            now: float = yield NOW
-            if limit is not None and now - start + pause > limit:
-                raise Timeout(
-                    f"The job {job.id} was not done within {limit:g} s; pass a longer timeout=...", retryable=False
-                )
-            yield Sleep(pause)
+        def ask() -> Flow[Status | None]:
+            status = status_of((yield self.get(job.status)))
+            return status if status.status == "COMPLETED" else None
+
+        pauses = chain([0.0], growing(FIRST_PAUSE, LONGEST_PAUSE))
+        yield from wait_for(ask, request, f"The job {job.id}", pauses)
 
 
 def status_of(reply: HttpReply) -> Status:
@@ -131,19 +116,6 @@ def job_of(app: App, id: str) -> Job | None:
     return Job(id, f"{path}/status", path, f"{path}/cancel")
 
 
-def pauses() -> Iterator[float]:
-    """Give the seconds to wait before each question but the first."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(pause * GROWTH, LONGEST_PAUSE)
-
-
 def _below(url: str) -> str:
     """Return the path of an address on the queue's own host; elsewhere the key is not sent."""
     return url.removeprefix(HOST[:-1]) if url.startswith(HOST) else ""
-
-
-def _patience(request: Request) -> float | None:
-    given = request.options.timeout
-    return (DEFAULT_TIMEOUT if given is None else TimeoutSpec.of(given)).total

@@ -12,19 +12,18 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from polyport.errors import APIError, BadRequestError, InvalidResponseError, Timeout
-from polyport.flow import DEFAULT_TIMEOUT, NOW, Flow, HttpReply, HttpRequest, Sleep, TimeoutSpec
+from polyport.errors import BadRequestError, InvalidResponseError
+from polyport.flow import Flow, HttpReply, HttpRequest
 from polyport.provider import Provider, decode
 from polyport.types.record import Request
 from polyport.types.upload import Upload
+from polyport.waiting import growing, wait_for
 from polyport_modelslab.doors import Door
 from polyport_modelslab.errors import from_body
 
 HOST = "https://modelslab.com/api/"
 #: Seconds between questions: what the estimate says, within these bounds, then ever longer.
-SHORTEST, LONGEST, GROWTH = 1.0, 15.0, 1.4
-#: So many questions in a row may fail for a passing reason: the work goes on, and asking anew would pay twice.
-MOST_FAILURES = 4
+SHORTEST, LONGEST = 1.0, 15.0
 #: Uploads by base64 are no larger. https://docs.modelslab.com/general-api/base64-to-url
 LARGEST_UPLOAD = 5 * 1024 * 1024
 FETCH = re.compile(r"/v\d+(/[\w-]+)+/fetch/[\w-]+")
@@ -60,30 +59,13 @@ class Work(Provider):
         answer = read(reply)
         if answer.status == "success":
             return reply
-        return (yield from self._await(request, fetch_path(answer, door, reply), pause_of(answer)))
+        path = fetch_path(answer, door, reply)
 
-    def _await(self, request: Request, path: str, pause: float) -> Flow[HttpReply]:
-        start: float = yield NOW
-        given = request.options.timeout
-        limit = (DEFAULT_TIMEOUT if given is None else TimeoutSpec.of(given)).total
-        failures = 0
-        while True:
-            now: float = yield NOW
-            if limit is not None and now - start + pause > limit:
-                why = f"{path.rpartition('/')[2]} was not done within {limit:g} s; pass a longer timeout=..."
-                raise Timeout(why, retryable=False)
-            yield Sleep(pause)
-            try:
-                reply: HttpReply = yield self.post(path, json={})
-                if read(reply).status == "success":
-                    return reply
-                failures = 0
-            except APIError as error:
-                failures += 1
-                if not error.retryable or failures >= MOST_FAILURES:
-                    raise
-                pause = max(pause, error.retry_after or 0.0)
-            pause = max(pause, min(pause * GROWTH, LONGEST))
+        def ask() -> Flow[HttpReply | None]:
+            later: HttpReply = yield self.post(path, json={})
+            return later if read(later).status == "success" else None
+
+        return (yield from wait_for(ask, request, f"{path} of ModelsLab", growing(pause_of(answer), LONGEST)))
 
     def place(self, upload: Upload) -> Flow[str]:
         """Return an address of a file, where ModelsLab keeps it for a day. Raises BadRequestError above 5 MB."""
