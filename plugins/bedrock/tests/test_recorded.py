@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import accumulate
 from random import Random
 from typing import Any
 from urllib.parse import unquote
@@ -220,7 +221,7 @@ def client(wire: Wire) -> Client:
 
 def stream(record: dict[str, Any], pieces: list[bytes]) -> list[Any]:
     """Return the chunks of a recorded stream that arrives in pieces."""
-    edges = [sum(map(len, pieces[:number])) for number in range(1, len(pieces))]
+    edges = list(accumulate(map(len, pieces)))
     wire = Wire(Reply.of(stream_bytes(record), cuts=edges))
     with client(wire) as asked:
         return list(asked.completion(f"bedrock/{model_of(record)}", ASK, stream=True))
@@ -297,3 +298,135 @@ def sendable(block: dict[str, Any]) -> dict[str, Any]:
     if "toolUse" in block and block["toolUse"].get("type") == "tool_use":
         return {"toolUse": {name: value for name, value in block["toolUse"].items() if name != "type"}}
     return {"text": block["text"]} if block.get("type") == "text" else block
+
+
+# --- InvokeModel and the rest ---
+
+
+def invoked(family: str) -> Any:
+    """Return what tells records of InvokeModel of a family of models."""
+    return lambda record: (
+        record["endpoint"] in ("invoke", "embedding") and family in model_of(record) and status(record) < 400
+    )
+
+
+def speaks_messages(record: dict[str, Any]) -> bool:
+    """Whether a record is of the Messages API: Claude's before it had another body."""
+    if not invoked("anthropic.claude")(record):
+        return False
+    found = chunks_of(record)
+    return found[0].get("type") in ("message", "message_start")
+
+
+def chunks_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the events inside of a stream's chunks, or the whole reply."""
+    found = events(record)
+    if found is None:
+        return [record["response"]["body"]["json"]]
+    return [json.loads(base64.b64decode(event["bytes"])) for _, event in found]
+
+
+@pytest.mark.parametrize("record", records(speaks_messages))
+def test_a_recorded_message_of_claudes_reads_as_it_is(record):
+    """`messages()` gives Anthropic's own shape, and a stream's events as they came inside of the chunks."""
+    truth, model = chunks_of(record), f"bedrock/{model_of(record)}"
+    if events(record) is None:
+        with client(Wire(payload(record))) as asked:
+            made = asked.messages(model, ASK, max_tokens=9)
+        assert made.content == truth[0]["content"]
+        assert made.stop_reason == truth[0]["stop_reason"]
+        assert made.usage.output_tokens == truth[0]["usage"]["output_tokens"]
+        return
+    data = payload(record)
+    for pieces in [list(cut(data, Random(2))), *([list(cut(data))] if len(data) < SHORT else [])]:
+        edges = list(accumulate(map(len, pieces)))
+        with client(Wire(Reply.of(data, cuts=edges))) as asked:
+            got = list(asked.messages(model, ASK, max_tokens=9, stream=True))
+        assert [dict(event) for event in got] == truth
+
+
+@pytest.mark.parametrize(
+    "record", records(lambda record: any(invoked(name)(record) for name in ("embed", "inference-profile%2F")))
+)
+def test_a_recorded_vector_reads(record):
+    """Titan's, Cohere's and Nova's vectors and counts, and the request that made them."""
+    body, asked_for = record["response"]["body"]["json"], record["request"]["body"]["json"]
+    found = body.get("embeddings", body.get("embedding"))
+    vectors = found["float"] if isinstance(found, dict) else [one["embedding"] for one in found] if isinstance(
+        found[0], dict
+    ) else [found]  # fmt: skip
+    texts = asked_for.get("texts") or [
+        asked_for.get("inputText") or asked_for["singleEmbeddingParams"]["text"]["value"]
+    ]
+    wire = Wire(Reply.of(payload(record), headers=record["response"]["headers"]))
+    with client(wire) as asking:
+        made = asking.embedding(f"bedrock/{model_of(record)}", texts, input_type="search_query")
+    assert [one.embedding for one in made.data] == vectors
+    assert made.usage.prompt_tokens == int(record["response"]["headers"]["x-amzn-bedrock-input-token-count"])
+    sent = wire.requests[-1].json
+    assert (sent.get("texts"), sent.get("inputText")) == (asked_for.get("texts"), asked_for.get("inputText"))
+
+
+def test_an_application_profile_gives_vectors_when_it_is_said_what_it_is():
+    """An ARN of such a profile does not tell its model: base_model does."""
+    record = next(r for r in recorded.records("bedrock") if "application-inference-profile" in model_of(r))
+    wire = Wire(Reply.of(payload(record), headers=record["response"]["headers"]))
+    with client(wire) as asking:
+        with pytest.raises(errors.UnsupportedParamsError, match="base_model"):
+            asking.embedding(f"bedrock/{model_of(record)}", "x")
+        made = asking.embedding(f"bedrock/{model_of(record)}", "x", base_model="amazon.titan-embed-text-v2:0")
+    assert made.data[0].embedding == record["response"]["body"]["json"]["embedding"]
+    assert wire.requests[0].url == record["request"]["url"]
+
+
+@pytest.mark.parametrize(
+    "record", records(lambda record: record["endpoint"] == "count_tokens" and status(record) < 400)
+)
+def test_a_recorded_count_reads(record):
+    """The count, asked of the model itself even where a profile was named."""
+    wire = Wire(payload(record))
+    with client(wire) as asking:
+        made = asking.count_tokens(f"bedrock/us.{model_of(record)}", ASK)
+    assert made.input_tokens == record["response"]["body"]["json"]["inputTokens"]
+    assert unquote(wire.requests[0].url) == unquote(record["request"]["url"])
+
+
+@pytest.mark.parametrize("record", records(lambda record: record["endpoint"] == "guardrail"))
+def test_a_recorded_guardrail_reads(record):
+    """A guardrail's verdict, with each of its filters; the request is the recorded one."""
+    body = record["response"]["body"]["json"]
+    text = record["request"]["body"]["json"]["content"][0]["text"]["text"]
+    wire = Wire(payload(record))
+    with client(wire) as asking:
+        made = asking.moderation(text, model="bedrock/274u1upxm897:1")
+    assert made.results[0].flagged == (body["action"] == "GUARDRAIL_INTERVENED")
+    for one in body["assessments"][0]["contentPolicy"]["filters"]:
+        assert made.results[0].categories[f"content/{one['type']}"] == one["detected"]
+    assert (wire.requests[0].url, wire.requests[0].json) == (
+        record["request"]["url"],
+        record["request"]["body"]["json"],
+    )
+
+
+def test_the_recorded_models_read():
+    """Every model of the region, with whatever else Bedrock says of it."""
+    (record,) = [r for r in recorded.records("bedrock") if r["endpoint"] == "other:/foundation-models"]
+    body = record["response"]["body"]["json"]["modelSummaries"]
+    answers = iter([Reply.of({"message": "not allowed"}, status=403), payload(record)])
+    wire = Wire(lambda sent: next(answers))
+    with client(wire) as asking:
+        made = asking.list_models(provider="bedrock")
+    assert [model.id for model in made.data] == [one["modelId"] for one in body]
+    assert made.data[0].extra["inputModalities"] == body[0]["inputModalities"]
+    assert [(a.parameter, a.action) for a in made.meta.adaptations] == [("profiles", "dropped")]
+    assert wire.requests[1].url == record["request"]["url"]
+
+
+def test_a_recorded_ranking_reads():
+    """The Rerank API's scores."""
+    (record,) = [r for r in recorded.records("bedrock") if r["endpoint"] == "rerank"]
+    model = "bedrock/arn:aws:bedrock:us-west-2::foundation-model/cohere.rerank-v3-5:0"
+    with client(Wire(payload(record))) as asking:
+        made = asking.rerank(model, "q", list("abcdef"))
+    truth = [(one["index"], one["relevanceScore"]) for one in record["response"]["body"]["json"]["results"]]
+    assert [(one.index, one.relevance_score) for one in made.results] == truth

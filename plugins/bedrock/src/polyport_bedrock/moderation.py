@@ -87,21 +87,21 @@ class _Found(msgspec.Struct, rename="camel"):
 
 
 class _Topics(msgspec.Struct):
-    topics: list[_Found] = []
+    topics: list[_Found] | None = None
 
 
 class _Filters(msgspec.Struct):
-    filters: list[_Found] = []
+    filters: list[_Found] | None = None
 
 
 class _Words(msgspec.Struct, rename="camel"):
-    custom_words: list[_Found] = []
-    managed_word_lists: list[_Found] = []
+    custom_words: list[_Found] | None = None
+    managed_word_lists: list[_Found] | None = None
 
 
 class _Private(msgspec.Struct, rename="camel"):
-    pii_entities: list[_Found] = []
-    regexes: list[_Found] = []
+    pii_entities: list[_Found] | None = None
+    regexes: list[_Found] | None = None
 
 
 class _Assessment(msgspec.Struct, rename="camel"):
@@ -112,17 +112,15 @@ class _Assessment(msgspec.Struct, rename="camel"):
 
     def found(self) -> list[tuple[str, _Found]]:
         """What was looked at, each under the name of its category."""
-        topics = self.topic_policy.topics if self.topic_policy else []
-        filters = self.content_policy.filters if self.content_policy else []
-        words = self.word_policy or _Words()
-        private = self.sensitive_information_policy or _Private()
+        topics, filters = self.topic_policy or _Topics(), self.content_policy or _Filters()
+        words, private = self.word_policy or _Words(), self.sensitive_information_policy or _Private()
         return [
-            *((f"topic/{one.name}", one) for one in topics),
-            *((f"content/{one.type}", one) for one in filters),
-            *(("word/custom", one) for one in words.custom_words),
-            *((f"word/{one.type}", one) for one in words.managed_word_lists),
-            *((f"private/{one.type}", one) for one in private.pii_entities),
-            *((f"private/{one.name}", one) for one in private.regexes),
+            *((f"topic/{one.name}", one) for one in topics.topics or []),
+            *((f"content/{one.type}", one) for one in filters.filters or []),
+            *(("word/custom", one) for one in words.custom_words or []),
+            *((f"word/{one.type}", one) for one in words.managed_word_lists or []),
+            *((f"private/{one.type}", one) for one in private.pii_entities or []),
+            *((f"private/{one.name}", one) for one in private.regexes or []),
         ]
 
 
