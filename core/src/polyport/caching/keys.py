@@ -25,7 +25,7 @@ from urllib.parse import quote
 import msgspec
 
 from polyport.border import Call
-from polyport.types.record import Request
+from polyport.types.record import NO_OPTIONS, Request
 from polyport.types.upload import Upload
 
 FORMAT = 1
@@ -133,12 +133,16 @@ def _settings(request: Request) -> dict[str, Any]:
 
 def _options(call: Call) -> dict[str, Any]:
     options = call.options
-    found = {name: value for name in OPTIONS if (value := getattr(options, name)) is not None}
-    if call.headers or options.extra_headers:
-        headers = {name.lower(): value for name, value in {**call.headers, **(options.extra_headers or {})}.items()}
-        found["extra_headers"] = {name: value for name, value in headers.items() if _asks(name)}
-    if options.extra_query:
-        found["extra_query"] = {name: value for name, value in options.extra_query.items() if not SECRET.search(name)}
+    if options is NO_OPTIONS and not call.headers:
+        return {}
+    found: dict[str, Any] = {name: value for name in OPTIONS if (value := getattr(options, name)) is not None}
+    headers = {**call.headers, **(options.extra_headers or {})}
+    asking = {name.lower(): value for name, value in headers.items() if _asks(name)}
+    if asking:
+        found["extra_headers"] = asking
+    query = {name: value for name, value in (options.extra_query or {}).items() if not SECRET.search(name)}
+    if query:
+        found["extra_query"] = query
     return found
 
 
