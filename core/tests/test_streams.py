@@ -163,7 +163,7 @@ def test_a_broken_stream_s_epilogue_is_told_the_error(mode, client, serve, notin
 
 
 def test_every_epilogue_runs_also_when_one_fails(mode, client, ends):
-    """The outermost layer's first; the failure is raised afterwards."""
+    """The innermost layer's first, so that outer ones see what it left; the failure is raised afterwards."""
 
     def layer(number, fails=False):
         def wrap(call, proceed):
@@ -182,7 +182,7 @@ def test_every_epilogue_runs_also_when_one_fails(mode, client, ends):
                  middleware=[layer(1), layer(2, fails=True), layer(3)])  # fmt: skip
     with pytest.raises(LookupError, match="2"):
         mode.stream(one)
-    assert ends == [1, 2, 3]
+    assert ends == [3, 2, 1]
 
 
 def test_an_epilogue_is_a_flow_and_may_send(mode, client, serve):

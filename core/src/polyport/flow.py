@@ -317,7 +317,7 @@ class Streaming(Generic[C]):
             ahead += self.feed((yield Read(self.source)))
 
     def end(self, error: BaseException | None) -> Flow[None]:
-        """Close the source and run the epilogues, last added first; running it twice does nothing more."""
+        """Close the source and run the epilogues, the innermost layer's first; running it twice does nothing more."""
         if self.ended:
             return
         self.ended = self.finished = True
@@ -330,10 +330,10 @@ class Streaming(Generic[C]):
 
 
 def _run_all(epilogues: list[Callable[[BaseException | None], Flow[None]]], error: BaseException | None) -> Flow[None]:
-    """Run every epilogue, last added first, also when one of them raises."""
+    """Run every epilogue in the order they were added, also when one of them raises."""
     if epilogues:
         try:
-            yield from epilogues.pop()(error)
+            yield from epilogues.pop(0)(error)
         finally:
             yield from _run_all(epilogues, error)
 

@@ -83,8 +83,14 @@ class Journey(Rules):
         arms = [replace(call, meta=replace(call.meta)) for _ in range(self.router.hedge_max)]
         flows = [self._arm(arm, after * place) for place, arm in enumerate(arms)]
         result, arm = yield First(flows)
-        for name in TOLD:
-            setattr(call.meta, name, getattr(arm.meta, name))
+        _tell(arm, call)
+        if isinstance(result, Streaming):
+
+            def finish(_: BaseException | None) -> Flow[None]:
+                yield from ()
+                _tell(arm, call)  # what a stream cost is known at its end
+
+            result.epilogue(finish)
         return result
 
     def _arm(self, call: Call, delay: float) -> Flow[tuple[Any, Call]]:
@@ -222,6 +228,11 @@ class Journey(Rules):
         if len(self.members) == 1:
             return 0.0
         return max(self.router.cooldown_time, error.retry_after or 0.0)
+
+
+def _tell(arm: Call, call: Call) -> None:
+    for name in TOLD:
+        setattr(call.meta, name, getattr(arm.meta, name))
 
 
 def _tokens(result: Any) -> int | None:
