@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -29,7 +28,7 @@ from polyport_bedrock.body import to_body
 from polyport_bedrock.errors import of_status
 from polyport_bedrock.reply import Converse, from_converse
 from polyport_bedrock.settings import OUTPUT_BUCKET, ROLE, extras, wanted
-from polyport_bedrock.storage import FOLDER, checked, split
+from polyport_bedrock.storage import FOLDER, checked, split, unplain
 
 CHAT, VECTORS = "/v1/chat/completions", "/v1/embeddings"
 STREAMED = ("stream", "stream_options")
@@ -158,7 +157,7 @@ def _hours(window: str) -> int:
 def model_of(request: BatchRequest) -> str:
     """Return who is to answer: the caller's word, or the folder of the lines. Raises BadRequestError without either."""
     found = re.search(rf"/{FOLDER}/batch/[^/]+/([^/]+)/", request.input_file_id)
-    model = request.model or (unquote(found[1]) if found else "")
+    model = request.model or (unplain(found[1]) if found else "")
     if not model:
         raise BadRequestError(
             "Which model is to answer? Upload the lines with create_file(purpose='batch'), or pass model=..."

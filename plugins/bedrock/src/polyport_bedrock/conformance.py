@@ -144,7 +144,7 @@ RUNNING = {
 FILMED = {**RUNNING, "status": "Completed", "endTime": "2026-11-20T10:02:00Z"}
 MP4 = Reply(content=b"\x00\x00\x00 ftypisom", headers={"content-type": "video/mp4"})
 LINE = {"custom_id": "r1", "url": "/v1/chat/completions", "body": {"model": NOVA, "messages": SAY}}
-LINES = "s3://my-bucket/polyport/batch/chat/amazon.nova-lite-v1%3A0/0f0f/a.jsonl"
+LINES = "s3://my-bucket/polyport/batch/chat/amazon.nova-lite-v1!3A0/0f0f/a.jsonl"
 JOB_ARN = f"{ARN}:model-invocation-job/ofyvwkznt2rs"
 RESULTS = "s3://my-bucket/polyport/output/chat/ofyvwkznt2rs/"
 JOB = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any
-from urllib.parse import quote
 
 from polyport.errors import NotFoundError
 from polyport.flow import Body, Flow, HttpReply, HttpRequest, Raw, Streaming
@@ -13,7 +12,7 @@ from polyport.types.audio import Binary
 from polyport.types.batch import FileDeleted, FileIdRequest, FileList, FileListRequest, FileObject, FileRequest
 from polyport_bedrock import batch
 from polyport_bedrock.settings import BUCKET, extras, wanted
-from polyport_bedrock.storage import FOLDER, S3, Pieces, checked, purpose_of, split, to_file, to_files
+from polyport_bedrock.storage import FOLDER, S3, Pieces, checked, plain, purpose_of, split, to_file, to_files
 
 WHY = "Bedrock's files are kept in a bucket of yours"
 #: An empty object has no first byte.
@@ -31,12 +30,13 @@ class Files(S3):
         _nothing_else(request)
         upload = request.upload
         content: bytes | Body = Pieces(upload)
-        folder, kind = request.purpose, upload.content_type
+        folder, kind, named = request.purpose, upload.content_type, upload.filename
         if request.purpose == "batch":
             content, model, shape = yield from batch.to_lines(request, self.name)
-            folder, kind = f"batch/{shape}/{quote(model, safe='')}", "application/octet-stream"
+            named = plain(named)
+            folder, kind = f"batch/{shape}/{plain(model)}", "application/octet-stream"
         bucket = checked(wanted(request, BUCKET, WHY))
-        uri = f"s3://{bucket}/{FOLDER}/{folder}/{_digest(content)}/{upload.filename}"
+        uri = f"s3://{bucket}/{FOLDER}/{folder}/{_digest(content)}/{named}"
         reply = yield self.at("PUT", uri, content=content, headers={"content-type": kind})
         made = FileObject(
             id=uri,

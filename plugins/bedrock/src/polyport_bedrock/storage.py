@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from html import unescape
+from string import ascii_letters, digits
 from typing import Any
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote, unquote_plus
 
 from polyport.errors import BadRequestError, InvalidResponseError
 from polyport.flow import Body, HttpReply, HttpRequest
@@ -22,6 +23,7 @@ from polyport_bedrock.wire import BedrockWire
 
 #: Below this name everything is that polyport puts into a bucket.
 FOLDER = "polyport"
+SAFE = frozenset(ascii_letters + digits + "-_.()")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -31,6 +33,19 @@ def split(uri: str) -> tuple[str, str]:
     if found is None or not BUCKET.fullmatch(found[1]):
         raise BadRequestError(f"{uri!r} is no file in S3; their ids are s3://bucket/key.")
     return found[1], found[2]
+
+
+def plain(text: str) -> str:
+    """Write text in the characters that Bedrock's jobs take in an address; `!` and two digits stand for any other.
+
+    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_ModelInvocationJobS3InputDataConfig.html
+    """
+    return "".join(chr(byte) if chr(byte) in SAFE else f"!{byte:02X}" for byte in text.encode())
+
+
+def unplain(text: str) -> str:
+    """Return what `plain` wrote."""
+    return unquote(text.replace("!", "%"))
 
 
 def checked(bucket: str) -> str:
