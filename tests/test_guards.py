@@ -44,6 +44,7 @@ ORDER = (
     "states",
     "dialects",
     "bridges",
+    "observing",
     "prices",
     "pricefile",
     "metering",

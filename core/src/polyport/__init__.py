@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from polyport.hookspecs import hookimpl as hookimpl
     from polyport.middleware.budget import max_budget as max_budget
     from polyport.money import completion_cost as completion_cost, cost_per_token as cost_per_token
+    from polyport.observing import Event as Event, Observer as Observer, flush_callbacks as flush_callbacks
     from polyport.pricefile import register_model as register_model, register_prices as register_prices
     from polyport.provider import Provider as Provider
     from polyport.router import AllowedFailsPolicy as AllowedFailsPolicy, RetryPolicy as RetryPolicy, Router as Router
@@ -70,6 +71,9 @@ _HOMES = {
     "BudgetManager": "budgets",
     "Budget": "budgets",
     "max_budget": "middleware.budget",
+    "Observer": "observing",
+    "Event": "observing",
+    "flush_callbacks": "observing",
     "run_batch": "batching",
     "arun_batch": "batching",
 }

@@ -1,0 +1,181 @@
+"""The observers' layer: takes note of how a call went, and leaves the telling to another thread.
+
+It stands second outermost, so that what it sees is what the user gets: after guardrails, from the cache or not, with
+what all attempts together took and cost. On the calling thread it reads the clock, keeps references, and queues them;
+of a stream it keeps each chunk. Everything else, from putting a stream together to making the event, is done by
+`polyport.observing`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+from polyport.border import Call, Next
+from polyport.flow import NOW, Flow, Streaming
+from polyport.observing.border import captured
+from polyport.observing.callbacks import Watcher, watchers
+from polyport.observing.dispatcher import END, START, Dispatcher, shared
+from polyport.observing.records import Record
+
+
+class Observers:
+    """The middleware `(call, proceed) -> Flow` of some observers. `clock` tells the time of day, for `started`.
+
+    `redact` are names of metadata and parameters whose values nobody is to see.
+    """
+
+    def __init__(
+        self,
+        watchers: Sequence[Watcher],
+        *,
+        redact: Collection[str] = (),
+        dispatcher: Dispatcher | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.watchers = tuple(watchers)
+        self.dispatcher = dispatcher or shared()
+        self._redact = frozenset(redact)
+        self._clock = clock
+        self._starts = any(one.start is not None for one in self.watchers)
+        self._captures = any(one.capture is not None for one in self.watchers)
+
+    def __call__(self, call: Call, proceed: Next) -> Flow[Any]:
+        """Wrap a call."""
+        taken = [captured(one) for one in self.watchers] if self._captures else None
+        record = Record(call, self._clock(), (yield NOW), self._redact, taken)
+        if self._starts:
+            self.dispatcher.put(START, record, self.watchers)
+        try:
+            result = yield from proceed(call)
+        except BaseException as error:
+            record.error = error
+            record.ended = yield NOW
+            self.dispatcher.put(END, record, self.watchers)
+            raise
+        now = record.ended = yield NOW
+        if isinstance(result, Streaming):
+            record.ended = None
+            return self._follow(result, record, now)
+        record.result = result
+        self.dispatcher.put(END, record, self.watchers)
+        return result
+
+    def _follow(self, stream: Streaming[Any], record: Record, now: float) -> Streaming[Any]:
+        record.complete = stream.finished
+        chunks = record.chunks = []
+        watch = _Bytes(record, now) if record.call.operation.chunk is bytes else _Chunks(record, now, chunks)
+        watched = stream.through(watch)
+        watch.now = None
+
+        def finish(error: BaseException | None) -> Flow[None]:
+            record.error = error
+            record.ended = yield NOW
+            self.dispatcher.put(END, record, self.watchers)
+
+        return watched.epilogue(finish)
+
+    def flush(self, timeout: float | None = 30.0) -> bool:
+        """Wait until observers were told of every call that is over; whether that was done in `timeout` seconds."""
+        return self.dispatcher.flush(timeout)
+
+
+class _Watch:
+    """A decoder that lets pieces through and notes them; `now` is the time while it reads what was there already."""
+
+    __slots__ = ("_record", "feed", "now")
+
+    def __init__(self, record: Record, now: float) -> None:
+        self._record = record
+        self.now: float | None = now
+        self.feed: Callable[[Any], list[Any]] = self._first
+
+    def _first(self, data: Any) -> list[Any]:
+        """Look for the first content; once it has come, there is nothing left to look for."""
+        if self._note(data):
+            self._record.first = time.monotonic() if self.now is None else self.now
+            self.feed = self._rest
+        return [data]
+
+    def _note(self, data: Any) -> bool:
+        raise NotImplementedError
+
+    def _rest(self, data: Any) -> list[Any]:
+        raise NotImplementedError
+
+    def close(self) -> list[Any]:
+        """The stream came to its end: one that was cut off has raised before this."""
+        self._record.complete = True
+        return []
+
+
+class _Chunks(_Watch):
+    """Keeps the chunks."""
+
+    __slots__ = ("_keep",)
+
+    def __init__(self, record: Record, now: float, chunks: list[Any]) -> None:
+        super().__init__(record, now)
+        self._keep = chunks.append
+
+    def _note(self, data: Any) -> bool:
+        self._keep(data)
+        tell = getattr(data, "is_content", None)
+        return True if tell is None else bool(tell())
+
+    def _rest(self, data: Any) -> list[Any]:
+        self._keep(data)
+        return [data]
+
+
+class _Bytes(_Watch):
+    """Counts the bytes."""
+
+    __slots__ = ()
+
+    def _note(self, data: Any) -> bool:
+        self._record.size += len(data)
+        return bool(data)
+
+    def _rest(self, data: Any) -> list[Any]:
+        self._record.size += len(data)
+        return [data]
+
+
+def observe(
+    callbacks: Iterable[Any] = (),
+    *,
+    success_callback: Iterable[Any] = (),
+    failure_callback: Iterable[Any] = (),
+    redact: Collection[str] = (),
+    dispatcher: Dispatcher | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Observers | None:
+    """Return the layer that tells these observers of calls; None where there are none, so that nothing is paid.
+
+    The lists hold names of installed observers, functions and objects: see `polyport.observing.callbacks`. Those in
+    `callbacks` are told of successes and failures. Raises BadRequestError for what is no callback, PluginError for a
+    name that nobody has installed.
+    """
+    found = watchers(callbacks, success_callback, failure_callback)
+    return Observers(found, redact=redact, dispatcher=dispatcher, clock=clock) if found else None
+
+
+class Standing:
+    """The layer of lists that may change between calls, such as a module's settings: made anew when they did."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._seen: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+        self._layer: Observers | None = None
+
+    def layer(self, callbacks: Any, success_callback: Any, failure_callback: Any) -> Observers | None:
+        """Return the layer of these lists; None for a list counts as empty."""
+        if not (callbacks or success_callback or failure_callback):
+            return None
+        lists = ([*(callbacks or ())], [*(success_callback or ())], [*(failure_callback or ())])
+        if lists != self._seen:
+            self._layer = observe(lists[0], success_callback=lists[1], failure_callback=lists[2], **self._options)
+            self._seen = lists
+        return self._layer
