@@ -79,6 +79,17 @@ def test_a_service_tier_and_the_time_count():
     assert row(time="2026-11-22T07:00:00+00:00").computed == 0.0028
 
 
+def test_the_lines_that_our_observers_write_are_read():
+    """With the answer they keep; a hit of the cache and a failed call were not billed."""
+    usage = {"input": 600, "cached_input": 400, "output": 100}
+    line = {"model": "my-group", "answered_by": "some-model", "usage": usage, "started": 0.0, "operation": "chat"}
+    found = row(**line, cost=0.0012, response={"service_tier": "flex"})
+    assert (found.verdict, found.computed) == ("same", (600 * 1000 + 400 * 500 + 100 * 4000) / 1e9)
+    assert row(**{**line, "usage": {**usage, "unattributed": 5}}).verdict == "unknown"
+    for over in ({"cache_hit": True}, {"error": {"kind": "Timeout"}}):
+        assert not list(audit([json.dumps({**LINE, **over})]))
+
+
 @pytest.mark.parametrize(
     ("changes", "verdict", "why"),
     [

@@ -1,9 +1,9 @@
 """Costs computed again: what was recorded of calls, priced by what is known now, and where that differs.
 
-Two kinds of JSON lines are read. A log line is what we, or anybody, noted of a call: {"provider", "model", "usage",
-"cost"} and, where they matter, "operation", "service_tier", "time". A recorded exchange is a reply as it came,
-{"provider", "endpoint", "request", "response"}: it is read by its provider's plugin, as a live one would be, and
-what the provider itself says it charged stands for the cost.
+Two kinds of JSON lines are read. A log line is what an observer of ours, or anybody, noted of a call: {"provider",
+"model", "usage", "cost"} and, where they matter, "answered_by", "operation", "service_tier", "time". A recorded
+exchange is a reply as it came, {"provider", "endpoint", "request", "response"}: it is read by its provider's plugin,
+as a live one would be, and what the provider itself says it charged stands for the cost.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from polyport.types.record import Meta, learn
 from polyport.types.responses import Response, ResponsesUsage
 from polyport.types.usage import Usage
 
+#: What `usage_buckets` may hold: what a provider counts in its total and nowhere else has no price.
+BUCKETS = TOKENS | {"unattributed"}
 #: Amounts that differ by less than this, in USD, are the same.
 TOLERANCE = 1e-9
 #: How recordings name operations, where that is not the name of the function or of its capability.
@@ -67,9 +69,11 @@ def audit(lines: Iterable[bytes | str], tolerance: float = TOLERANCE) -> Iterato
             record = msgspec.json.decode(line)
             if not isinstance(record, dict):
                 row.why = "is no object"
-            elif "response" in record:
+            elif "endpoint" in record and "response" in record:
                 if not reader.price(record, row):
                     continue
+            elif record.get("error") or record.get("cache_hit"):
+                continue
             else:
                 _price(record, row)
         except msgspec.DecodeError as error:
@@ -100,22 +104,30 @@ def _price(record: Mapping[str, Any], row: Row) -> None:
     row.operation = str(record.get("operation") or "")
     row.recorded = record.get("cost")
     usage = record.get("usage")
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, Mapping) or not usage:
         row.why = "tells no usage"
         return
     used = used_of(usage)
-    used.service_tier = record.get("service_tier") or used.service_tier
-    rates = rates_of(row.provider, row.model)
-    when = _seconds(record.get("time"))
+    used.service_tier = _tier(record) or used.service_tier
+    answered = record.get("answered_by")
+    rates = rates_of(row.provider, row.model) or (rates_of(row.provider, str(answered)) if answered else None)
+    when = _seconds(record.get("time") or record.get("started"))
     bill = None if rates is None else rates.bill(used) if when is None else rates.bill(used, lambda: when)
     row.computed = None if bill is None else bill.cost
+
+
+def _tier(record: Mapping[str, Any]) -> str | None:
+    """Return the service tier: of the line itself, else of the answer that it keeps."""
+    answer = record.get("response")
+    found = record.get("service_tier") or (answer.get("service_tier") if isinstance(answer, Mapping) else None)
+    return None if found is None else str(found)
 
 
 def used_of(usage: Mapping[str, Any]) -> Used:
     """Return what a noted usage says: in buckets and units of ours, in OpenAI's words, or in Anthropic's."""
     counts = {name: value for name, value in usage.items() if value is not None}
-    if counts.keys() <= TOKENS | UNITS:
-        tokens = {name: int(count) for name, count in counts.items() if name in TOKENS and count}
+    if counts.keys() <= BUCKETS | UNITS:
+        tokens = {name: int(count) for name, count in counts.items() if name in BUCKETS and count}
         given = sum(c for name, c in tokens.items() if name.endswith("input") or name.startswith("cache"))
         return Used(tokens=tokens, units={name: n for name, n in counts.items() if name in UNITS}, prompt=given)
     found: Used | None
