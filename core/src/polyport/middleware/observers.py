@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from polyport.border import Call, Next
-from polyport.flow import NOW, Flow, Streaming
+from polyport.flow import NOW, Decoder, Flow, Streaming
+from polyport.middleware.retry import is_content
 from polyport.observing.border import captured
 from polyport.observing.callbacks import Watcher, watchers
 from polyport.observing.dispatcher import END, START, Dispatcher, shared
@@ -65,82 +66,66 @@ class Observers:
     def _follow(self, stream: Streaming[Any], record: Record, now: float) -> Streaming[Any]:
         record.complete = stream.finished
         chunks = record.chunks = []
-        watch = _Bytes(record, now) if record.call.operation.chunk is bytes else _Chunks(record, now, chunks)
-        watched = stream.through(watch)
-        watch.now = None
+        stream.decoder = _Ending(stream.decoder, record)
+        stream.map(_counting(record) if record.call.operation.chunk is bytes else _keeping(record, chunks))
+        if record.first is not None:  # it was there already: the attempt engine reads as far as the first content
+            record.first = now
 
         def finish(error: BaseException | None) -> Flow[None]:
             record.error = error
             record.ended = yield NOW
             self.dispatcher.put(END, record, self.watchers)
 
-        return watched.epilogue(finish)
+        return stream.epilogue(finish)
 
     def flush(self, timeout: float | None = 30.0) -> bool:
         """Wait until observers were told of every call that is over; whether that was done in `timeout` seconds."""
         return self.dispatcher.flush(timeout)
 
 
-class _Watch:
-    """A decoder that lets pieces through and notes them; `now` is the time while it reads what was there already."""
+class _Ending:
+    """A stream's decoder, which notes that the stream came to its end: who leaves early never closes it."""
 
-    __slots__ = ("_record", "feed", "now")
+    __slots__ = ("_close", "_record", "feed")
 
-    def __init__(self, record: Record, now: float) -> None:
+    def __init__(self, decoder: Decoder[Any], record: Record) -> None:
+        self.feed = decoder.feed
+        self._close = decoder.close
         self._record = record
-        self.now: float | None = now
-        self.feed: Callable[[Any], list[Any]] = self._first
-
-    def _first(self, data: Any) -> list[Any]:
-        """Look for the first content; once it has come, there is nothing left to look for."""
-        if self._note(data):
-            self._record.first = time.monotonic() if self.now is None else self.now
-            self.feed = self._rest
-        return [data]
-
-    def _note(self, data: Any) -> bool:
-        raise NotImplementedError
-
-    def _rest(self, data: Any) -> list[Any]:
-        raise NotImplementedError
 
     def close(self) -> list[Any]:
-        """The stream came to its end: one that was cut off has raised before this."""
+        """Return what is left; a stream that was cut off raises."""
+        left = self._close()
         self._record.complete = True
-        return []
+        return left
 
 
-class _Chunks(_Watch):
-    """Keeps the chunks."""
+def _keeping(record: Record, chunks: list[Any]) -> Callable[[Any], Any]:
+    """Return what keeps each chunk, and notes when the first content came."""
+    keep = chunks.append
+    waiting = True
 
-    __slots__ = ("_keep",)
+    def see(chunk: Any) -> Any:
+        nonlocal waiting
+        keep(chunk)
+        if waiting and is_content(chunk):
+            waiting = False
+            record.first = time.monotonic()
+        return chunk
 
-    def __init__(self, record: Record, now: float, chunks: list[Any]) -> None:
-        super().__init__(record, now)
-        self._keep = chunks.append
-
-    def _note(self, data: Any) -> bool:
-        self._keep(data)
-        tell = getattr(data, "is_content", None)
-        return True if tell is None else bool(tell())
-
-    def _rest(self, data: Any) -> list[Any]:
-        self._keep(data)
-        return [data]
+    return see
 
 
-class _Bytes(_Watch):
-    """Counts the bytes."""
+def _counting(record: Record) -> Callable[[Any], Any]:
+    """Return what counts the bytes, and notes when the first came."""
 
-    __slots__ = ()
+    def see(piece: Any) -> Any:
+        record.size += len(piece)
+        if record.first is None and piece:
+            record.first = time.monotonic()
+        return piece
 
-    def _note(self, data: Any) -> bool:
-        self._record.size += len(data)
-        return bool(data)
-
-    def _rest(self, data: Any) -> list[Any]:
-        self._record.size += len(data)
-        return [data]
+    return see
 
 
 def observe(

@@ -92,7 +92,7 @@ class Copier:
         if kind in NUMBERS:
             return value
         if kind is dict:
-            return {name: self._named(name, inner) for name, inner in value.items()}
+            return {str(name): self._named(str(name), inner) for name, inner in value.items()}
         if kind is list:
             return [self.copy(inner) for inner in value]
         return self._of_another(value)
