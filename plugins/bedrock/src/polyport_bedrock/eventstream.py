@@ -49,11 +49,13 @@ class Frames:
 
     def feed(self, piece: bytes) -> list[Frame]:
         """Take the next piece and return the frames it completed."""
-        self._pieces.append(piece)
         self._size += len(piece)
-        if self._size < self._needed:
-            return []
-        data = b"".join(self._pieces)
+        if self._pieces or self._size < self._needed:
+            self._pieces.append(piece)
+            if self._size < self._needed:
+                return []
+            piece = b"".join(self._pieces)
+        data = piece
         found: list[Frame] = []
         at, self._needed = 0, PRELUDE
         while len(data) - at >= PRELUDE:
@@ -64,7 +66,7 @@ class Frames:
             found.append(_frame(data, at, total, head))
             at += total
         rest = data[at:]
-        self._pieces, self._size = [rest], len(rest)
+        self._pieces, self._size = [rest] if rest else [], len(rest)
         return found
 
 

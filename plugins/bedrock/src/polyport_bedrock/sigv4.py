@@ -44,13 +44,10 @@ class Scope(msgspec.Struct, frozen=True):
     region: str
     service: str
 
-    @property
-    def timestamp(self) -> str:
-        """The moment, as `x-amz-date` has it."""
-        return self.moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-
-    def __str__(self) -> str:
-        return f"{self.timestamp[:8]}/{self.region}/{self.service}/aws4_request"
+    def written(self) -> tuple[str, str]:
+        """Return (the moment as `x-amz-date` has it, the scope as signatures have it)."""
+        moment = self.moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        return moment, f"{moment[:8]}/{self.region}/{self.service}/aws4_request"
 
 
 def sign(method: str, url: str, headers: Mapping[str, str], digest: str, keys: Keys, scope: Scope) -> dict[str, str]:
@@ -59,15 +56,16 @@ def sign(method: str, url: str, headers: Mapping[str, str], digest: str, keys: K
     The URL's path and query are encoded as they are sent. S3 signs the path as it is, every other service encodes it
     once more.
     """
-    added = {"x-amz-date": scope.timestamp}
+    moment, place = scope.written()
+    added = {"x-amz-date": moment}
     if keys.token:
         added["x-amz-security-token"] = keys.token
     signed = _signed(url, {**headers, **added})
     names = ";".join(sorted(signed))
-    text = "\n".join([ALGORITHM, scope.timestamp, str(scope), _hash(_canonical(method, url, signed, digest, scope))])
-    credential = f"{keys.id}/{scope}"
-    signature = hmac.new(_key(keys, scope), text.encode(), sha256).hexdigest()
-    added["authorization"] = f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
+    canonical = _canonical(method, url, signed, digest, scope.service)
+    text = "\n".join([ALGORITHM, moment, place, sha256(canonical.encode()).hexdigest()])
+    signature = hmac.digest(_key(keys, place), text.encode(), "sha256").hex()
+    added["authorization"] = f"{ALGORITHM} Credential={keys.id}/{place}, SignedHeaders={names}, Signature={signature}"
     return added
 
 
@@ -85,12 +83,12 @@ def _signed(url: str, headers: Mapping[str, str]) -> dict[str, str]:
     return {"host": host, **{name: value for name, value in kept.items() if name not in UNSAFE}}
 
 
-def _canonical(method: str, url: str, signed: Mapping[str, str], digest: str, scope: Scope) -> str:
+def _canonical(method: str, url: str, signed: Mapping[str, str], digest: str, service: str) -> str:
     parts = urlsplit(url)
     path = parts.path or "/"
     query = "&".join("=".join(pair) for pair in sorted(_pairs(parts.query)))
     lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-    place = path if scope.service == "s3" else quote(path, safe="/~")
+    place = path if service == "s3" else quote(path, safe="/~")
     return "\n".join([method, place, query, lines, ";".join(sorted(signed)), digest])
 
 
@@ -99,12 +97,8 @@ def _pairs(query: str) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in found]
 
 
-def _key(keys: Keys, scope: Scope) -> bytes:
+def _key(keys: Keys, place: str) -> bytes:
     key = f"AWS4{keys.secret}".encode()
-    for part in str(scope).split("/"):
-        key = hmac.new(key, part.encode(), sha256).digest()
+    for part in place.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
     return key
-
-
-def _hash(text: str) -> str:
-    return sha256(text.encode()).hexdigest()
