@@ -143,5 +143,5 @@ def test_the_keys_of_a_namespace_begin_with_its_prefix_and_no_other_ones_do(one,
 def test_a_value_that_has_no_canonical_form_has_no_key():
     """The layer hands such a call on as if there were no cache."""
     call = CLIENT.prepare(BY_FUNCTION["embedding"], {"model": "fake/v", "input": "a", "odd": object()})
-    with pytest.raises(TypeError, match="an? object has no canonical form"):
+    with pytest.raises(TypeError, match=r"an? object has no canonical form"):
         keys.canonical(call)

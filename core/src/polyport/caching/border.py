@@ -15,6 +15,8 @@ D = TypeVar("D")
 log = logging.getLogger("polyport.cache")
 #: What fails is left alone for so many seconds, twice as long each time it fails again, and at most so long.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+#: How much of an error's first line is logged.
+SHOWN = 300
 
 
 class Counts:
@@ -80,7 +82,7 @@ class Border:
                 "The %s fails (%s: %s). Calls are answered without it until it is back.",
                 self.name,
                 type(error).__name__,
-                error,
+                str(error).partition("\n")[0][:SHOWN],
             )
 
 
