@@ -17,7 +17,6 @@ from polyport.drivers.simulation import Answer, Simulation
 from polyport.errors import APIConnectionError, BadRequestError, BudgetExceededError
 from polyport.flow import HttpReply
 from polyport.middleware.budget import max_budget
-from polyport.middleware.cost import cost
 from polyport.testing import Wire
 
 #: A dollar per million tokens: a thousand nano-dollars each.
@@ -66,7 +65,7 @@ class World:
             providers={"fake": Fake},
             api_key=KEY,
             num_retries=0,
-            middleware=[max_budget(self.budget), self.arriving, cost],
+            middleware=[max_budget(self.budget), self.arriving],
         )
 
     def arriving(self, call, proceed):
@@ -173,7 +172,7 @@ def test_what_is_spent_is_what_calls_cost():
 def budgeted(budget, *replies, **more):
     """A client within a budget, and its wire."""
     wire = Wire(list(replies) or completion(usage=usage(100, 50)))
-    layers = [max_budget(budget, **more), cost]
+    layers = [max_budget(budget, **more)]
     return polyport.Client(providers={"fake": Fake}, api_key=KEY, http=wire, middleware=layers), wire
 
 

@@ -15,7 +15,6 @@ from polyport.drivers.simulation import Answer, Simulation
 from polyport.errors import BadRequestError, InternalServerError, NotFoundError
 from polyport.flow import HttpReply
 from polyport.metering import METERS, READERS
-from polyport.middleware.cost import cost
 from polyport.operations import BY_FUNCTION, BY_HOOK
 from polyport.testing import Wire
 from polyport.testing.wire import Reply
@@ -37,7 +36,7 @@ def known():
 def costed(*replies, **settings):
     """A client that says what calls cost, and its wire."""
     wire = Wire(list(replies) or completion(usage=USAGE))
-    return polyport.Client(providers={"fake": Fake}, api_key=KEY, http=wire, middleware=[cost], **settings), wire
+    return polyport.Client(providers={"fake": Fake}, api_key=KEY, http=wire, **settings), wire
 
 
 def sse(*events):
@@ -98,7 +97,7 @@ def test_a_stream_that_its_reader_leaves_is_accounted_for(mode):
         return (yield from proceed(call))
 
     wire = Wire(ROLE + event("hello") * 50 + DONE)
-    with polyport.Client(providers={"fake": Fake}, api_key=KEY, http=wire, middleware=[watch, cost]) as client:
+    with polyport.Client(providers={"fake": Fake}, api_key=KEY, http=wire, middleware=[watch]) as client:
         mode.stream(client, take=3)
     assert seen[0].cost > 0
     assert seen[0].bill.estimated
@@ -106,7 +105,7 @@ def test_a_stream_that_its_reader_leaves_is_accounted_for(mode):
 
 def test_the_simulation_says_the_same():
     """One flow under every driver."""
-    client = polyport.Client(providers={"fake": Fake}, api_key=KEY, middleware=[cost])
+    client = polyport.Client(providers={"fake": Fake}, api_key=KEY)
     body = json.dumps(completion(usage=USAGE)).encode()
     simulation = Simulation(lambda request, now: Answer(0.1, HttpReply(status=200, content=body)))
     assert simulation.run_flow(client.flow("completion", model="fake/m", messages=ASK)).meta.cost == SPENT / 1e9
@@ -182,9 +181,7 @@ def test_a_call_that_failed_costs_none():
 
     wire = Wire(lambda request: Reply.of({"error": {"message": "no"}}, status=500))
     with (
-        polyport.Client(
-            providers={"fake": Fake}, api_key=KEY, http=wire, middleware=[watch, cost], num_retries=0
-        ) as client,
+        polyport.Client(providers={"fake": Fake}, api_key=KEY, http=wire, middleware=[watch], num_retries=0) as client,
         pytest.raises(InternalServerError),
     ):
         client.completion("fake/m", ASK)
@@ -199,7 +196,7 @@ def test_an_attempt_that_was_charged_and_discarded_is_in_the_cost():
         return (yield from proceed(call))
 
     wire = Wire(completion(usage=USAGE))
-    with polyport.Client(providers={"fake": Fake}, api_key=KEY, http=wire, middleware=[twice, cost]) as client:
+    with polyport.Client(providers={"fake": Fake}, api_key=KEY, http=wire, middleware=[twice]) as client:
         meta = client.completion("fake/m", ASK).meta
     assert meta.cost == pytest.approx(2 * SPENT / 1e9)
     assert meta.bill.nano == SPENT
@@ -362,7 +359,7 @@ def everything():
         """Everything."""
 
     def make(reply):
-        return polyport.Client(providers={"all": All}, api_key=KEY, http=Wire(reply), middleware=[cost])
+        return polyport.Client(providers={"all": All}, api_key=KEY, http=Wire(reply))
 
     return make
 

@@ -23,7 +23,6 @@ from polyport.client import Client
 from polyport.drivers.simulation import Answer, Simulation
 from polyport.errors import APIError, NotFoundError, PolyportError
 from polyport.flow import Flow, HttpReply, HttpRequest
-from polyport.middleware.cost import cost
 from polyport.models import SAMPLES
 from polyport.operations import BY_FUNCTION, OPERATIONS, Operation
 from polyport.plugins import Providers
@@ -159,7 +158,7 @@ class _Exchanges:
         self._providers = Providers()
         self._reply = HttpReply(status=200)
         self._meta = Meta()
-        self._client = Client(api_key="recorded", middleware=[self._note, cost], num_retries=0)
+        self._client = Client(api_key="recorded", middleware=[self._note], num_retries=0)
 
     def _note(self, call: Call, proceed: Next) -> Flow[Any]:
         """Remember what is said of the call, which a stream's chunks do not carry."""

@@ -1,12 +1,12 @@
 """`max_budget`: calls stay within an amount of USD: an estimate is set aside before each, and its cost counts after it.
 
-    client = Client(middleware=[max_budget(5.0, duration="30d"), cost])
+    client = Client(middleware=[max_budget(5.0, duration="30d")])
 
 The estimate is what the prompt costs, and as much of an answer as `max_tokens` allows (else DEFAULT_ANSWER tokens).
 So what is spent never exceeds the budget by more than the calls on their way exceed their estimates. A stream is
 settled at its end, also when its reader leaves. A call that succeeded and told nothing counts with its estimate; one
 whose length nobody knows before, such as a transcript's, sets nothing aside. The layer stands outside the one that
-says the cost.
+says the cost, which every client has.
 """
 
 from __future__ import annotations
