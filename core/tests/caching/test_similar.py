@@ -58,6 +58,7 @@ PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0
     "change",
     [
         {"messages": user("a e a, a", SYSTEM)},
+        {"messages": user("a e a, a 5")},
         {"messages": user("a e a, a", *user("o"), {"role": "assistant", "content": "x"})},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "a e a, a"}, PART]}]},
         {"temperature": 0.1},

@@ -71,7 +71,7 @@ class Cache:
         supported_call_types: Iterable[str] | None = None,
         max_entry_bytes: int = 16 * 1024 * 1024,
         embedding_model: str = "local/e5",
-        similarity_threshold: float = 0.95,
+        similarity_threshold: float = 0.97,
         store: str | Store = "memory",
         host: str | None = None,
         port: int | None = None,

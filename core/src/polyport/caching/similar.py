@@ -1,11 +1,16 @@
 """What a semantic cache compares, and what it does not.
 
 Compared is the text of the last message, the user's. Everything else is a hard partition, equal or apart: the
-namespace, the model, the system prompt, earlier turns, pictures beside the text, tools and every other parameter.
+namespace, the model, the system prompt, earlier turns, pictures beside the text, tools and every other parameter; and
+the numbers in the text, which vectors hardly tell apart ("convert 5 km to miles", "convert 6 km to miles").
+
+How near is near enough depends on the embedding model. `local/e5` puts everything above 0.75; measured 2026-11-23,
+texts that mean the same at 0.957 to 0.991, such as ask for something else in nearly the same words at 0.926 to 0.964.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -27,6 +32,7 @@ COMPARED: Mapping[str, str] = {
     "complete_text": "prompt",
 }
 TEXTS = frozenset({"text", "input_text"})
+NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 #: How many of the nearest vectors may turn out to lead to entries that are gone.
 TRIES = 3
 
@@ -106,7 +112,8 @@ def split(call: Call) -> tuple[str, str] | None:
     if found is None:
         return None
     text, rest = found
-    return text, keys.digest(keys.canonical(call, **{name: rest}))
+    numbers = " ".join(NUMBER.findall(text))
+    return text, keys.digest(keys.canonical(call, **{name: rest}) + numbers.encode())
 
 
 def _take(value: Any) -> tuple[str, Any] | None:
