@@ -23,6 +23,9 @@ from polyport.pricefile import PARAMETERS, of_params, rates_given
 from polyport.prices import Rates, Used, rates_of
 
 Clock = Callable[[], float]
+#: What reading a reply of an unknown shape raises: events and messages pass as the provider's own plain data, and a
+#: cost that cannot be told must not cost the answer.
+UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 def cost(call: Call, proceed: Next, clock: Clock = time.time) -> Flow[Any]:
@@ -38,7 +41,10 @@ def cost(call: Call, proceed: Next, clock: Clock = time.time) -> Flow[Any]:
     result = yield from proceed(call)
     if isinstance(result, Streaming):
         return _follow(result, call, METERS[hook](call.request), before, clock)
-    used = reader(call.request, result)
+    try:
+        used = reader(call.request, result)
+    except UNREADABLE:
+        used = None
     if used is not None:
         charge(call, used, before, clock)
     return result
@@ -51,12 +57,18 @@ def _follow(stream: Streaming[Any], call: Call, meter: Meter, before: float | No
         if used is not None:
             charge(call, used, before, clock)
 
+    readable = True
+
     def see(chunk: Any) -> None:
-        if meter.see(chunk):
-            tell(meter.used())
+        nonlocal readable
+        try:
+            if readable and meter.see(chunk):
+                tell(meter.used())
+        except UNREADABLE:
+            readable = False
 
     def finish(_: BaseException | None) -> Flow[None]:
-        if meter.used() is None:
+        if readable and meter.used() is None:
             tell(_estimated(call, meter))
         yield from ()
 
