@@ -16,6 +16,8 @@ PLUGINS = {
     path.parent.name: tomllib.loads(path.read_text())["project"] for path in ROOT.glob("plugins/*/pyproject.toml")
 }
 
+TOOLS = ("pytest", "hypothesis", "typing_extensions")
+
 #: Imports a package, and prints what is installed and which packages of polyport's were imported.
 LOOK = """
 import importlib, importlib.metadata, json, sys
@@ -29,14 +31,14 @@ print(json.dumps({
 
 def folders(name: str) -> list[str]:
     """Return the folders of a plugin and of the plugins that it depends on."""
-    needed = [re.split(r"[\\[<>=~! ]", one)[0].removeprefix("polyport-") for one in PLUGINS[name]["dependencies"]]
+    needed = [re.split(r"[\[<>=~! ]", one)[0].removeprefix("polyport-") for one in PLUGINS[name]["dependencies"]]
     return [str(ROOT / "plugins" / name), *(path for one in needed if one in PLUGINS for path in folders(one))]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(PLUGINS))
 def test_a_plugin_alone(tmp_path: Path, name: str) -> None:
-    """Its import brings in no other plugin than those it names; tests of what an extra brings are skipped."""
+    """Its import brings in no other plugin than those it names; its extras are there for its tests alone."""
     environment = Environment(tmp_path / "venv")
     try:
         environment.install(str(ROOT / "core"), *folders(name))
@@ -47,7 +49,8 @@ def test_a_plugin_alone(tmp_path: Path, name: str) -> None:
     wanted = {f"polyport_{Path(folder).name.replace('-', '_')}" for folder in folders(name)} | {"polyport"}
     assert set(found["imported"]) <= wanted
     assert {one.replace("-", "_") for one in found["installed"] if one.startswith("polyport")} == wanted
-    environment.install("pytest", "hypothesis", "typing_extensions")
+    extras = ",".join(PLUGINS[name].get("optional-dependencies", ()))
+    environment.install(f"{ROOT / 'plugins' / name}[{extras}]", *folders(name)[1:], *TOOLS)
     plain = ["-o", "addopts=--import-mode=importlib -ra --strict-markers --strict-config", "-p", "no:cacheprovider"]
     said = environment.run("-m", "pytest", "-q", *plain, str(ROOT / "plugins" / name / "tests"), at=ROOT)
     assert " passed" in said
