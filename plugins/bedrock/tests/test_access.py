@@ -181,6 +181,9 @@ def test_a_profile_brings_keys_and_region(nowhere):
         assert request.url.startswith("https://bedrock-runtime.sa-east-1.")
         assert request.headers["x-amz-security-token"] == "pt"
     assert calls.read_text() == "x\n"
+    address = "https://bedrock-runtime.us-east-1.amazonaws.com"
+    assert sent(aws_profile_name="mine", api_base=address).url.startswith(address)
+    assert sent(aws_profile_name="mine", aws_region_name="us-east-1").url.startswith(address)
 
 
 def test_keys_that_expire_are_renewed(nowhere):

@@ -38,16 +38,14 @@ class AwsAuth(Signer):
         self._lock = threading.Lock()
 
     def sign(self, request: HttpRequest, lookup: Lookup) -> Flow[None]:
-        """Put a key or a signature into the headers, and a region into a host that has none yet."""
+        """Put a key or a signature into the headers, and a profile's region into a host that nobody named one for."""
         assert isinstance(lookup, Asked)
         token = request.headers.get("authorization") or self._bearer(request, lookup)
         if token is not None:
-            settle(request, lookup, None)
             request.headers["authorization"] = token
             request.secrets = (*request.secrets, token.removeprefix("Bearer "))
             return
         keys, region = yield from self._keys(lookup)
-        settle(request, lookup, region)
         _sign(request, lookup, keys, region)
 
     def hint(self) -> str:
@@ -108,6 +106,9 @@ def _static(find: Any, names: tuple[str, ...]) -> Keys | None:
 
 def _sign(request: HttpRequest, call: Asked, keys: Keys, region: str | None) -> None:
     service = "s3" if DIGEST in request.headers else "bedrock"
+    where = region_of(call, service)
+    if where is None and region is not None:
+        settle(request, call, service, region)
     place, mark, query = request.url.partition("?")
     request.url = place + mark + query.replace("+", "%20")  # a signature knows one way to write a space
     digest = request.headers.get(DIGEST)
@@ -115,8 +116,7 @@ def _sign(request: HttpRequest, call: Asked, keys: Keys, region: str | None) -> 
         digest = digest_of(_whole(request))
     if service == "s3":
         request.headers[DIGEST] = digest
-    where = region_of(call, service) or region or home_of(call)
-    scope = Scope(datetime.now(UTC), where, service)
+    scope = Scope(datetime.now(UTC), where or region or home_of(call), service)
     request.headers.update(sign(request.method, request.url, request.headers, digest, keys, scope))
     request.secrets = (*request.secrets, *(value for value in (keys.secret, keys.token, call.api_key) if value))
 

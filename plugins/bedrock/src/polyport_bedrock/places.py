@@ -22,8 +22,6 @@ from polyport_bedrock.settings import (
 )
 
 RUNTIME = "bedrock-runtime"
-#: Stands in a host for a region that nobody named: that of the credentials' profile, or a default, takes its place.
-UNPLACED = "-"
 
 
 def address(path: str, call: Call) -> str:
@@ -34,7 +32,7 @@ def address(path: str, call: Call) -> str:
     endpoint = _endpoint(service, call)
     if endpoint:
         return join(endpoint, place)
-    region = region_of(call, service) or UNPLACED
+    region = region_of(call, service) or home_of(call)
     if service != "s3":
         return f"https://{service}.{region}.amazonaws.com{place}"
     bucket, _, key = place[1:].partition("/")
@@ -72,11 +70,14 @@ def _of_subject(request: Request) -> str | None:
     return names.read(request.model).region if request.model else None
 
 
-def settle(request: HttpRequest, call: Call, region: str | None) -> None:
-    """Put a region into a host that has none: that of the credentials, else where the model can be called."""
-    head, dot, tail = request.url.partition(f".{UNPLACED}.amazonaws.com")
-    if dot and "/" not in head.removeprefix("https://"):
-        request.url = f"{head}.{region or home_of(call)}.amazonaws.com{tail}"
+def settle(request: HttpRequest, call: Call, service: str, region: str) -> None:
+    """Put the region of the credentials' profile into the host of a call that nobody named a region or an address for."""
+    if _endpoint(RUNTIME if service == "bedrock" else service, call):
+        return
+    default, _, path = request.url.partition(".amazonaws.com/")
+    head, dot, home = default.rpartition(".")
+    if dot and "/" not in head.removeprefix("https://") and home == home_of(call):
+        request.url = f"{head}.{region}.amazonaws.com/{path}"
 
 
 def home_of(call: Call) -> str:
