@@ -179,7 +179,7 @@ def budgeted(budget, *replies, **more):
 def test_a_call_over_the_budget_is_refused_before_anything_is_sent():
     """The error says how much there is and what to do."""
     client, wire = budgeted(0.0001)
-    with client, pytest.raises(BudgetExceededError, match=r"\$0.0001 does not hold .* Raise max_budget"):
+    with client, pytest.raises(BudgetExceededError, match=r"\$0\.0001 does not hold .* Raise max_budget"):
         client.completion("fake/m", ASK, prices=PRICES)
     assert not wire.requests
 

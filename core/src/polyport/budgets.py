@@ -51,6 +51,12 @@ def seconds(duration: str | float | None) -> float | None:
     return int(match[1]) * UNITS[match[2]]
 
 
+def _usd(amount: int) -> str:
+    """Return nano-dollars as USD, without an exponent and without zeros that say nothing."""
+    whole, _, rest = f"{amount / NANO:.9f}".partition(".")
+    return f"{whole}.{rest.rstrip('0'):0<2}"
+
+
 class Budget:
     """An amount that may be spent, in USD; after each `duration` it may be spent anew. Safe across threads.
 
@@ -99,13 +105,13 @@ class Budget:
     def _told(self, amount: int) -> str:
         whose = f" of {self.name}" if self.name else ""
         return (
-            f"The budget{whose} of ${self.limit / NANO:g} does not hold ${amount / NANO:.6f} more: "
-            f"${self.spent / NANO:.6f} is spent and ${self.reserved / NANO:.6f} on its way. "
+            f"The budget{whose} of ${_usd(self.limit)} does not hold ${_usd(amount)} more: "
+            f"${_usd(self.spent)} is spent and ${_usd(self.reserved)} on its way. "
             "Raise max_budget, or wait for the next period."
         )
 
     def __repr__(self) -> str:
-        return f"<Budget {self.name} ${self.cost:.6f} of ${self.limit / NANO:g}>"
+        return f"<Budget {self.name} ${_usd(self.spent)} of ${_usd(self.limit)}>"
 
 
 class Account(msgspec.Struct, kw_only=True):

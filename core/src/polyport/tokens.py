@@ -11,6 +11,7 @@ import fnmatch
 import importlib
 import importlib.util
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self
@@ -172,7 +173,9 @@ def encoding_of(model: str) -> str | None:
 def _encoder(encoding: str) -> Callable[[str], int] | None:
     if importlib.util.find_spec(MODULE) is None:
         return None
-    encode = importlib.import_module(MODULE).get_encoding(encoding).encode_ordinary
+    with warnings.catch_warnings():  # 0.1.4 opens its data by a function that Python 3.11 calls deprecated
+        warnings.simplefilter("ignore", DeprecationWarning)
+        encode = importlib.import_module(MODULE).get_encoding(encoding).encode_ordinary
     return lambda text: len(encode(text))
 
 
