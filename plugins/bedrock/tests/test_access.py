@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -77,6 +79,29 @@ def test_without_credentials_the_error_says_what_to_do():
     pytest.importorskip("botocore")
     with pytest.raises(errors.AuthenticationError, match=rf"{BEARER_ENV}.*aws_access_key_id"):
         sent()
+
+
+WITHOUT = """
+import sys
+sys.modules["botocore"] = None
+from polyport import Client, errors
+from polyport.testing import Wire
+keys = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "s"}
+wire = Wire({"output": {"message": {"content": [{"text": "Hi"}]}}, "stopReason": "end_turn"})
+with Client(http=wire, num_retries=0, secrets=lambda _: None) as asked:
+    asked.completion("bedrock/amazon.nova-lite-v1:0", [{"role": "user", "content": "x"}], **keys)
+    try:
+        asked.completion("bedrock/amazon.nova-lite-v1:0", [{"role": "user", "content": "x"}])
+    except errors.AuthenticationError as error:
+        print(len(wire.requests), error.message)
+"""
+
+
+def test_keys_need_no_botocore_and_its_chain_says_that_it_does():
+    """Static keys are signed with by ourselves; for the rest the extra is named."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("1 No credentials for AWS.")
+    assert "pip install 'polyport-bedrock[aws]'" in done.stdout
 
 
 def test_no_secret_is_shown_in_an_error():

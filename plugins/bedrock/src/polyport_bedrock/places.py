@@ -71,7 +71,7 @@ def _of_subject(request: Request) -> str | None:
 
 
 def settle(request: HttpRequest, call: Call, service: str, region: str) -> None:
-    """Put the region of the credentials' profile into the host of a call that nobody named a region or an address for."""
+    """Put the region of the credentials' profile into a host, where nobody named a region or an address."""
     if _endpoint(RUNTIME if service == "bedrock" else service, call):
         return
     default, _, path = request.url.partition(".amazonaws.com/")
