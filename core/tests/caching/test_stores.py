@@ -297,3 +297,21 @@ def test_local_is_memory(cached):
     client, _ = cached(Cache(type="local", max_entries=5))
     client.completion("fake/m", ASK)
     assert client.completion("fake/m", ASK).meta.cache_hit
+
+
+def test_two_processes_see_each_others_vectors(tmp_path):
+    """What the other added, replaced, or let go of."""
+    one, other = Disk(path=tmp_path), Disk(path=tmp_path)
+    run = Time().run
+    for name, vector in {"n:1": [1.0, 0.0], "n:2": [0.0, 1.0]}.items():
+        run(one.set(name, b"x", None))
+        run(one.remember("n:p", name, vector, None))
+        assert run(other.nearest("n:p", vector))[0] == name
+    run(one.remember("n:p", "n:1", [0.6, 0.8], None))
+    assert run(other.nearest("n:p", [0.6, 0.8]))[0] == "n:1"
+    run(other.delete("n:1"))
+    assert run(one.nearest("n:p", [0.6, 0.8]))[0] == "n:2"
+    run(one.forget("n:p", "n:2"))
+    assert run(other.nearest("n:p", [0.6, 0.8])) is None
+    one.close()
+    other.close()

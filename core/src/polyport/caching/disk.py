@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS entries (
 );
 CREATE INDEX IF NOT EXISTS by_use ON entries (used);
 CREATE INDEX IF NOT EXISTS by_end ON entries (expires) WHERE expires IS NOT NULL;
-CREATE TABLE IF NOT EXISTS totals (entries INTEGER NOT NULL, bytes INTEGER NOT NULL, changes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS totals (entries INTEGER NOT NULL, bytes INTEGER NOT NULL, losses INTEGER NOT NULL);
 INSERT INTO totals SELECT 0, 0, 0 WHERE NOT EXISTS (SELECT * FROM totals);
 CREATE TRIGGER IF NOT EXISTS on_insert AFTER INSERT ON entries
     BEGIN UPDATE totals SET entries = entries + 1, bytes = bytes + new.size; END;
@@ -49,8 +50,8 @@ CREATE TABLE IF NOT EXISTS vectors (
 CREATE TRIGGER IF NOT EXISTS with_entry AFTER DELETE ON entries
     BEGIN DELETE FROM vectors WHERE key = old.key; END;
 CREATE INDEX IF NOT EXISTS by_key ON vectors (key);
-CREATE TRIGGER IF NOT EXISTS vector_in AFTER INSERT ON vectors BEGIN UPDATE totals SET changes = changes + 1; END;
-CREATE TRIGGER IF NOT EXISTS vector_out AFTER DELETE ON vectors BEGIN UPDATE totals SET changes = changes + 1; END;
+CREATE INDEX IF NOT EXISTS by_partition ON vectors (partition);
+CREATE TRIGGER IF NOT EXISTS vector_out AFTER DELETE ON vectors BEGIN UPDATE totals SET losses = losses + 1; END;
 """
 
 
@@ -63,6 +64,17 @@ def default_path() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "polyport" / f"cache-{FORM}.db"
+
+
+class Loaded:
+    """A partition's vectors in memory: those up to the row `last`, when `losses` vectors of all had been deleted."""
+
+    __slots__ = ("last", "losses", "vectors")
+
+    def __init__(self, losses: int, limit: int) -> None:
+        self.losses = losses
+        self.last = 0
+        self.vectors = Nearest(limit)
 
 
 class Disk(VectorStore):
@@ -88,7 +100,7 @@ class Disk(VectorStore):
         self._file: sqlite3.Connection | None = None
         self._owner = 0
         self._finalizer: weakref.finalize[Any, Any] | None = None
-        self._loaded: dict[str, tuple[int, Nearest]] = {}  # partition -> totals.changes it was read at, its vectors
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
 
     # --- the store ---
 
@@ -119,7 +131,7 @@ class Disk(VectorStore):
     # --- vectors ---
 
     def nearest(self, partition: str, vector: Sequence[float]) -> Flow[tuple[str, float] | None]:
-        """Return (key, similarity) of the nearest vector; a partition is kept in memory while nobody changes any."""
+        """Return (key, similarity) of the nearest vector. A partition is read once, then only what was added to it."""
         return (yield Call(lambda: self._with(lambda file: self._nearest(file, partition, vector))))  # type: ignore[no-any-return]
 
     def remember(self, partition: str, key: str, vector: Sequence[float], ttl: float | None) -> Flow[None]:
@@ -202,18 +214,20 @@ class Disk(VectorStore):
         return bool(entries > self.max_entries or size > self.max_bytes)
 
     def _nearest(self, file: sqlite3.Connection, partition: str, vector: Sequence[float]) -> tuple[str, float] | None:
-        changes = file.execute("SELECT changes FROM totals").fetchone()[0]
-        read_at, vectors = self._loaded.get(partition, (-1, None))
-        if vectors is None or read_at != changes:
-            rows = file.execute(
-                "SELECT key, vector FROM vectors WHERE partition = ? ORDER BY rowid DESC LIMIT ?",
-                (partition, self.max_vectors),
-            ).fetchall()
-            vectors = Nearest(self.max_vectors)
-            for key, block in rows:
-                vectors.add(partition, key, array("f", block))
-            self._loaded = {partition: (changes, vectors)}
-        return vectors.find(partition, vector)
+        losses = file.execute("SELECT losses FROM totals").fetchone()[0]
+        loaded = self._loaded.pop(partition, None)
+        if loaded is None or loaded.losses != losses:
+            loaded = Loaded(losses, self.max_vectors)
+        rows = file.execute(
+            "SELECT rowid, key, vector FROM vectors WHERE partition = ? AND rowid > ? ORDER BY rowid",
+            (partition, loaded.last),
+        )
+        for loaded.last, key, block in rows:
+            loaded.vectors.add(partition, key, array("f", block))
+        self._loaded[partition] = loaded
+        while len(self._loaded) > 1 and sum(len(one.vectors) for one in self._loaded.values()) > self.max_vectors:
+            self._loaded.popitem(last=False)
+        return loaded.vectors.find(partition, vector)
 
 
 def _get(file: sqlite3.Connection, keys: Sequence[str]) -> list[Kept | None]:

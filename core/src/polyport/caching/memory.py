@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from polyport.caching.store import Kept, VectorStore
 from polyport.caching.vectors import Nearest
-from polyport.flow import NOW, Flow
+from polyport.flow import NOW, Call, Flow
 
 #: What an entry takes beside its value: the key's text, the tuple, its place in the order.
 OVERHEAD = 300
@@ -27,6 +27,7 @@ class Memory(VectorStore):
         self._entries: OrderedDict[str, tuple[bytes, float, float]] = OrderedDict()  # key -> value, made, expires
         self._vectors = Nearest(max_vectors)
         self._lock = threading.Lock()
+        self._comparing = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -72,25 +73,28 @@ class Memory(VectorStore):
         with self._lock:
             for key in [key for key in self._entries if key.startswith(prefix)]:
                 self._drop(key)
+        with self._comparing:
             self._vectors.clear(prefix)
 
     def nearest(self, partition: str, vector: Sequence[float]) -> Flow[tuple[str, float] | None]:
-        """Return (key, similarity) of the nearest vector."""
-        yield from ()
-        with self._lock:
-            return self._vectors.find(partition, vector)
+        """Return (key, similarity) of the nearest vector. Comparing takes time: on an event loop, a thread does it."""
+        return (yield Call(lambda: self._nearest(partition, vector)))  # type: ignore[no-any-return]
 
     def remember(self, partition: str, key: str, vector: Sequence[float], ttl: float | None) -> Flow[None]:
         """Keep a vector; its entry's time is what counts, so its own is not kept."""
         yield from ()
-        with self._lock:
+        with self._comparing:
             self._vectors.add(partition, key, vector)
 
     def forget(self, partition: str, key: str) -> Flow[None]:
         """Forget a vector."""
         yield from ()
-        with self._lock:
+        with self._comparing:
             self._vectors.remove(partition, key)
+
+    def _nearest(self, partition: str, vector: Sequence[float]) -> tuple[str, float] | None:
+        with self._comparing:
+            return self._vectors.find(partition, vector)
 
     def _drop(self, key: str) -> None:
         self.bytes -= len(self._entries.pop(key)[0]) + OVERHEAD
