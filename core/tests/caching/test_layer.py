@@ -11,6 +11,7 @@ from core.tests.caching.conftest import USAGE, Away, Everything, answer
 from core.tests.conftest import ASK, KEY, completion
 from msgspec.structs import replace
 
+from polyport import Router
 from polyport.caching import CALL_TYPES, Cache
 from polyport.drivers.simulation import Simulation
 from polyport.errors import BadRequestError, InternalServerError, UnsupportedParamsError
@@ -423,3 +424,43 @@ def test_every_function_that_is_cached_is_an_operation():
     """Videos, files and batches are none of them."""
     assert set(CALL_TYPES) <= set(BY_FUNCTION)
     assert not {BY_FUNCTION[name].capability for name in CALL_TYPES} & {"video", "batch", "models"}
+
+
+# --- routed calls ---
+
+
+def test_all_deployments_of_a_group_give_one_answer(mode):
+    """The group is what was asked for; a group and a model of one name are two things."""
+    entries = [{"model_name": "g", "params": {"model": f"fake/m{n}", "api_key": KEY}} for n in range(2)]
+    wire = Wire(answer)
+    router = Router(entries, http=wire, providers={"fake": Everything}, cache=Cache())
+    first = mode.chat(router, model="g")
+    for _ in range(5):
+        again = mode.chat(router, model="g")
+        assert (again.meta.cache_hit, again.meta.group, again.meta.model) == (True, "g", first.meta.model)
+    assert len(wire.requests) == 1
+
+
+def test_a_group_that_stood_in_for_another_is_not_kept_for_it(mode):
+    """Its answer is right for this call alone."""
+    entries = [{"model_name": name, "params": {"model": f"fake/{name}", "api_key": KEY}} for name in ("bad", "good")]
+    wire = Wire(lambda sent: Reply.of({"error": "x"}, status=401) if sent.json["model"] == "bad" else completion())
+    router = Router(
+        entries, http=wire, providers={"fake": Everything}, fallbacks=[{"bad": ["good"]}], num_retries=0, cache=Cache()
+    )
+    for _ in range(2):
+        assert not mode.chat(router, model="bad").meta.cache_hit
+    mode.chat(router, model="good")
+    assert mode.chat(router, model="good").meta.cache_hit
+
+
+def test_a_group_that_is_a_pattern_has_an_answer_for_each_model(mode):
+    """What stood for the star is part of the question."""
+    wire = Wire(answer)
+    entries = [{"model_name": "any/*", "params": {"model": "fake/*", "api_key": KEY}}]
+    router = Router(entries, http=wire, providers={"fake": Everything}, cache=Cache())
+    assert [mode.chat(router, model=name).meta.cache_hit for name in ("any/a", "any/b", "any/a")] == [
+        False,
+        False,
+        True,
+    ]

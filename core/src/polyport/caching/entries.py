@@ -9,13 +9,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from polyport.caching.shapes import Unnamed, shape_of, type_of
-from polyport.types.record import Adaptation, Meta, Result
+from polyport.types.record import Adaptation, Result
 from polyport.types.responses import Item
 
 if TYPE_CHECKING:
@@ -137,12 +138,17 @@ def read(value: bytes) -> Entry:
 
 
 def is_by_the_asked(call: Call) -> bool:
-    """Whether the model that was asked has answered, and no fallback in its place."""
-    return call.meta.provider == call.provider.name and call.meta.model == call.request.model
+    """Whether the model, or the router's group, that was asked has answered, and no fallback in its place."""
+    meta = call.meta
+    if call.group:
+        return fnmatchcase(call.group, meta.group or "")  # a group may be a pattern, `openai/*`
+    return meta.provider == call.provider.name and meta.model == call.request.model
 
 
-def tell(entry: Entry, meta: Meta) -> None:
-    """Make `meta` say that the answer came from here."""
+def tell(entry: Entry, call: Call) -> None:
+    """Make the call's `meta` say that the answer came from here."""
+    meta = call.meta
+    meta.group = call.group or None
     meta.cache_hit, meta.cost, meta.attempts = True, 0.0, 0
     meta.provider, meta.model = entry.provider, entry.model
     meta.adaptations.extend(one for one in entry.adaptations if one not in meta.adaptations)

@@ -76,7 +76,7 @@ def _all(call: Call, names: list[str], found: Mapping[str, tuple[Entry, Vector]]
     for entry, _ in found.values():
         shelf.counts.hit(entry.cost)
     entry, vector = found[names[0]]
-    entries.tell(entry, call.meta)
+    entries.tell(entry, call)
     return EmbeddingResponse(data=_numbered(found[name][1] for name in names), model=vector.model, usage=Usage())
 
 

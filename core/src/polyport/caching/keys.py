@@ -6,6 +6,7 @@ every object in order:
     {"format": 1, "operation": "completion", "model": "openai/gpt-4o",
      "parameters": {...}, "extra": {...}, "options": {...}}
 
+Of a routed call, `model` is `{"group": <the name that was asked for>}`: all deployments of a group give one answer.
 `parameters` are all that were given, by name; of a chat, not `stream` and `stream_options`, since one answer serves
 both; of an embedding, one `input` a key. A file is `{"sha256": <digest of its content>}`, whatever it is called.
 `extra` are keyword arguments that polyport does not model, `options` what else changes the answer or the error:
@@ -96,7 +97,7 @@ def canonical(call: Call, **changes: Any) -> bytes:
         {
             "format": FORMAT,
             "operation": operation.function,
-            "model": f"{call.provider.name}/{request.model}",
+            "model": {"group": call.group} if call.group else f"{call.provider.name}/{request.model}",
             "parameters": parameters,
             "extra": _settings(request),
             "options": _options(call),

@@ -117,7 +117,7 @@ class CacheLayer:
 
     def _serve(self, entry: Entry, answer: Any, call: Call) -> Any:
         """Return an answer as a hit."""
-        entries.tell(entry, call.meta)
+        entries.tell(entry, call)
         self._shelf.counts.hit(entry.cost)
         return answer
 
