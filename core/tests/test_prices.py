@@ -129,6 +129,14 @@ def test_a_request_and_the_tools_it_used_come_on_top():
     assert nano(CHAT, tokens={"input": 1}, units={"web_search": 0}) == 2500
 
 
+def test_sound_may_be_billed_by_time_beside_tokens():
+    """Tokens that are in the total alone are then the sound's, and not billed twice."""
+    prices = {"input": 0.1, "output": 0.4, "minute": 0.004}
+    tokens = {"input": 4, "output": 9, "unattributed": 25}
+    assert nano(prices, tokens=tokens, units={"minute": 0.5, "second": 30}) == 4 * 100 + 9 * 400 + 2_000_000
+    assert nano(prices, tokens=tokens) is None
+
+
 def test_a_price_of_nothing_is_known_and_no_price_is_not():
     """A local model costs 0; an unknown one costs nobody knows what."""
     assert nano({"input": 0, "output": 0}, tokens={"input": 10, "output": 10}) == 0

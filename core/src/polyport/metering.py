@@ -40,7 +40,7 @@ def of_usage(usage: Usage) -> Used:
     return Used(
         tokens=split_writes(usage.buckets(), usage),
         prompt=usage.prompt_tokens,
-        units=_units(usage) if usage.server_tool_use or not usage.total_tokens else {},
+        units=_units(usage) if usage.server_tool_use or usage.seconds or not usage.total_tokens else {},
         told=usage.cost,
     )
 

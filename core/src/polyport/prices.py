@@ -41,6 +41,9 @@ FALLBACKS: dict[str, tuple[str, ...]] = {
 }
 #: What is billed where tokens are not, in this order of precedence: the first that has a price.
 MEASURES = ("search", "image", "megapixel", "video_second", "minute", "second", "character", "page")
+#: What is heard by a model that bills what it reads by token and what it hears by time: its tokens of sound are then
+#: in no bucket but the total (Mistral's Voxtral, 2026-11-23).
+HEARD = ("minute", "second")
 #: What comes on top, where it was used.
 EXTRAS = ("web_search", "file_search")
 #: Service tiers that cost what the list says.
@@ -153,12 +156,18 @@ def _total(used: Used, rates: dict[str, Any], lines: list[Line]) -> int | None:
     """Add up in femto-dollars, noting each line; None where something has no price or no quantity."""
     total = 0
     if used.tokens and ("input" in rates or "output" in rates):
+        heard = next((unit for unit in HEARD if unit in rates and used.units.get(unit)), None) if used.units else None
         for bucket, count in used.tokens.items():
             rate = rates.get(bucket)
             if rate is None:
+                if bucket == "unattributed" and heard is not None:
+                    continue
                 return None
             total += count * rate[0]
             lines.append(Line(bucket, count, rate[1]))
+        if heard is not None:
+            total += _times(used.units[heard] or 0, rates[heard][0])
+            lines.append(Line(heard, used.units[heard] or 0, rates[heard][1]))
     else:
         unit = next((unit for unit in MEASURES if unit in rates), None)
         if unit is None and "request" not in rates:
