@@ -29,6 +29,7 @@ TESTS = [ROOT / "tests", ROOT / "core" / "tests", *sorted(ROOT.glob("plugins/*/t
 ORDER = (
     "errors",
     "flow",
+    "steps",
     "types",
     "wire",
     "hookspecs",
@@ -51,6 +52,7 @@ ORDER = (
     "tokens",
     "budgets",
     "caching",
+    "guarding",
     "middleware",
     "transport",
     "drivers",

@@ -197,9 +197,27 @@ class BudgetExceededError(PolyportError):
 
 
 class GuardrailError(PolyportError):
-    """A guardrail refused the request or the reply."""
+    """A guardrail refused the request or the reply, or could not judge it. It never quotes what was judged.
+
+    `mode` is when it did: pre_call, during_call, post_call. `findings` say what was found and where.
+    """
 
     status_code = 400
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        guardrail: str | None = None,
+        mode: str | None = None,
+        reason: str | None = None,
+        findings: Iterable[Any] = (),
+    ) -> None:
+        super().__init__(message)
+        self.guardrail = guardrail
+        self.mode = mode
+        self.reason = reason
+        self.findings = tuple(findings)
 
 
 class PluginError(PolyportError):

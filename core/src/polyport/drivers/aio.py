@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from polyport.drivers.sync import Performers
 from polyport.flow import All, Call, Close, First, Flow, HttpRequest, Items, Now, Read, Sleep, Streaming
+from polyport.steps import Steps
 from polyport.transport import AsyncTransport
 from polyport.types.record import Meta
 
@@ -30,7 +31,7 @@ class AsyncDriver:
         self._perform: dict[type, Callable[[Any], Awaitable[Any]]] = Performers(
             {
                 HttpRequest: transport.send,
-                Read: lambda effect: read(effect.source),
+                Read: lambda effect: self.read(effect.source),
                 Close: lambda effect: close(effect.source),
                 Sleep: lambda effect: asyncio.sleep(effect.seconds),
                 Call: _call,
@@ -55,6 +56,10 @@ class AsyncDriver:
                 send = time.monotonic() if type(effect) is Now else await perform[type(effect)](effect)
             except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
                 error = raised
+
+    def read(self, source: Any) -> Awaitable[Any]:
+        """Return what to await for the next piece of an open body."""
+        return self.run(source.read()) if type(source) is Steps else read(source)
 
     async def end(self, streaming: Streaming[Any], error: BaseException | None) -> None:
         """Close a stream and run its epilogues; doing it twice does nothing more."""
@@ -136,7 +141,7 @@ async def close(source: Any) -> None:
     """Let go of an open body."""
     if isinstance(source, Items):
         await asyncio.to_thread(source.close)
-    else:
+    elif type(source) is not Steps:
         await source.aclose()
 
 
@@ -245,7 +250,7 @@ async def _iterate(streaming: Streaming[C], driver: AsyncDriver) -> AsyncGenerat
             yield chunk
         source = streaming.source
         while not streaming.finished:
-            for chunk in streaming.feed(await read(source)):
+            for chunk in streaming.feed(await driver.read(source)):
                 yield chunk
     except BaseException as raised:
         error = None if isinstance(raised, GeneratorExit) else raised

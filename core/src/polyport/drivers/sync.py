@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from polyport.flow import All, Call, Close, First, Flow, HttpRequest, Now, Read, Sleep, Streaming
+from polyport.steps import Steps
 from polyport.transport import Transport
 from polyport.types.record import Meta
 
@@ -36,7 +37,7 @@ class SyncDriver:
         self._perform: dict[type, Callable[[Any], Any]] = Performers(
             {
                 HttpRequest: transport.send,
-                Read: lambda effect: effect.source.read(),
+                Read: lambda effect: self.read(effect.source),
                 Close: lambda effect: effect.source.close(),
                 Sleep: lambda effect: time.sleep(effect.seconds),
                 Now: lambda _: time.monotonic(),
@@ -62,6 +63,10 @@ class SyncDriver:
                 send = perform[type(effect)](effect)
             except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
                 error = raised
+
+    def read(self, source: Any) -> Any:
+        """Return the next piece of an open body."""
+        return self.run(source.read()) if type(source) is Steps else source.read()
 
     def end(self, streaming: Streaming[Any], error: BaseException | None) -> None:
         """Close a stream and run its epilogues; doing it twice does nothing more."""
@@ -202,7 +207,7 @@ def _iterate(streaming: Streaming[C], driver: SyncDriver) -> Generator[C, None, 
         yield from streaming.take()
         source: Any = streaming.source
         while not streaming.finished:
-            yield from streaming.feed(source.read())
+            yield from streaming.feed(driver.read(source))
     except BaseException as raised:
         error = None if isinstance(raised, GeneratorExit) else raised
         raise

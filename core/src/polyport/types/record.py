@@ -16,6 +16,7 @@ import msgspec
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import TimeoutSpec
 from polyport.types.bill import Bill
+from polyport.types.guard import Guarded
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Request")
@@ -100,8 +101,8 @@ class Meta(msgspec.Struct, kw_only=True):
     """What happened to get this result. `group` and `deployment` are a router's.
 
     `latency` is in seconds, from the call to the result (of a stream: to its end); `cost` in USD, None where no
-    price is known, and `bill` what it is made of; `provider_cost` what the provider itself says it charged; `headers`
-    are the reply's, lower case.
+    price is known, and `bill` what it is made of; `provider_cost` what the provider itself says it charged;
+    `guardrails` what each of them said; `headers` are the reply's, lower case.
     """
 
     provider: str = ""
@@ -116,6 +117,7 @@ class Meta(msgspec.Struct, kw_only=True):
     request_id: str | None = None
     cache_hit: bool = False
     adaptations: list[Adaptation] = []
+    guardrails: list[Guarded] = []
     headers: Mapping[str, str] = {}
 
 
@@ -212,6 +214,7 @@ class Options(msgspec.Struct, kw_only=True, frozen=True):
     extra_body: dict[str, Any] | None = None
     cache: dict[str, Any] | None = None
     fallbacks: list[str] | None = None
+    guardrails: list[str] | dict[str, bool] | None = None
     prices: dict[str, Any] | None = None
     provider: str | None = None
 
@@ -283,6 +286,7 @@ class CallParams(TypedDict, total=False):
     extra_body: dict[str, Any] | None
     cache: dict[str, Any] | None
     fallbacks: list[str] | None
+    guardrails: list[str] | dict[str, bool] | None
     prices: dict[str, Any] | None
     provider: str | None
     custom_llm_provider: str | None

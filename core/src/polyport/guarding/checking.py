@@ -1,0 +1,215 @@
+"""One guardrail asked about one request or result. It fails closed: what cannot be judged is blocked."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Generator
+from typing import Any, Literal, TypeAlias
+
+from polyport.border import Call, exchange
+from polyport.errors import APIError, GuardrailError, PluginError
+from polyport.flow import Call as Blocking, First, Flow, HttpRequest, Sleep
+from polyport.guarding.rules import Rule
+from polyport.guarding.verdicts import PASS, Block, Edit, Mask, Mode, Pass, Seen, Text, Verdict
+from polyport.types.guard import Finding, Guarded, Outcome
+from polyport.types.record import Meta, Options, Request
+
+#: Texts shorter than this are not looked for in a service's error: they would be found in any.
+SHORTEST_HIDDEN = 6
+Ask: TypeAlias = Callable[..., Flow[Any]]
+
+
+class Judge:
+    """One guardrail in one mode, about one call."""
+
+    __slots__ = ("_ask", "call", "mode", "rule", "side")
+
+    def __init__(self, rule: Rule, call: Call, mode: Mode, side: Literal["request", "result"], ask: Ask) -> None:
+        self.rule, self.call, self.mode, self.side = rule, call, mode, side
+        self._ask = ask
+
+    def see(self, texts: list[Text], partial: bool = False, result: Any = None) -> Seen:
+        """Return these texts as the guardrail sees them."""
+        call = self.call
+        return Seen(
+            texts=texts, side=self.side, mode=self.mode, operation=call.operation.function,
+            provider=call.provider.name, model=call.request.model, request=call.request, result=result,
+            partial=partial, ask=self._ask,
+        )  # fmt: skip
+
+    def ask(self, seen: Seen) -> Flow[Verdict]:
+        """Return the verdict. Raises GuardrailError where there is none, unless such calls may pass."""
+        rule = self.rule
+        try:
+            found: Any = rule.guardrail.check(seen)
+            if isinstance(found, Generator):
+                found = yield from _bounded(exchange(found, _own_call(rule, self.call)), rule)
+            elif inspect.isawaitable(found):
+                found = yield from _bounded(_awaited(found), rule)
+            return to_verdict(found, seen)
+        except GuardrailError as error:  # a function's own way to say no
+            return Block(error.reason or error.message, list(error.findings))
+        except Exception as error:
+            _hide(error, seen)
+            why = _failure(error)
+            if rule.frame.on_failure == "allow":
+                self._note("failed", why, [])
+                return PASS
+            self._note("blocked", why, [])
+            raise GuardrailError(
+                f"The guardrail {rule.name!r} ({self.mode}) could not judge the {self.side}, which is therefore "
+                f"blocked: {why}. on_failure: allow lets such calls pass.",
+                guardrail=rule.name, mode=self.mode, reason="could not judge",
+            ) from error  # fmt: skip
+
+    def allow(self, verdict: Pass | Mask, seen: Seen) -> None:
+        """Note a verdict with which the call goes on."""
+        if isinstance(verdict, Mask):
+            self._note("masked", verdict.reason, findings_of(verdict, seen))
+        else:
+            self._note("passed", None, verdict.findings)
+
+    def refuse(self, verdict: Block) -> GuardrailError:
+        """Note a verdict that blocks, and return the error for it."""
+        name, side = self.rule.name, "request" if self.side == "request" else "answer"
+        self._note("blocked", verdict.reason, verdict.findings)
+        return GuardrailError(
+            f"The guardrail {name!r} ({self.mode}) blocked the {side}: {verdict.reason}",
+            guardrail=name, mode=self.mode, reason=verdict.reason, findings=verdict.findings,
+        )  # fmt: skip
+
+    def _note(self, outcome: Outcome, reason: str | None, findings: list[Finding]) -> None:
+        """Write into `meta` what the guardrail said; of several checks in one mode, the worst counts."""
+        told, name = self.call.meta.guardrails, self.rule.name
+        said = next((one for one in told if one.guardrail == name and one.mode == self.mode), None)
+        if said is None:
+            said = Guarded(guardrail=name, mode=self.mode)
+            told.append(said)
+        said.add(outcome, reason or None, findings)
+
+
+def to_verdict(found: Any, seen: Seen) -> Verdict:
+    """Return what a guardrail said as a verdict. Raises PluginError for what is none."""
+    if found is None or found is True:
+        return PASS
+    if found is False:
+        return Block("refused")
+    if isinstance(found, Mask):
+        if wrong := next((edit for edit in found.edits if not _fits(edit, seen)), None):
+            raise PluginError(f"an edit of characters {wrong.start} to {wrong.end} of text {wrong.text} fits no text")
+        return found if found.edits else PASS
+    if isinstance(found, Pass | Block):
+        return found
+    raise PluginError(f"a verdict is Pass, Block, Mask, a bool or None, not a {type(found).__name__}")
+
+
+def findings_of(mask: Mask, seen: Seen) -> list[Finding]:
+    """Return where edits are made, without the texts."""
+    return [Finding(e.entity or "masked", seen.texts[e.text].where, e.start, e.end) for e in mask.edits]
+
+
+def _fits(edit: Edit, seen: Seen) -> bool:
+    return 0 <= edit.text < len(seen.texts) and 0 <= edit.start < edit.end <= len(seen.texts[edit.text].text)
+
+
+def _failure(error: Exception) -> str:
+    """Say what went wrong, without anything that may quote the text."""
+    kind = type(error).__name__
+    if isinstance(error, APIError):
+        return f"{kind} (HTTP {error.status_code})" if error.status_code else kind
+    return f"{kind}: {error}" if isinstance(error, PluginError | TimeoutError) else kind
+
+
+def _hide(error: Exception, seen: Seen) -> None:
+    """Take out of a service's error what it quotes of the texts: it goes into tracebacks."""
+    if isinstance(error, APIError):
+        error.body = None
+        error.hide(one.text for one in seen.texts if len(one.text) >= SHORTEST_HIDDEN)
+
+
+# --- running it ---
+
+
+def _own_call(rule: Rule, call: Call) -> Call:
+    """Return the call that a guardrail's own requests are part of: its key, its address, and nothing of the user's."""
+    frame = rule.frame
+    options = Options(api_key=frame.api_key, api_base=frame.api_base, timeout=frame.timeout)
+    return Call(
+        operation=call.operation,
+        request=Request(extra=rule.settings, options=options),
+        provider=rule.plugin,
+        options=options,
+        meta=Meta(provider=rule.name),
+        api_key=frame.api_key,
+        headers=frame.headers or {},
+        secrets=call.secrets,
+        random=call.random,
+    )
+
+
+def _awaited(waiting: Any) -> Flow[Any]:
+    def blocking() -> Any:
+        async def run() -> Any:
+            return await waiting
+
+        return asyncio.run(run())
+
+    try:
+        return (yield Blocking(blocking, lambda: waiting))
+    finally:
+        if inspect.iscoroutine(waiting):
+            waiting.close()  # one that was never begun would warn; for one that is over this does nothing
+
+
+def _bounded(flow: Flow[Any], rule: Rule) -> Flow[Any]:
+    """Run a guardrail's flow, within its time. A request has a time limit of its own; anything else races a clock."""
+    try:
+        effect = flow.send(None)
+    except StopIteration as stop:
+        return stop.value
+    if type(effect) is HttpRequest:
+        return (yield from Begun(flow, effect))
+    give: Callable[[], Any] | None = yield First([_outcome(Begun(flow, effect)), _clock(rule.frame.timeout)])
+    if give is None:
+        raise TimeoutError(f"no verdict within {rule.frame.timeout:g} s")
+    return give()
+
+
+class Begun(Generator[Any, Any, Any]):
+    """A flow whose first effect is known already."""
+
+    __slots__ = ("_effect", "_flow")
+
+    def __init__(self, flow: Flow[Any], effect: Any) -> None:
+        self._flow, self._effect = flow, effect
+
+    def send(self, value: Any) -> Any:
+        """Give the first effect once more, then go on with the flow."""
+        if self._effect is None:
+            return self._flow.send(value)
+        effect, self._effect = self._effect, None
+        return effect
+
+    def throw(self, *error: Any) -> Any:
+        """Raise in the flow."""
+        self._effect = None
+        return self._flow.throw(*error)
+
+
+def _outcome(flow: Flow[Any]) -> Flow[Callable[[], Any]]:
+    """Return what gives a flow's result or raises its error: in a race, an error is an end like any other."""
+    try:
+        result = yield from flow
+    except Exception as error:  # noqa: BLE001  raised where the race was begun
+        raised = error
+
+        def fail() -> Any:
+            raise raised
+
+        return fail
+    return lambda: result
+
+
+def _clock(seconds: float) -> Flow[None]:
+    yield Sleep(seconds)
