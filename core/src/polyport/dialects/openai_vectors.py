@@ -48,8 +48,8 @@ class Rerank(Wire):
         count(result, reply.content)
         result.documents = list(request.documents)
         for item in result.results:
-            given = request.documents[item.index] if item.index < len(request.documents) else None
-            if item.document is not None and isinstance(given, dict):
+            given = request.document(item.index, reply.content)
+            if item.document is not None:
                 item.document = given
         return result
 

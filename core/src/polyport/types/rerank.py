@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from polyport.errors import BadRequestError
+from polyport.errors import BadRequestError, InvalidResponseError
 from polyport.types.record import CallParams, Fields, Request, Result, empty, zero
 from polyport.types.usage import Usage
 
@@ -60,6 +60,22 @@ class RerankRequest(Request):
             return document
         fields = self.rank_fields or (["text"] if "text" in document else list(document))
         return "\n".join(str(document[name]) for name in fields if name in document)
+
+    def document(self, index: int, reply: bytes) -> dict[str, Any]:
+        """Return the document that a reply ranks, as it was given; a text stands under "text".
+
+        Raises InvalidResponseError, with the reply's bytes, for one that was not sent.
+        """
+        if not 0 <= index < len(self.documents):
+            message = f"The reply ranks document {index}, and {len(self.documents)} were sent, at $.results"
+            raise InvalidResponseError(message, body=reply)
+        document = self.documents[index]
+        return document if isinstance(document, dict) else {"text": document}
+
+    def returned(self, index: int, reply: bytes) -> dict[str, Any] | None:
+        """Return `document(index, reply)` where documents are to come back; the index is checked either way."""
+        document = self.document(index, reply)
+        return document if self.return_documents else None
 
 
 class RerankParams(CallParams, total=False):

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from polyport.errors import InvalidResponseError
 from polyport.flow import Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.provider import Provider, decode
@@ -68,7 +67,7 @@ def to_ranking(reply: HttpReply, request: RerankRequest) -> RerankResponse:
     """Return the ranking that a reply tells, with the documents as they were given."""
     found: _Ranking = decode(reply, _Ranking)
     for result in found.results:
-        result.document = _document(result.index, request, reply)
+        result.document = request.returned(result.index, reply.content)
     made = RerankResponse(
         id=found.id,
         results=list(found.results),
@@ -78,14 +77,3 @@ def to_ranking(reply: HttpReply, request: RerankRequest) -> RerankResponse:
     )
     made.keep(reply.content, extra={})
     return made
-
-
-def _document(index: int, request: RerankRequest, reply: HttpReply) -> dict[str, Any] | None:
-    """Return a document where it was asked for. Raises InvalidResponseError for one that was not sent."""
-    if not 0 <= index < len(request.documents):
-        message = f"The reply ranks document {index}, and {len(request.documents)} were sent, at $.results"
-        raise InvalidResponseError(message, body=reply.content)
-    if not request.return_documents:
-        return None
-    document = request.documents[index]
-    return document if isinstance(document, dict) else {TEXT: document}

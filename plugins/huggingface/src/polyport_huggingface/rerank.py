@@ -65,21 +65,16 @@ def _refuse(request: RerankRequest) -> None:
 
 
 def to_ranking(ranks: list[tuple[int, float]], request: RerankRequest, reply: HttpReply) -> RerankResponse:
-    """Return the ranking. Raises InvalidResponseError for a document that was not sent."""
+    """Return the ranking. Raises InvalidResponseError where it is not of the documents that were sent."""
     count = len(request.documents)
-    if len(ranks) != count or any(not 0 <= index < count for index, _ in ranks):
+    if len(ranks) != count:
         raise InvalidResponseError(f"The reply does not rank the {count} documents that were sent.", body=reply.content)
-    ranks = sorted(ranks, key=lambda rank: rank[1], reverse=True)[: request.top_n]
     results = [
-        RerankResult(index=index, relevance_score=score, document=_document(index, request)) for index, score in ranks
+        RerankResult(index=index, relevance_score=score, document=request.returned(index, reply.content))
+        for index, score in sorted(ranks, key=lambda rank: rank[1], reverse=True)
     ]
-    made = RerankResponse(results=results, model=request.model, documents=list(request.documents), usage=used(reply))
+    made = RerankResponse(
+        results=results[: request.top_n], model=request.model, documents=list(request.documents), usage=used(reply)
+    )
     made.keep(reply.content, extra={})
     return made
-
-
-def _document(index: int, request: RerankRequest) -> dict[str, Any] | None:
-    if not request.return_documents:
-        return None
-    document = request.documents[index]
-    return document if isinstance(document, dict) else {"text": document}

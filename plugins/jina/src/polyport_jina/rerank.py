@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from polyport.dialects.openai import Wire
-from polyport.errors import InvalidResponseError
 from polyport.flow import Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
@@ -92,15 +91,10 @@ def to_ranking(reply: HttpReply, request: RerankRequest) -> RerankResponse:
 
 
 def _result(result: _Result, request: RerankRequest, reply: HttpReply) -> JinaResult:
-    """Return a place with its document where it was asked for. Raises InvalidResponseError for one not sent."""
-    if not 0 <= result.index < len(request.documents):
-        message = f"The reply ranks document {result.index}, and {len(request.documents)} were sent, at $.results"
-        raise InvalidResponseError(message, body=reply.content)
-    given = request.documents[result.index]
-    document = given if isinstance(given, dict) else {"text": given}
+    """Return a place with its document where it was asked for."""
     return JinaResult(
         index=result.index,
         relevance_score=result.relevance_score,
-        document=document if request.return_documents else None,
+        document=request.returned(result.index, reply.content),
         embedding=result.embedding,
     )

@@ -64,9 +64,12 @@ def to_ranking(reply: HttpReply, request: RerankRequest) -> RerankResponse:
     """Return the ranking that a reply tells."""
     found: _Ranking = decode(reply, _Ranking)
     results = [
-        RerankResult(index=index, relevance_score=record.score, document=_document(index, request))
+        RerankResult(
+            index=(index := _index(record.id, reply)),
+            relevance_score=record.score,
+            document=request.returned(index, reply.content),
+        )
         for record in found.records
-        if (index := _index(record.id, request, reply)) is not None
     ]
     results.sort(key=lambda result: result.relevance_score, reverse=True)
     made = RerankResponse(results=results, model=request.model, documents=list(request.documents))
@@ -74,16 +77,9 @@ def to_ranking(reply: HttpReply, request: RerankRequest) -> RerankResponse:
     return made
 
 
-def _index(name: str, request: RerankRequest, reply: HttpReply) -> int:
-    if not name.isdecimal() or int(name) >= len(request.documents):
+def _index(name: str, reply: HttpReply) -> int:
+    if not name.isdecimal():
         raise InvalidResponseError(
             f"The reply ranks a record that was not sent, {name!r}, at $.records", body=reply.content
         )
     return int(name)
-
-
-def _document(index: int, request: RerankRequest) -> dict[str, Any] | None:
-    if not request.return_documents:
-        return None
-    document = request.documents[index]
-    return document if isinstance(document, dict) else {"text": document}
