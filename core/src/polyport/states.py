@@ -47,11 +47,15 @@ class Standing(msgspec.Struct):
 
 
 class Ticket(msgspec.Struct):
-    """What was taken of a deployment, to be settled once. `second` is when, on the state's own clock."""
+    """What was taken of a deployment, to be settled once. `second` is when, on the state's own clock.
+
+    `lease` names it among the calls in flight, for a state that others see, too; "" in memory.
+    """
 
     id: str
     tokens: int
     second: int
+    lease: str = ""
 
 
 class Refusal(msgspec.Struct):
@@ -89,6 +93,12 @@ class State(Protocol):
 
     def forget(self, ids: Sequence[str]) -> Flow[None]:
         """Forget deployments that are no more."""
+
+    def close(self) -> None:
+        """Let go of connections, for a router used without async code."""
+
+    async def aclose(self) -> None:
+        """Let go of connections, the running event loop's included."""
 
 
 class Window:
@@ -201,6 +211,12 @@ class MemoryState:
         with self._lock:
             for one in ids:
                 self._records.pop(one, None)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
 
     def _standing(self, id: str, now: float) -> Standing:
         record = self._records.get(id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -36,6 +37,16 @@ class Server:
             if "Ready to accept connections" in line:
                 return
         raise AssertionError("".join(said))
+
+    def pause(self) -> None:
+        """Have it answer nobody, and forget nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Stop it at once."""

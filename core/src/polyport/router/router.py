@@ -348,12 +348,14 @@ class Router(Interface):
     # --- the end ---
 
     def close(self) -> None:
-        """Close the client."""
+        """Close the client and the state."""
         self.client.close()
+        self.state.close()
 
     async def aclose(self) -> None:
-        """Close the client, what belongs to this event loop included."""
+        """Close the client and the state, what belongs to this event loop included."""
         await self.client.aclose()
+        await self.state.aclose()
 
     def __enter__(self) -> Self:
         return self
