@@ -32,7 +32,8 @@ BATCH = 64
 #: The thread naps so long, in seconds, between looks at the queue while calls keep coming: a caller that must wake it
 #: pays for that.
 NAP = 0.01
-#: A thread that has had nothing to do for so many seconds ends; the next event begins another.
+#: A thread that has had nothing to do for so many seconds ends; the next event begins another, on the same event loop:
+#: asynchronous observers keep connections there.
 IDLE = 10.0
 #: How long the end of a process waits for what is queued, in seconds.
 LAST_FLUSH = 5.0
@@ -45,8 +46,10 @@ class Dispatcher:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
+        self._runners: list[asyncio.Runner] = []
         self._begin_anew()
         _all.add(self)
+        weakref.finalize(self, _close_all, self._runners).atexit = False
 
     def _begin_anew(self) -> None:
         """Forget everything, as a forked process must: the thread and the records are its parent's."""
@@ -118,9 +121,10 @@ class Dispatcher:
     # --- the thread's side ---
 
     def _run(self) -> None:
+        if not self._runners:
+            self._runners.append(asyncio.Runner())
         try:
-            with asyncio.Runner() as runner:
-                self._work(runner)
+            self._work(self._runners[0])
         finally:  # also when an observer ends the thread: the next record begins another
             with self._lock:
                 if self._thread is threading.current_thread():
@@ -250,9 +254,25 @@ def flush_callbacks(timeout: float | None = 30.0) -> bool:
 
 def _begin_anew() -> None:
     for dispatcher in [*_all]:
+        _parents.extend(dispatcher._runners)
+        dispatcher._runners.clear()
         dispatcher._begin_anew()
 
 
-atexit.register(flush_callbacks, LAST_FLUSH)
+def _close_all(runners: list[asyncio.Runner]) -> None:
+    while runners:
+        runners.pop().close()
+
+
+def _leave() -> None:
+    """Tell what is queued, at the end of the process; event loops are closed where their thread has nothing to do."""
+    if flush_callbacks(LAST_FLUSH):
+        for dispatcher in [*_all]:
+            _close_all(dispatcher._runners)
+
+
+#: Event loops of the process that this one was forked from: closing them would close what is the parent's.
+_parents: list[asyncio.Runner] = []
+atexit.register(_leave)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
