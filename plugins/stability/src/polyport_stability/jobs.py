@@ -5,21 +5,19 @@ A job cannot be cancelled; its result is kept for 24 hours.
 
 from __future__ import annotations
 
+from itertools import repeat
 from urllib.parse import quote
 
 import msgspec
 
-from polyport.errors import APIError, Timeout
-from polyport.flow import DEFAULT_TIMEOUT, NOW, Flow, HttpReply, Sleep, TimeoutSpec
+from polyport.flow import Flow, HttpReply
 from polyport.provider import Provider, decode
 from polyport.types.record import Request
+from polyport.waiting import wait_for
 
 #: "Rate-limiting or other errors may occur if you poll more than once every 10 seconds."
 PAUSE = 10.0
 IN_PROGRESS = 202
-#: So many questions in a row may fail for a passing reason once a job was seen in progress: it goes on, and giving up
-#: would pay for it twice.
-MOST_FAILURES = 4
 JSON = {"accept": "application/json"}
 
 
@@ -33,24 +31,11 @@ def job_of(reply: HttpReply) -> str:
 
 
 def result_of(provider: Provider, job: str, request: Request) -> Flow[HttpReply]:
-    """GET /v2beta/results/{id} until it is there. Raises Timeout after the call's `timeout`, 600 s if it has none."""
-    given = request.options.timeout
-    limit = (DEFAULT_TIMEOUT if given is None else TimeoutSpec.of(given)).total
-    start: float = yield NOW
-    failures = MOST_FAILURES
-    while True:
-        pause = PAUSE
-        try:
-            reply: HttpReply = yield provider.get(f"/v2beta/results/{quote(job, safe='')}", headers=JSON)
-            if reply.status != IN_PROGRESS:
-                return reply
-            failures = 0
-        except APIError as error:
-            failures += 1
-            if not error.retryable or failures >= MOST_FAILURES:
-                raise
-            pause = max(PAUSE, error.retry_after or 0.0)
-        now: float = yield NOW
-        if limit is not None and now - start + pause > limit:
-            raise Timeout(f"The job {job} was not done within {limit:g} s; pass a longer timeout=...", retryable=False)
-        yield Sleep(pause)
+    """GET /v2beta/results/{id} until it is there. Raises Timeout, see `polyport.waiting`."""
+
+    def ask() -> Flow[HttpReply | None]:
+        reply: HttpReply = yield provider.get(f"/v2beta/results/{quote(job, safe='')}", headers=JSON)
+        return reply if reply.status != IN_PROGRESS else None
+
+    first = yield from ask()  # what fails before a job was seen in progress is raised at once
+    return first if first is not None else (yield from wait_for(ask, request, f"The job {job}", repeat(PAUSE)))
