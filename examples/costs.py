@@ -20,7 +20,7 @@ if answer.meta.bill is not None:
         print(f"  {line.quantity} {line.unit} at ${line.price} a million")
 print(f"by hand: {polyport.completion_cost(completion_response=answer, model=model):.6f}")
 
-with polyport.Client(middleware=[polyport.max_budget(0.00001)]) as careful:
+with polyport.Client(max_budget=0.00001) as careful:
     try:
         careful.completion(model, ask)
     except polyport.BudgetExceededError as error:

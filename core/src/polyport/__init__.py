@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from polyport.errors import *  # noqa: F403
     from polyport.flow import TimeoutSpec as TimeoutSpec
     from polyport.hookspecs import hookimpl as hookimpl
-    from polyport.middleware.budget import max_budget as max_budget
     from polyport.money import completion_cost as completion_cost, cost_per_token as cost_per_token
     from polyport.observing import Event as Event, Observer as Observer, flush_callbacks as flush_callbacks
     from polyport.pricefile import register_model as register_model, register_prices as register_prices
@@ -39,6 +38,7 @@ num_retries: int | None = None
 drop_params: bool | None = None
 strict: bool | None = None
 cache: Cache | None = None
+max_budget: float | Budget | None = None
 
 #: Public names that are not functions of the interface -> the module that has them.
 _HOMES = {
@@ -70,7 +70,6 @@ _HOMES = {
     "register_model": "pricefile",
     "BudgetManager": "budgets",
     "Budget": "budgets",
-    "max_budget": "middleware.budget",
     "Observer": "observing",
     "Event": "observing",
     "flush_callbacks": "observing",

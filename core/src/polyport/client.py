@@ -26,7 +26,8 @@ from polyport.border import Call, Middleware, Next, attribute, exchange, stamp
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import NOW, Flow, Streaming, TimeoutSpec
 from polyport.interface import Interface
-from polyport.middleware.cost import cost
+from polyport.middleware.budget import max_budget as budgeted
+from polyport.middleware.cost import cost, without_prices
 from polyport.middleware.fallbacks import fallbacks, one_by_one
 from polyport.middleware.retry import retry
 from polyport.operations import BY_HOOK, Operation
@@ -50,6 +51,7 @@ from polyport.types.schema import reader_for, strict_format
 if TYPE_CHECKING:
     import httpx
 
+    from polyport.budgets import Budget
     from polyport.caching import Cache
     from polyport.drivers.aio import AsyncDriver
     from polyport.drivers.sync import SyncDriver
@@ -69,8 +71,8 @@ class Client(Interface):
     prefix. `http` is your own `httpx.Client`, `httpx.AsyncClient` or httpx transport; `transport` names an
     installed one ("httpx", "reqwest"). `proxy`, `verify` (True, False, CA path or SSLContext) and `cert` (PEM, or
     certificate and key) are for the built-in ones. `headers` go with every request. `timeout` is in seconds.
-    `cache` keeps answers, see `polyport.caching`. `middleware` are functions `(call, proceed) -> Flow`, or names of
-    installed ones, the first one outermost.
+    `cache` keeps answers, see `polyport.caching`; calls stay within `max_budget` (USD, or a Budget). `middleware` are
+    functions `(call, proceed) -> Flow`, or names of installed ones, the first one outermost.
     `secrets` finds what environment variables would hold; by default the environment does, then secret plugins.
     """
 
@@ -93,6 +95,7 @@ class Client(Interface):
         trust_env: bool = True,
         providers: Mapping[str, type[Provider] | Provider] | None = None,
         cache: Cache | None = None,
+        max_budget: float | Budget | None = None,
         middleware: Sequence[Middleware | str] = (),
         secrets: Callable[[str], str | None] | None = None,
         seed: int | None = None,
@@ -107,8 +110,10 @@ class Client(Interface):
         self.headers = dict(headers or {})
         self.providers = Providers(providers)
         self.cache = cache
+        self.max_budget = max_budget
         self.middleware = [plugins.middleware(layer) if isinstance(layer, str) else layer for layer in middleware]
-        self._layered: tuple[Any, list[Middleware]] = (None, [*reversed(self.middleware)])
+        #: The settings last seen and the layers made of them.
+        self._layered: tuple[tuple[Any, ...], list[Middleware]] = ((), [])
         #: The defaults last seen and their Options: most calls bring no options of their own.
         self._defaults: tuple[tuple[Any, ...], Options] = ((None,) * len(DEFAULTS), NO_OPTIONS)
         self.secrets = secrets or plugins.secret
@@ -246,6 +251,10 @@ class Client(Interface):
 
     def onion(self, call: Call, core: Next | None = None) -> Flow[Any]:
         """Return the flow of a call: middleware around `core`, which is the client's own unless a router brings one."""
+        if call.options.cache is not None and self.cache is None:
+            from polyport.caching import controls
+
+            controls.read(call.options.cache, controls.Controls())  # wrong names are told, cache or not
         proceed = core or self._attempts
         for layer in self._layers():
             proceed = _wrap(layer, proceed)
@@ -253,9 +262,11 @@ class Client(Interface):
 
     def _layers(self) -> list[Middleware]:
         """Return what is around every call, the innermost first; made anew when a setting has changed."""
-        if self._layered[0] is not self.cache:
+        settings = (self.max_budget, self.cache, *self.middleware)
+        if settings != self._layered[0]:
+            inner = [] if self.max_budget is None else [budgeted(self.max_budget)]
             outer = [] if self.cache is None else [self.cache.layer_for(self)]
-            self._layered = (self.cache, [*reversed(self.middleware), *outer])
+            self._layered = (settings, [*inner, *reversed(self.middleware), *outer])
         return self._layered[1]
 
     def _attempts(self, call: Call) -> Flow[Any]:
@@ -270,15 +281,15 @@ class Client(Interface):
     def _reroute(self, call: Call, model: str) -> Call:
         """Return the same call, to another model; its meta goes on counting."""
         name, bare = resolve(model, self.providers)
-        request = replace(call.request, model=bare)
+        call = without_prices(call)
+        options = replace(call.options, prices=None)  # they were the other model's
+        if name != call.provider.name:
+            options = replace(options, api_key=None, api_base=self.api_base)
+        request = replace(call.request, model=bare, options=options)
+        request.__dict__.update(call.request.__dict__)
         request.check()
-        if name == call.provider.name:
-            return replace(call, request=request)
-        options = replace(call.options, api_key=None, api_base=self.api_base)
-        request.options = options
-        return replace(
-            call, request=request, provider=self.providers.get(name), options=options, api_key=self.key_of(name)
-        )
+        key = options.api_key or self.key_of(name)
+        return replace(call, request=request, provider=self.providers.get(name), options=options, api_key=key)
 
     # --- step 3: the provider ---
 

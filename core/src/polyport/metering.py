@@ -38,7 +38,7 @@ def read(hook: str, request: Any, result: Any) -> Used | None:
 def of_usage(usage: Usage) -> Used:
     """Return what a Usage says."""
     return Used(
-        tokens=split_writes(usage.buckets(), usage),
+        tokens=split_writes(usage.charged(), usage),
         prompt=usage.prompt_tokens,
         units=_units(usage) if usage.server_tool_use or usage.seconds or not usage.total_tokens else {},
         told=usage.cost,

@@ -207,3 +207,10 @@ def test_a_message_is_a_message(client, wire):
     got = answered(client, wire, REPLY)
     assert isinstance(got.choices[0].message, Message)
     assert got["choices"][0]["message"]["content"] == "Hi, ünïcode"
+
+
+def test_a_call_costs_what_is_charged(client):
+    """One unit in and one out, not the nine and two that were counted."""
+    got = client.completion("cohere/command-a-03-2025", [{"role": "user", "content": "Hello"}])
+    assert got.usage.total_tokens == 11
+    assert got.meta.cost == pytest.approx((1 * 2.5 + 1 * 10.0) / 1e6)

@@ -26,7 +26,7 @@ from urllib.parse import quote
 import msgspec
 
 from polyport.border import Call
-from polyport.types.record import NO_OPTIONS, Request
+from polyport.types.record import NO_OPTIONS, Request, SECRET_SETTING
 from polyport.types.upload import Upload
 
 FORMAT = 1
@@ -36,11 +36,6 @@ OPTIONS = ("api_base", "api_version", "extra_body", "drop_params", "strict")
 SECRET = re.compile(
     r"auth|cookie|secret|passw|credential|signature|session|api[-_]?key|access[-_]?key|(^|[-_])(key|token)$",
     re.IGNORECASE,
-)
-#: Keyword arguments that hold credentials: providers' own, such as aws_secret_access_key. `stop_token` is none.
-SECRET_SETTING = re.compile(
-    r"(.*_)?(api_?key|access_key(_id)?|secret_key|private_key|client_secret|secret_access_key|password|credentials?"
-    r"|(api|session|access|auth|ad|aad|bearer|security|id|identity|refresh)_token)"
 )
 #: Headers that say who asks, or follow one request, and do not change the answer.
 PASSING = re.compile(

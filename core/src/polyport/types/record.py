@@ -6,6 +6,7 @@ A result is a msgspec Struct that also reads as a mapping: `r.choices[0].message
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from types import NoneType
@@ -229,6 +230,11 @@ class Options(msgspec.Struct, kw_only=True, frozen=True):
 #: Options that are, or may hold, a key.
 SECRET_OPTIONS = frozenset({"api_key", "extra_headers", "extra_query"})
 NO_OPTIONS = Options()
+#: Keyword arguments that hold credentials: providers' own, such as aws_secret_access_key. `stop_token` is none.
+SECRET_SETTING = re.compile(
+    r"(.*_)?(api_?key|access_key(_id)?|secret_key|private_key|client_secret|secret_access_key|password|credentials?"
+    r"|(api|session|access|auth|ad|aad|bearer|security|id|identity|refresh)_token)"
+)
 
 
 class Request(msgspec.Struct, kw_only=True, dict=True):
@@ -245,6 +251,14 @@ class Request(msgspec.Struct, kw_only=True, dict=True):
 
     #: Fields that are not parameters of the wire.
     FRAME: ClassVar[frozenset[str]] = frozenset({"model", "options", "extra", "adaptations"})
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        extra = {name: "***" if SECRET_SETTING.fullmatch(name) else value for name, value in self.extra.items()}
+        given = [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "extra"]
+        return [*given, ("extra", extra)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     def check(self) -> None:
         """Validate what types alone cannot say. Raises BadRequestError naming the path."""

@@ -69,6 +69,10 @@ class Usage(Fields):
         """`completion_tokens`, under the name Anthropic's and the Responses API use."""
         return self.completion_tokens
 
+    def charged(self) -> dict[str, int]:
+        """Return the buckets that are charged: all, where a provider's own Usage does not know better."""
+        return self.buckets()
+
     def buckets(self) -> dict[str, int]:
         """Return the tokens as disjoint buckets that sum to `total_tokens`; empty buckets are left out.
 

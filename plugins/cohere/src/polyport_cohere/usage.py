@@ -10,11 +10,19 @@ import msgspec
 
 from polyport.types.usage import CompletionTokensDetails, PromptTokensDetails, Usage
 
+#: Names of what is charged by the token -> the bucket that has its price.
+CHARGED = {"input_tokens": "input", "output_tokens": "output", "image_tokens": "image_input"}
+
 
 class CohereUsage(Usage):
     """A Usage that also says what is charged: `billed_units["input_tokens"]`, `["output_tokens"]`, `["images"]` ..."""
 
     billed_units: dict[str, float] | None = None
+
+    def charged(self) -> dict[str, int]:
+        """Return what is charged as buckets; of replies that do not say, what was counted."""
+        told = {bucket: int((self.billed_units or {}).get(name, 0)) for name, bucket in CHARGED.items()}
+        return {bucket: count for bucket, count in told.items() if count} or super().charged()
 
 
 class Tokens(msgspec.Struct):
