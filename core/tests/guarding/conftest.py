@@ -65,7 +65,7 @@ def guarded() -> Iterator[Callable[..., Client]]:
     def make(answers: Any, *entries: Any, **options: Any) -> Client:
         wire = answers if isinstance(answers, Wire) else Wire(answers)
         client = Client(
-            http=wire, api_key="k", num_retries=0, providers={"fake": Everything}, **options,
+            http=wire, api_key="k", num_retries=0, providers={"fake": Everything, "bare": Fake}, **options,
             middleware=[Guardrails(entries)],
         )  # fmt: skip
         made.append(client)

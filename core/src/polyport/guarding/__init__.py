@@ -5,6 +5,7 @@ guardrail.py  Guardrail, the base class of plugins
 texts.py      the texts of a request or a result, with their paths, and back
 shapes.py     which parameters and fields of each operation hold text
 checking.py   one guardrail asked, failing closed
+escapes.py    JSON text as people read it
 pieces.py     the texts of a stream's chunks
 windows.py    a stream judged window by window
 rules.py      configuration entries -> rules

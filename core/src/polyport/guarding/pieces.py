@@ -9,7 +9,7 @@ import msgspec
 
 from polyport.guarding import texts
 from polyport.guarding.shapes import ECHO, KINDS
-from polyport.guarding.verdicts import Kind, Path
+from polyport.guarding.verdicts import Kind, Path, Text
 from polyport.types.audio import TranscriptionEvent
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.completion import TextCompletion
@@ -33,6 +33,11 @@ class Piece(msgspec.Struct, frozen=True):
     channel: Channel | None
     kind: Kind = "content"
     role: str = "assistant"
+    json: str | None = None
+
+    def whole(self) -> Text:
+        """Return one that stands for itself."""
+        return Text(self.path, self.text, self.role, self.kind, self.json)
 
 
 class Chunk(msgspec.Struct):
@@ -144,7 +149,7 @@ def _wholes(event: dict[str, Any]) -> list[Piece]:
         found = texts.below(response, ("response",), without=ECHO)
     else:
         found = texts.below(event, (), without=ECHO)
-    return [Piece(one.path, one.text, None, one.kind, one.role) for one in found]
+    return [Piece(one.path, one.text, None, one.kind, one.role, one.json) for one in found]
 
 
 def _closed(event: dict[str, Any], kind: str) -> list[Channel]:
@@ -165,7 +170,9 @@ def _kind(event: str) -> Kind:
 def _with_extra(chunk: Any, pieces: list[Piece]) -> list[Piece]:
     """Add what the provider sent beside the fields that are modelled."""
     if chunk.extra:
-        pieces += [Piece(one.path, one.text, None, one.kind) for one in texts.below(chunk.extra, ("extra",))]
+        pieces += [
+            Piece(one.path, one.text, None, one.kind, json=one.json) for one in texts.below(chunk.extra, ("extra",))
+        ]
     return pieces
 
 

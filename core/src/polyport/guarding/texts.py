@@ -6,7 +6,6 @@ Nothing is changed in place: what the user gave stays theirs, and what a masked 
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from polyport.border import Call
-from polyport.caching.keys import SECRET_SETTING
+from polyport.guarding.escapes import shown, tokens, written
 from polyport.guarding.shapes import (
     CALLS,
     FREE,
@@ -31,7 +30,7 @@ from polyport.guarding.shapes import (
     TOOL_RESULTS,
 )
 from polyport.guarding.verdicts import Edit, Kind, Path, Text, edited
-from polyport.types.record import Options, Request, Result
+from polyport.types.record import SECRET_SETTING, Options, Request, Result
 
 T = TypeVar("T")
 #: What a request is converted to on first use, and must be converted to anew.
@@ -84,8 +83,7 @@ def below(value: Any, path: Path, role: str = "assistant", without: frozenset[st
 def _walk(value: Any, path: Path, role: str, kind: Kind, found: list[Text]) -> None:
     if isinstance(value, str):
         if value:
-            text = unescaped(value) if kind == "arguments" and "\\" in value else value
-            found.append(Text(path, text, role, kind))
+            found.append(_json(path, value, role, kind) if kind == "arguments" else Text(path, value, role, kind))
     elif isinstance(value, dict):
         _walk_fields(value, path, role, kind, found)
     elif isinstance(value, list | tuple):
@@ -94,6 +92,11 @@ def _walk(value: Any, path: Path, role: str, kind: Kind, found: list[Text]) -> N
     elif isinstance(value, msgspec.Struct):
         fields = {name: inner for name in value.__struct_fields__ if (inner := getattr(value, name)) is not None}
         _walk_fields(fields, path, role, kind, found)
+
+
+def _json(path: Path, value: str, role: str, kind: Kind) -> Text:
+    """JSON text, without its escapes."""
+    return Text(path, shown(tokens(value)) if "\\" in value else value, role, kind, value)
 
 
 def _walk_fields(value: Mapping[str, Any], path: Path, role: str, kind: Kind, found: list[Text]) -> None:
@@ -148,29 +151,6 @@ def _walk_schema(value: Any, path: Path, role: str, kind: Kind, found: list[Text
             _walk_schema(inner, (*path, index), role, kind, found, is_text)
 
 
-_PAIR = re.compile(r"(\\+)u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-_ESCAPE = re.compile(r"(\\+)(u[0-9a-fA-F]{4}|/)")
-
-
-def unescaped(json: str) -> str:
-    r"""Return JSON text that means the same, without the escapes that are not needed: `\u0040` is `@`."""
-
-    def pair(match: re.Match[str]) -> str:
-        if len(match[1]) % 2 == 0:
-            return match[0]
-        high, low = int(match[2], 16), int(match[3], 16)
-        return match[1][1:] + chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-
-    def single(match: re.Match[str]) -> str:
-        if len(match[1]) % 2 == 0:
-            return match[0]
-        char = "/" if match[2] == "/" else chr(int(match[2][1:], 16))
-        needed = char in '"\\' or char < " " or "\ud800" <= char <= "\udfff"
-        return match[0] if needed else match[1][1:] + char
-
-    return _ESCAPE.sub(single, _PAIR.sub(pair, json))
-
-
 # --- and back ---
 
 
@@ -193,7 +173,14 @@ def changes(texts: list[Text], edits: Iterable[Edit]) -> dict[Path, str]:
     by_text: dict[int, list[Edit]] = {}
     for edit in edits:
         by_text.setdefault(edit.text, []).append(edit)
-    return {texts[index].path: edited(texts[index].text, some) for index, some in by_text.items()}
+    return {texts[index].path: changed(texts[index], some) for index, some in by_text.items()}
+
+
+def changed(text: Text, edits: Iterable[Edit]) -> str:
+    """Return a text with edits made; one that is JSON stays JSON."""
+    if text.json is None:
+        return edited(text.text, edits)
+    return written(tokens(text.json), sorted(edits, key=lambda edit: (edit.start, edit.end)))
 
 
 def with_request(call: Call, changed: Mapping[Path, str]) -> Call:

@@ -24,13 +24,15 @@ class Text(msgspec.Struct, frozen=True):
     """One text of a request or a result.
 
     `role` is whose it is: system, developer, user, assistant, or tool for what a tool answered. `kind` is content,
-    reasoning, arguments (JSON text of a tool call), tool_result, or tool (the description of one).
+    reasoning, arguments (JSON text of a tool call), tool_result, or tool (the description of one). JSON text is shown
+    without its escapes; `json` is how it is written.
     """
 
     path: Path
     text: str
     role: str = ""
     kind: Kind = "content"
+    json: str | None = None
 
     @property
     def where(self) -> str:

@@ -13,7 +13,6 @@ tell the text. A text that repeats what came in pieces (the `.done` events of a 
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -23,19 +22,11 @@ from msgspec.structs import replace
 from polyport.errors import GuardrailError
 from polyport.flow import Flow, Streaming
 from polyport.guarding import texts
-from polyport.guarding.checking import Judge
+from polyport.guarding.border import Judge
+from polyport.guarding.escapes import complete, shown, tokens, written
 from polyport.guarding.pieces import Channel, Piece, of_chunk
-from polyport.guarding.verdicts import Block, Edit, Mask, Path, Seen, Text, edited
+from polyport.guarding.verdicts import Block, Edit, Mask, Path, Seen, Text
 from polyport.steps import Steps
-
-#: An escape at the end of a piece whose rest may come with the next one; a surrogate waits for its other half.
-_CUT = re.compile(r"(\\+)(?:u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?|u[0-9a-fA-F]{0,3})?$")
-
-
-def _cut(json: str) -> int:
-    """Return where JSON text that comes in pieces ends for now: before an escape that is not complete."""
-    found = _CUT.search(json)
-    return found.end(1) - 1 if found and len(found[1]) % 2 else len(json)
 
 
 class Chunks:
@@ -53,11 +44,11 @@ class Chunks:
 class Words:
     """One text that a stream brings in pieces. Everything before `fixed` is decided, with `edits` made of it.
 
-    `clear`: what has been seen of it passed. JSON is kept without needless escapes; one that is cut in two waits in
-    `carry` for its other half.
+    `clear`: what has been seen of it passed. Of JSON, `text` is without escapes and `written` what each character is
+    written as; an escape that is cut in two waits in `carry` for its other half.
     """
 
-    __slots__ = ("carry", "clear", "edits", "fixed", "last", "over", "seen", "shape", "text")
+    __slots__ = ("carry", "clear", "edits", "fixed", "last", "over", "seen", "shape", "text", "written")
 
     def __init__(self, channel: Channel, piece: Piece) -> None:
         path = tuple(step if isinstance(step, int) else str(step) for step in channel if step is not None)
@@ -66,22 +57,30 @@ class Words:
         self.fixed = self.seen = 0
         self.over = self.clear = False
         self.edits: list[Edit] = []
+        self.written: list[str] | None = [] if piece.kind == "arguments" else None
         self.last: Part | None = None
 
     def add(self, piece: str) -> bool:
         """Take in the next piece; return whether it can only be written anew: an escape is cut in two here."""
-        if self.shape.kind != "arguments" or not (self.carry or "\\" in piece):
+        if self.written is None:
             self.text += piece
             return False
         carried, whole = self.carry, self.carry + piece
-        end = _cut(whole)
-        self.text, self.carry = self.text + texts.unescaped(whole[:end]), whole[end:]
+        end = complete(whole)
+        self._write(tokens(whole[:end]))
+        self.carry = whole[end:]
         return bool(carried or self.carry)
+
+    def _write(self, more: list[str]) -> None:
+        if self.written is not None:
+            self.written += more
+        self.text += shown(more)
 
     def finish(self) -> None:
         """There will be no more of it."""
         self.over = True
-        self.text, self.carry = self.text + self.carry, ""
+        self._write(tokens(self.carry))
+        self.carry = ""
         if self.last is not None:
             self.last.end = len(self.text)
 
@@ -91,6 +90,8 @@ class Words:
 
     def part(self, start: int, end: int) -> str:
         """Return what has become of the characters from `start` to `end`: a mask stands where its match began."""
+        if self.written is not None:
+            return written(self.written, self.edits, start, end)
         made: list[str] = []
         done = start
         for edit in self.edits:
@@ -103,6 +104,10 @@ class Words:
             done = max(done, min(edit.end, end))
         made.append(self.text[done:end])
         return "".join(made)
+
+    def is_changed(self, start: int, end: int) -> bool:
+        """Whether any of the characters from `start` to `end` is masked."""
+        return any(edit.start < end and edit.end > start for edit in self.edits)
 
 
 class Part:
@@ -118,8 +123,9 @@ class Part:
 
     def made(self) -> str | None:
         """Return what stands in its place; None where it stays."""
-        part = self.words.part(self.start, self.end)
-        return part if self.anew or part != self.words.text[self.start : self.end] else None
+        if self.anew or self.words.is_changed(self.start, self.end):
+            return self.words.part(self.start, self.end)
+        return None
 
 
 class Held:
@@ -210,7 +216,7 @@ class Window:
         found = of_chunk(chunk)
         for piece in found.pieces:
             if piece.channel is None:
-                held.wholes.append(Whole(Text(piece.path, piece.text, piece.role, piece.kind)))
+                held.wholes.append(Whole(piece.whole()))
                 self._due = True
                 continue
             words = self._channels.get(piece.channel)
@@ -256,8 +262,9 @@ class Window:
         for whole in self._wholes:
             words_again = None if whole.done else self._repeated(whole)
             if words_again is not None and words_again.fixed >= len(words_again.text):
-                made = words_again.part(0, len(words_again.text))
-                whole.done, whole.made = True, made if made != words_again.text else None
+                end = len(words_again.text)
+                whole.done = True
+                whole.made = words_again.part(0, end) if words_again.is_changed(0, end) else None
         self._wholes = [whole for whole in self._wholes if not whole.done]
 
     def _repeated(self, whole: Whole) -> Words | None:
@@ -282,7 +289,7 @@ class Window:
             self._fix(words, sorted(own, key=lambda edit: (edit.start, edit.end)), waits[index])
         for index, whole in enumerate(wholes, len(windows)):
             own = [edit for edit in edits if edit.text == index]
-            whole.done, whole.made = True, edited(whole.text.text, own) if own else None
+            whole.done, whole.made = True, texts.changed(whole.text, own) if own else None
 
     def _fix(self, words: Words, edits: list[Edit], wait: int | None) -> None:
         """Decide about a text as far as it can be: up to what is held back, and to a match that touches that."""

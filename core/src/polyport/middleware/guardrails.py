@@ -21,8 +21,8 @@ from polyport import plugins
 from polyport.border import Call, Next
 from polyport.errors import BadRequestError, GuardrailError
 from polyport.flow import All, Flow, Streaming
-from polyport.guarding import checking, texts
-from polyport.guarding.checking import Begun, Judge
+from polyport.guarding import border, texts
+from polyport.guarding.border import Begun, Judge
 from polyport.guarding.logs import Logged, for_logs
 from polyport.guarding.rules import Rule, rule
 from polyport.guarding.shapes import GUARDED, REQUESTS, RESULTS
@@ -162,7 +162,7 @@ class Guardrails:
         seen = judge.see(texts.of_request(call))
         verdict = yield from judge.ask(seen)
         if isinstance(verdict, Mask):
-            verdict = Block(TOO_LATE, checking.findings_of(verdict, seen))
+            verdict = Block(TOO_LATE, border.findings_of(verdict, seen))
         if isinstance(verdict, Block):
             raise judge.refuse(verdict)
         judge.allow(verdict, seen)

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from polyport.border import Call, exchange
 from polyport.errors import APIError, GuardrailError, PluginError
-from polyport.flow import Call as Blocking, First, Flow, HttpRequest, Sleep
+from polyport.flow import All, Call as Blocking, First, Flow, Read, Sleep
 from polyport.guarding.rules import Rule
 from polyport.guarding.verdicts import PASS, Block, Edit, Mask, Mode, Pass, Seen, Text, Verdict
 from polyport.types.guard import Finding, Guarded, Outcome
@@ -17,6 +17,8 @@ from polyport.types.record import Meta, Options, Request
 
 #: Texts shorter than this are not looked for in a service's error: they would be found in any.
 SHORTEST_HIDDEN = 6
+#: Effects that may take any time. Nothing else that a guardrail yields does.
+RACED = frozenset({Blocking, All, First, Read})
 Ask: TypeAlias = Callable[..., Flow[Any]]
 
 
@@ -44,9 +46,9 @@ class Judge:
         try:
             found: Any = rule.guardrail.check(seen)
             if isinstance(found, Generator):
-                found = yield from _bounded(exchange(found, _own_call(rule, self.call)), rule)
+                found = yield from _Bounded(exchange(found, _own_call(rule, self.call)), rule.frame.timeout)
             elif inspect.isawaitable(found):
-                found = yield from _bounded(_awaited(found), rule)
+                found = yield from _Bounded(_awaited(found), rule.frame.timeout)
             return to_verdict(found, seen)
         except GuardrailError as error:  # a function's own way to say no
             return Block(error.reason or error.message, list(error.findings))
@@ -162,20 +164,6 @@ def _awaited(waiting: Any) -> Flow[Any]:
             waiting.close()  # one that was never begun would warn; for one that is over this does nothing
 
 
-def _bounded(flow: Flow[Any], rule: Rule) -> Flow[Any]:
-    """Run a guardrail's flow, within its time. A request has a time limit of its own; anything else races a clock."""
-    try:
-        effect = flow.send(None)
-    except StopIteration as stop:
-        return stop.value
-    if type(effect) is HttpRequest:
-        return (yield from Begun(flow, effect))
-    give: Callable[[], Any] | None = yield First([_outcome(Begun(flow, effect)), _clock(rule.frame.timeout)])
-    if give is None:
-        raise TimeoutError(f"no verdict within {rule.frame.timeout:g} s")
-    return give()
-
-
 class Begun(Generator[Any, Any, Any]):
     """A flow whose first effect is known already."""
 
@@ -197,19 +185,51 @@ class Begun(Generator[Any, Any, Any]):
         return self._flow.throw(*error)
 
 
-def _outcome(flow: Flow[Any]) -> Flow[Callable[[], Any]]:
-    """Return what gives a flow's result or raises its error: in a race, an error is an end like any other."""
+class _Bounded(Generator[Any, Any, Any]):
+    """A guardrail's flow, in which nothing takes longer than it may: what it waits for races a clock.
+
+    A request has a time limit of its own. A pause is cut short: a race would need threads under the blocking driver.
+    """
+
+    __slots__ = ("_flow", "_late", "_left", "_raced", "_seconds")
+
+    def __init__(self, flow: Flow[Any], seconds: float) -> None:
+        self._flow = flow
+        self._seconds = self._left = seconds
+        self._late = self._raced = False
+
+    def send(self, value: Any) -> Any:
+        """Go on with the flow; raise TimeoutError in it where what it waited for did not come."""
+        raced, self._raced = self._raced, False
+        if self._late or (raced and value is None):
+            return self.throw(TimeoutError(f"no verdict within {self._seconds:g} s"))
+        if not raced:
+            return self._limited(self._flow.send(value))
+        given, error = value
+        return self._limited(self._flow.send(given)) if error is None else self.throw(error)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise in the flow."""
+        self._raced = False
+        return self._limited(self._flow.throw(*error))
+
+    def _limited(self, effect: Any) -> Any:
+        if type(effect) is Sleep:
+            self._left, self._late = self._left - effect.seconds, effect.seconds > self._left
+            return Sleep(max(0.0, self._left + effect.seconds)) if self._late else effect
+        if type(effect) in RACED:
+            self._raced = True
+            return First([_outcome(effect), _clock(self._left)])
+        return effect
+
+
+def _outcome(effect: Any) -> Flow[tuple[Any, Exception | None]]:
+    """Return an effect's result, or its error: in a race, an error is an end like any other."""
     try:
-        result = yield from flow
-    except Exception as error:  # noqa: BLE001  raised where the race was begun
-        raised = error
-
-        def fail() -> Any:
-            raise raised
-
-        return fail
-    return lambda: result
+        return (yield effect), None
+    except Exception as error:  # noqa: BLE001  raised in the flow that asked
+        return None, error
 
 
 def _clock(seconds: float) -> Flow[None]:
-    yield Sleep(seconds)
+    yield Sleep(max(0.0, seconds))
