@@ -7,7 +7,7 @@ transcripts. Of a stream that was left early it is the answer as far as it came.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ from polyport.types.messages import AnthropicMessage
 from polyport.types.record import Result, learn
 from polyport.types.responses import Response
 
+R = TypeVar("R", bound=Result)
 #: Events of the Responses API that bring the whole response, as far as it is there.
 WHOLE = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 #: A delta of the Messages API -> the field of the block that it adds to.
@@ -190,7 +191,7 @@ def response_of(events: Sequence[dict[str, Any]]) -> Response | None:
         if isinstance(event.get("response"), dict):
             response = event["response"]
             if kind in WHOLE:
-                return msgspec.convert(dict(response), learn(Response), strict=False)
+                return _result(Response, response)
         elif kind == "response.output_item.done":
             items[place] = dict(event["item"])
         elif kind == "response.output_text.delta":
@@ -201,7 +202,15 @@ def response_of(events: Sequence[dict[str, Any]]) -> Response | None:
         part = {"type": "output_text", "text": "".join(texts[place]), "annotations": []}
         items[place] = {"type": "message", "role": "assistant", "status": "in_progress", "content": [part]}
     output = [items[place] for place in sorted(items)]
-    return msgspec.convert({**response, "output": output}, learn(Response), strict=False)
+    return _result(Response, {**response, "output": output})
+
+
+def _result(kind: type[R], fields: dict[str, Any]) -> R:
+    """Return a result of plain fields, those that it does not model among its `extra`."""
+    made: R = msgspec.convert(dict(fields), learn(kind), strict=False)
+    known = kind.__struct_encode_fields__
+    made.carry({name: value for name, value in fields.items() if name not in known})
+    return made
 
 
 def message_of(events: Sequence[dict[str, Any]]) -> AnthropicMessage | None:
@@ -226,7 +235,7 @@ def message_of(events: Sequence[dict[str, Any]]) -> AnthropicMessage | None:
         block, text = blocks.setdefault(index, {}), "".join(texts)
         block[name] = _arguments(text) if name == "input" else (block.get(name) or "") + text
     message["content"] = [blocks[index] for index in sorted(blocks)]
-    return msgspec.convert(message, learn(AnthropicMessage), strict=False)
+    return _result(AnthropicMessage, message)
 
 
 def _add_to_block(
