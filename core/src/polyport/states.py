@@ -30,6 +30,10 @@ class Limits(msgspec.Struct, frozen=True):
     parallel: int | None = None
 
 
+#: The limits of a deployment that has none: one value, known by itself.
+UNLIMITED = Limits()
+
+
 class Standing(msgspec.Struct):
     """How a deployment stands: calls in flight; requests, tokens and failures of the last minute.
 
@@ -113,8 +117,10 @@ class Window:
     def read(self, now: float) -> int:
         """Return the count of the last minute."""
         counts = self._counts
-        while counts and counts[0][0] < int(now) - WINDOW:
-            self.total -= counts.popleft()[1]
+        if counts:
+            oldest = int(now) - WINDOW
+            while counts and counts[0][0] < oldest:
+                self.total -= counts.popleft()[1]
         return self.total
 
     def add(self, count: int, now: float) -> None:

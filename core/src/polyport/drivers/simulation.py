@@ -21,31 +21,36 @@ import msgspec
 
 from polyport.errors import Timeout
 from polyport.flow import All, Call, Close, First, Flow, HttpReply, HttpRequest, Items, Now, Read, Sleep, Streaming
+from polyport.steps import Steps
 
 
 class Answer(msgspec.Struct):
     """What the simulated wire does with a request: after `latency` virtual seconds a reply, or an error.
 
     For a stream, `pieces` are (seconds to wait, bytes or the error that breaks it); the reply's content is not used.
+    Where the decoder takes other things than bytes, pieces may be such.
     """
 
     latency: float
     reply: HttpReply | None = None
     error: Exception | None = None
-    pieces: Sequence[tuple[float, bytes | Exception]] | None = None
+    pieces: Sequence[tuple[float, Any]] | None = None
 
 
 Wire = Callable[[HttpRequest, float], Answer]
 
 
 class SimulatedSource:
-    """An open body whose pieces come at virtual times."""
+    """An open body whose pieces come at virtual times. `limit` is the longest wait for a piece, in seconds."""
 
-    def __init__(self, pieces: Iterable[tuple[float, bytes | Exception]]) -> None:
+    __slots__ = ("_pieces", "closed", "limit")
+
+    def __init__(self, pieces: Iterable[tuple[float, Any]], limit: float | None = None) -> None:
         self._pieces = iter(pieces)
+        self.limit = limit
         self.closed = False
 
-    def following(self) -> tuple[float, bytes | Exception | None]:
+    def following(self) -> tuple[float, Any]:
         """Return how long the next piece takes, and the piece; None at the end."""
         return next(self._pieces, (0.0, None))
 
@@ -64,12 +69,15 @@ class SimulatedSource:
 class Task:
     """A flow on its way. `result` or `error` is set when it is `done`; streams are read to their end first."""
 
-    __slots__ = ("_cancelled", "_flow", "_on_done", "chunks", "done", "ended", "error", "result", "started")
+    __slots__ = (
+        "_cancelled", "_children", "_flow", "_on_done", "chunks", "done", "ended", "error", "result", "started"
+    )  # fmt: skip
 
     def __init__(self, flow: Flow[Any], started: float, on_done: Callable[[Task], None] | None) -> None:
         self._flow = flow
         self._on_done = on_done
         self._cancelled = False
+        self._children: Sequence[Task] = ()
         self.started = started
         self.ended = started
         self.done = False
@@ -85,13 +93,12 @@ class Simulation:
         self.now = 0.0
         self._wire = wire
         self._order = 0
-        self._agenda: list[
-            tuple[float, int, Callable[[Any, BaseException | None], None], Any, BaseException | None]
-        ] = []
+        #: (when, which of several then, the flow that goes on, what with); without a flow, a function to call.
+        self._agenda: list[tuple[float, int, Task | None, Any, BaseException | None]] = []
         self._perform: dict[type, Callable[[Task, Any], None]] = {
             HttpRequest: self._send,
             Read: self._read,
-            Sleep: lambda task, effect: self._later(effect.seconds, task),
+            Sleep: lambda task, effect: self._later(effect.seconds, task, None, None),
             All: self._all,
             First: self._first,
         }
@@ -115,12 +122,29 @@ class Simulation:
         """Start each flow at its time, (virtual seconds, flow) in order; the iterable is read as time passes."""
         self._next_arrival(iter(arrivals), on_done)
 
+    def at(self, time: float, act: Callable[[], None]) -> None:
+        """Call a function at a virtual time."""
+        self._order += 1
+        heapq.heappush(self._agenda, (time, self._order, None, act, None))
+
+    def cancel(self, task: Task) -> None:
+        """Cancel a flow and those it waits for: its caller has gone. One that is done stays as it is."""
+        if not task.done:
+            for child in task._children:
+                child._on_done = None
+                self.cancel(child)
+            task._cancelled = True
+            self._resume(task, None, CancelledError())
+
     def run(self, until: float | None = None) -> None:
         """Let time pass until nothing is left to happen, or until a virtual time."""
-        agenda = self._agenda
+        agenda, pop, resume = self._agenda, heapq.heappop, self._resume
         while agenda and (until is None or agenda[0][0] <= until):
-            self.now, _, act, value, error = heapq.heappop(agenda)
-            act(value, error)
+            self.now, _, task, value, error = pop(agenda)
+            if task is None:
+                value()
+            else:
+                resume(task, value, error)
         if until is not None:
             self.now = max(self.now, until)
 
@@ -134,13 +158,9 @@ class Simulation:
 
     # --- time ---
 
-    def _at(self, time: float, act: Callable[[Any, BaseException | None], None], value: Any = None,
-            error: BaseException | None = None) -> None:  # fmt: skip
+    def _later(self, seconds: float, task: Task, value: Any, error: BaseException | None) -> None:
         self._order += 1
-        heapq.heappush(self._agenda, (time, self._order, act, value, error))
-
-    def _later(self, seconds: float, task: Task, value: Any = None, error: BaseException | None = None) -> None:
-        self._at(self.now + seconds, lambda value, error: self._resume(task, value, error), value, error)
+        heapq.heappush(self._agenda, (self.now + seconds, self._order, task, value, error))
 
     def _next_arrival(
         self, arrivals: Iterator[tuple[float, Flow[Any]]], on_done: Callable[[Task], None] | None
@@ -150,11 +170,11 @@ class Simulation:
             return
         time, flow = following
 
-        def act(_value: Any, _error: BaseException | None) -> None:
+        def act() -> None:
             self.start(flow, on_done)
             self._next_arrival(arrivals, on_done)
 
-        self._at(time, act)
+        self.at(time, act)
 
     # --- one step of one flow ---
 
@@ -162,6 +182,7 @@ class Simulation:
         flow = task._flow
         if task._cancelled and not isinstance(error, CancelledError):
             return
+        task._children = ()
         while True:
             try:
                 effect = flow.send(value) if error is None else flow.throw(error)
@@ -204,24 +225,35 @@ class Simulation:
         reply = answer.reply or HttpReply(status=200)
         if request.stream and reply.status < 400:
             pieces = [(0.0, reply.content)] if answer.pieces is None else answer.pieces
-            reply = msgspec.structs.replace(reply, content=b"", source=SimulatedSource(pieces))
+            source = SimulatedSource(pieces, request.timeout.read)
+            reply = HttpReply(status=reply.status, headers=reply.headers, source=source)
         self._later(answer.latency, task, reply, answer.error)
 
     def _read(self, task: Task, effect: Read) -> None:
-        source = effect.source
-        if isinstance(source, SimulatedSource):
+        source: Any = effect.source
+        if type(source) is Steps:
+            self._step(task, source)
+        elif isinstance(source, SimulatedSource):
             seconds, piece = source.following()
             broken = piece if isinstance(piece, Exception) else None
+            if source.limit is not None and seconds > source.limit:
+                seconds, broken = source.limit, Timeout(f"nothing came within {source.limit} s (read timeout)")
             self._later(seconds, task, None if broken else piece, broken)
         else:
             assert isinstance(source, Items), f"{source!r} is not a simulated body"
-            self._later(0.0, task, source.read())
+            self._later(0.0, task, source.read(), None)
+
+    def _step(self, task: Task, source: Steps) -> None:
+        """Run the flow that makes the next piece."""
+        inner = Task(source.read(), self.now, lambda inner: self._later(0.0, task, inner.result, inner.error))
+        task._children = (inner,)
+        self._resume(inner, None, None)
 
     def _all(self, task: Task, effect: All) -> None:
         left = len(effect.flows)
         children: list[Task] = []
         if not left:
-            self._later(0.0, task, [])
+            self._later(0.0, task, [], None)
 
         def done(child: Task) -> None:
             nonlocal left
@@ -231,9 +263,9 @@ class Simulation:
                 self._cancel(children, child)
                 self._later(0.0, task, None, child.error)
             elif left == 0:
-                self._later(0.0, task, [one.result for one in children])
+                self._later(0.0, task, [one.result for one in children], None)
 
-        self._start_all(effect.flows, children, done)
+        self._start_all(task, effect.flows, children, done)
 
     def _first(self, task: Task, effect: First) -> None:
         left = len(effect.flows)
@@ -245,14 +277,17 @@ class Simulation:
             if left >= 0 and child.error is None:
                 left = -1
                 self._cancel(children, child)
-                self._later(0.0, task, child.result)
+                self._later(0.0, task, child.result, None)
             elif left == 0:
                 self._later(0.0, task, None, child.error)
 
-        self._start_all(effect.flows, children, done)
+        self._start_all(task, effect.flows, children, done)
 
-    def _start_all(self, flows: Sequence[Flow[Any]], children: list[Task], done: Callable[[Task], None]) -> None:
+    def _start_all(
+        self, task: Task, flows: Sequence[Flow[Any]], children: list[Task], done: Callable[[Task], None]
+    ) -> None:
         children += [Task(flow, self.now, done) for flow in flows]
+        task._children = children
         for child in children:
             if not child._cancelled:
                 self._resume(child, None, None)
@@ -260,9 +295,8 @@ class Simulation:
     def _cancel(self, children: list[Task], winner: Task) -> None:
         for child in children:
             if child is not winner and not child.done:
-                child._cancelled = True
                 child._on_done = None
-                self._resume(child, None, CancelledError())
+                self.cancel(child)
 
 
 def _drain(stream: Streaming[Any], chunks: list[Any]) -> Flow[None]:

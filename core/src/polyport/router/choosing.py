@@ -14,8 +14,7 @@ from polyport.errors import APIError, ContextWindowExceededError, NotFoundError,
 from polyport.plugins import Providers
 from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
-from polyport.routing import resolve
-from polyport.states import Refusal, Standing
+from polyport.states import UNLIMITED, Refusal, Standing
 
 
 class Obstacle(msgspec.Struct, frozen=True):
@@ -54,22 +53,16 @@ class Explanation(msgspec.Struct):
         return next((one for one in self.considered if one.taken), None)
 
 
-def candidate(deployment: Deployment, standing: Standing, providers: Providers) -> Candidate:
-    """Return a deployment with its standing, and where its model's name leads."""
-    provider, model = resolve(deployment.model, providers, deployment.options.get("provider"))
-    return Candidate(deployment, standing, provider, model)
-
-
 def obstacle(
     one: Candidate, call: Call, providers: Providers, tokens: int, tags: Sequence[str] | None
 ) -> Obstacle | None:
     """Return why a deployment cannot be taken, whatever else there is; None where it can."""
     return (
         _cannot(one, call, providers)
-        or _tagged(one.deployment, tags)
-        or _too_small(one, tokens)
-        or _resting(one.standing)
-        or _full(one, tokens)
+        or (None if tags is None else _tagged(one.deployment, tags))
+        or (_too_small(one, tokens) if tokens else None)
+        or (_resting(one.standing) if one.standing.cooling > 0 else None)
+        or (None if one.deployment.limits is UNLIMITED else _full(one, tokens))
     )
 
 
@@ -85,10 +78,8 @@ def _cannot(one: Candidate, call: Call, providers: Providers) -> Obstacle | None
     return Obstacle("operation", f"{one.provider!r} has no {operation.function}")
 
 
-def _tagged(deployment: Deployment, tags: Sequence[str] | None) -> Obstacle | None:
-    """Say whether tags stand against it; None is a router that does not go by tags."""
-    if tags is None:
-        return None
+def _tagged(deployment: Deployment, tags: Sequence[str]) -> Obstacle | None:
+    """Say whether the tags of a call, maybe none, stand against it."""
     own = deployment.own.tags
     if tags:
         return None if set(tags) & set(own) else Obstacle("tags", f"has none of the tags {', '.join(tags)}")
@@ -96,7 +87,7 @@ def _tagged(deployment: Deployment, tags: Sequence[str] | None) -> Obstacle | No
 
 
 def _too_small(one: Candidate, tokens: int) -> Obstacle | None:
-    window = window_of(one) if tokens else None
+    window = window_of(one)
     if window is None or tokens <= window:
         return None
     return Obstacle("window", f"a context window of {window} tokens, and the call has about {tokens}")
@@ -116,9 +107,10 @@ def _known_window(provider: str, model: str) -> int | None:
         return None
 
 
-def _resting(standing: Standing) -> Obstacle | None:
-    if standing.cooling <= 0:
-        return None
+catalog.on_change.append(_known_window.cache_clear)
+
+
+def _resting(standing: Standing) -> Obstacle:
     return Obstacle("rest", f"rests for {standing.cooling:.1f} s after failures")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from polyport.errors import BadRequestError
-from polyport.states import Limits
+from polyport.states import UNLIMITED, Limits
 from polyport.types.record import OPTION_NAMES, convert
 
 #: Where a value begins so, the rest is the name of an environment variable or a secret.
@@ -83,12 +83,17 @@ def read(entry: Mapping[str, Any], secrets: Callable[[str], str | None], path: s
         id=str(info.get("id") or _id(entry["model_name"], model, options, params)),
         group=entry["model_name"],
         model=model,
-        limits=Limits(own.rpm, own.tpm, own.max_parallel_requests),
+        limits=_limits(own),
         own=own,
         options={name: value for name, value in options.items() if value is not None},
         extra=params,
         info=info,
     )
+
+
+def _limits(own: OwnParams) -> Limits:
+    limits = Limits(own.rpm, own.tpm, own.max_parallel_requests)
+    return UNLIMITED if limits == UNLIMITED else limits
 
 
 def _check_names(entry: Mapping[str, Any], path: str) -> None:

@@ -178,26 +178,33 @@ class Journey(Rules):
         able: list[Candidate] = []
         unable: list[Hindered] = []
         tags = router.tags_of(call)
+        place_of = router.place_of
         for deployment, standing in zip(self.members, standings, strict=True):
-            one = choosing.candidate(deployment, standing, providers)
-            found = choosing.obstacle(one, call, providers, tokens, tags) or choosing.refusal(
-                refused.get(deployment.id)
-            )
+            one = Candidate(deployment, standing, *place_of(deployment))
+            found = choosing.obstacle(one, call, providers, tokens, tags)
+            if found is None and refused:
+                found = choosing.refusal(refused.get(deployment.id))
             if found is not None:
                 unable.append((one, found))
             else:
                 able.append(one)
-        self._unable = {one.deployment.id for one, _ in unable}
+        self._unable = {one.deployment.id for one, _ in unable} if unable else set()
         return self._preferred(able, unable), unable
 
     def _preferred(self, able: list[Candidate], unable: list[Hindered]) -> list[Candidate]:
         """Return those not yet tried, of the lowest order; the rest is told why it stands back."""
-        rounds = self._rounds(able)
-        fresh = [one for one in able if self.tried.count(one.deployment.id) == rounds]
-        unable += [(one, TRIED) for one in able if one not in fresh]
-        lowest = min((one.deployment.own.order for one in fresh), default=0)
+        fresh = self._fresh(able, unable) if self.tried else able
+        orders = {one.deployment.own.order for one in fresh}
+        if len(orders) <= 1:
+            return fresh
+        lowest = min(orders)
         unable += [(one, LATER) for one in fresh if one.deployment.own.order != lowest]
         return [one for one in fresh if one.deployment.own.order == lowest]
+
+    def _fresh(self, able: list[Candidate], unable: list[Hindered]) -> list[Candidate]:
+        rounds = self._rounds(able)
+        unable += [(one, TRIED) for one in able if self.tried.count(one.deployment.id) != rounds]
+        return [one for one in able if self.tried.count(one.deployment.id) == rounds]
 
     def _rounds(self, able: Sequence[Candidate]) -> int:
         """Return how often the least tried of them was tried."""

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from polyport import plugins, tokens
 from polyport.border import Call
-from polyport.client import Client, complete
+from polyport.client import MAX_ROUTES, Client, complete
 from polyport.errors import APIError, BadRequestError, PluginError
 from polyport.flow import Flow
 from polyport.interface import Interface
@@ -35,7 +35,9 @@ from polyport.router.groups import Groups
 from polyport.router.journey import Journey
 from polyport.router.policies import AllowedFailsPolicy, Detours, RetryPolicy
 from polyport.router.strategies import Candidate
-from polyport.states import MemoryState, Standing, State
+from polyport.routing import resolve
+from polyport.states import MemoryState, State
+from polyport.types.record import Options
 
 #: Entry points of states: name -> what makes one of `url`, `host`, `port` and `password`.
 STATES = "polyport.states"
@@ -116,6 +118,9 @@ class Router(Interface):
         self._defaults = dict(default_litellm_params or {})
         self._aliases = dict(model_group_alias or {})
         self._changing = threading.Lock()
+        #: Where models lead, and by deployment the options last made for it: most calls bring none of their own.
+        self._places: dict[tuple[str, str | None], tuple[str, str]] = {}
+        self._options: dict[str, tuple[Options, Deployment, Any, Options]] = {}
         self.groups = Groups(self._read(model_list), self._aliases)
         self.detours = Detours(
             general=policies.table(fallbacks, "fallbacks"),
@@ -138,7 +143,11 @@ class Router(Interface):
 
     def flow(self, function: str, **fields: Any) -> Flow[Any]:
         """Return the flow of a call without running it: for drivers of your own, such as the simulation."""
-        return self._plan(BY_FUNCTION[function], fields)[1]
+        return self.plan(function, **fields)[1]
+
+    def plan(self, function: str, **fields: Any) -> tuple[Call, Flow[Any]]:
+        """Return a call and its flow without running it; the call's `meta` tells what happens, failures included."""
+        return self._plan(BY_FUNCTION[function], fields)
 
     def _plan(self, operation: Operation, fields: dict[str, Any]) -> tuple[Call, Flow[Any]]:
         call = self._prepare(operation, fields)
@@ -166,7 +175,7 @@ class Router(Interface):
         """Give a call that is about a file, a batch or a job, not a model, what its provider's deployment has."""
         provider = self.client.provider_of(operation, fields)
         for one in self.groups.all() if provider else ():
-            if choosing.candidate(one, Standing(), self.client.providers).provider == provider:
+            if self.place_of(one)[0] == provider:
                 for name, value in {**one.extra, **one.options}.items():
                     fields.setdefault(name, value)
                 return
@@ -203,20 +212,24 @@ class Router(Interface):
 
     # --- what a journey asks ---
 
+    def place_of(self, one: Deployment) -> tuple[str, str]:
+        """Return the provider, and its own name of the model, that a deployment's model leads to."""
+        key = (one.model, one.options.get("provider"))
+        found = self._places.get(key)
+        if found is None:
+            found = resolve(one.model, self.client.providers, key[1])
+            if len(self._places) < MAX_ROUTES:
+                self._places[key] = found
+        return found
+
     def deployed(self, call: Call, one: Candidate) -> Call:
         """Return the call as it goes to a deployment: with its model, credentials, time limit and own parameters."""
-        options = {name: value for name, value in one.deployment.options.items() if name != "provider"}
-        given = call.options
-        limit = self._time_limit(call, one.deployment)
-        if limit is not None:
-            options["timeout"] = limit
-        changes = {name: value for name, value in options.items() if getattr(given, name) is None}
-        merged = replace(given, **changes) if changes else given
+        merged = self._merged(call.options, one.deployment, self._time_limit(call, one.deployment))
         request = replace(call.request, model=one.model, options=merged)
         request.__dict__.update(call.request.__dict__)
         if one.deployment.extra:
             complete(request, one.deployment.extra, f"deployment {one.deployment.id}")
-        call.meta.deployment, call.meta.group = one.deployment.id, one.deployment.group
+        call.meta.deployment, call.meta.group = one.deployment.id, call.group
         return replace(
             call,
             request=request,
@@ -224,6 +237,20 @@ class Router(Interface):
             options=merged,
             api_key=merged.api_key or self.client.key_of(one.provider),
         )
+
+    def _merged(self, given: Options, deployment: Deployment, limit: Any) -> Options:
+        """Return a call's options, and what they leave open by the deployment's; most calls have the client's own."""
+        before = self._options.get(deployment.id)
+        if before is not None and before[0] is given and before[1] is deployment and before[2] == limit:
+            return before[3]
+        options = {name: value for name, value in deployment.options.items() if name != "provider"}
+        if limit is not None:
+            options["timeout"] = limit
+        changes = {name: value for name, value in options.items() if getattr(given, name) is None}
+        merged: Options = replace(given, **changes) if changes else given
+        if len(self._options) < MAX_ROUTES:
+            self._options[deployment.id] = (given, deployment, limit, merged)
+        return merged
 
     def _time_limit(self, call: Call, deployment: Deployment) -> Any:
         if getattr(call.request, "stream", None):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Any, TypeAlias
 
@@ -98,17 +99,22 @@ def cost_based(candidates: Sequence[Candidate], random: Random, _args: Mapping[s
 
 
 def _price(one: Candidate) -> float:
-    own = one.deployment.options.get("prices") or of_params(one.deployment.extra)
-    prices = own or _known_prices(one)
+    deployment = one.deployment
+    own = deployment.options.get("prices") or (of_params(deployment.extra) if deployment.extra else None)
+    prices = own or _known_prices(one.provider, one.model)
     known = [prices[name] for name in ("input", "output") if isinstance(prices.get(name), int | float)]
     return sum(known) if known else float("inf")
 
 
-def _known_prices(one: Candidate) -> Mapping[str, Any]:
+@lru_cache(maxsize=1024)
+def _known_prices(provider: str, model: str) -> Mapping[str, Any]:
     try:
-        return catalog.info(one.provider, one.model).prices or {}
+        return catalog.info(provider, model).prices or {}
     except NotFoundError:
         return {}
+
+
+catalog.on_change.append(_known_prices.cache_clear)
 
 
 def _least(candidates: Sequence[Candidate], random: Random, key: Callable[[Candidate], Any]) -> Candidate:
