@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polyport.client import Client as Client
     from polyport.errors import *  # noqa: F403
     from polyport.flow import TimeoutSpec as TimeoutSpec
+    from polyport.guarding.guardrail import Guardrail as Guardrail
     from polyport.hookspecs import hookimpl as hookimpl
     from polyport.money import completion_cost as completion_cost, cost_per_token as cost_per_token
     from polyport.observing import Event as Event, Observer as Observer, flush_callbacks as flush_callbacks
@@ -39,11 +40,16 @@ drop_params: bool | None = None
 strict: bool | None = None
 cache: Cache | None = None
 max_budget: float | Budget | None = None
+guardrails: list[Any] = []
+callbacks: list[Any] = []
+success_callback: list[Any] = []
+failure_callback: list[Any] = []
 
 #: Public names that are not functions of the interface -> the module that has them.
 _HOMES = {
     "Client": "client",
     "Cache": "caching",
+    "Guardrail": "guarding.guardrail",
     "Router": "router",
     "RetryPolicy": "router",
     "AllowedFailsPolicy": "router",

@@ -1,7 +1,8 @@
 """The functions of the module itself: those of a default client that reads its settings from `polyport.*`.
 
-`polyport.api_key`, `.api_base`, `.timeout`, `.num_retries`, `.drop_params`, `.strict`, `.cache` and `.max_budget`
-hold for every call made through the module and for no `Client` of your own.
+`polyport.api_key`, `.api_base`, `.timeout`, `.num_retries`, `.drop_params`, `.strict`, `.cache`, `.max_budget`,
+`.guardrails`, `.callbacks`, `.success_callback` and `.failure_callback` hold for every call made through the module and
+for no `Client` of your own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any
 from polyport.client import DEFAULTS, Client
 from polyport.operations import Operation
 
-SETTINGS = ("api_key", "cache", "max_budget", *DEFAULTS)
+SETTINGS = (
+    "api_key", "cache", "max_budget", "guardrails", "callbacks", "success_callback", "failure_callback", *DEFAULTS
+)  # fmt: skip
 
 
 class DefaultClient(Client):

@@ -13,7 +13,7 @@ import importlib
 import ssl
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -61,6 +61,8 @@ T = TypeVar("T")
 NESTED = ("messages", "tools", "input")
 #: How many model names are remembered with where they lead.
 MAX_ROUTES = 4096
+#: How long closing waits for observers, in seconds.
+FLUSH = 10.0
 DEFAULTS = ("api_base", "api_version", "timeout", "num_retries", "drop_params", "strict")
 
 
@@ -71,8 +73,10 @@ class Client(Interface):
     prefix. `http` is your own `httpx.Client`, `httpx.AsyncClient` or httpx transport; `transport` names an
     installed one ("httpx", "reqwest"). `proxy`, `verify` (True, False, CA path or SSLContext) and `cert` (PEM, or
     certificate and key) are for the built-in ones. `headers` go with every request. `timeout` is in seconds.
-    `cache` keeps answers, see `polyport.caching`; calls stay within `max_budget` (USD, or a Budget). `middleware` are
-    functions `(call, proceed) -> Flow`, or names of installed ones, the first one outermost.
+    `cache` keeps answers, see `polyport.caching`; calls stay within `max_budget` (USD, or a Budget). `guardrails` judge
+    what is asked and answered, see `polyport.guarding`; `callbacks`, `success_callback` and `failure_callback` are told
+    of every call, see `polyport.observing`. `middleware` are functions `(call, proceed) -> Flow`, or names of installed
+    ones, the first one outermost; it stands within all of these but the budget.
     `secrets` finds what environment variables would hold; by default the environment does, then secret plugins.
     """
 
@@ -96,6 +100,10 @@ class Client(Interface):
         providers: Mapping[str, type[Provider] | Provider] | None = None,
         cache: Cache | None = None,
         max_budget: float | Budget | None = None,
+        guardrails: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        success_callback: Sequence[Any] = (),
+        failure_callback: Sequence[Any] = (),
         middleware: Sequence[Middleware | str] = (),
         secrets: Callable[[str], str | None] | None = None,
         seed: int | None = None,
@@ -111,6 +119,8 @@ class Client(Interface):
         self.providers = Providers(providers)
         self.cache = cache
         self.max_budget = max_budget
+        self.guardrails = guardrails
+        self.callbacks, self.success_callback, self.failure_callback = callbacks, success_callback, failure_callback
         self.middleware = [plugins.middleware(layer) if isinstance(layer, str) else layer for layer in middleware]
         #: The settings last seen and the layers made of them.
         self._layered: tuple[tuple[Any, ...], list[Middleware]] = ((), [])
@@ -255,6 +265,8 @@ class Client(Interface):
             from polyport.caching import controls
 
             controls.read(call.options.cache, controls.Controls())  # wrong names are told, cache or not
+        if call.options.guardrails and not self.guardrails:
+            raise BadRequestError(f"No guardrail is called {next(iter(call.options.guardrails))!r}: there are none")
         proceed = core or self._attempts
         for layer in self._layers():
             proceed = _wrap(layer, proceed)
@@ -262,12 +274,26 @@ class Client(Interface):
 
     def _layers(self) -> list[Middleware]:
         """Return what is around every call, the innermost first; made anew when a setting has changed."""
-        settings = (self.max_budget, self.cache, *self.middleware)
+        told = (tuple(self.callbacks or ()), tuple(self.success_callback or ()), tuple(self.failure_callback or ()))
+        settings = (self.max_budget, *self.middleware, self.cache, tuple(self.guardrails or ()), told)
         if settings != self._layered[0]:
-            inner = [] if self.max_budget is None else [budgeted(self.max_budget)]
-            outer = [] if self.cache is None else [self.cache.layer_for(self)]
-            self._layered = (settings, [*inner, *reversed(self.middleware), *outer])
+            self._layered = (settings, [layer for layer in self._make_layers(*told) if layer is not None])
         return self._layered[1]
+
+    def _make_layers(self, *told: Sequence[Any]) -> Iterator[Middleware | None]:
+        if self.max_budget is not None:
+            yield budgeted(self.max_budget)
+        yield from reversed(self.middleware)
+        if self.cache is not None:
+            yield self.cache.layer_for(self)
+        if self.guardrails:
+            from polyport.middleware.guardrails import Guardrails
+
+            yield Guardrails(self.guardrails, self, self.secrets)
+        if any(told):
+            from polyport.middleware.observers import observe
+
+            yield observe(told[0], success_callback=told[1], failure_callback=told[2])
 
     def _attempts(self, call: Call) -> Flow[Any]:
         if not call.options.fallbacks:
@@ -316,14 +342,25 @@ class Client(Interface):
     # --- the end ---
 
     def close(self) -> None:
-        """Close connections and release what providers hold, for a client used without async code."""
+        """Close connections and release what providers hold, for a client used without async code.
+
+        Observers are told of every call that is over first, for at most `FLUSH` seconds.
+        """
+        self._tell()
         self._drivers.close()
         self.providers.close()
 
     async def aclose(self) -> None:
-        """Close connections, those of this event loop included, and release what providers hold."""
+        """`close`, connections of this event loop included."""
+        await asyncio.to_thread(self._tell)
         await self._drivers.aclose()
         await asyncio.to_thread(self.providers.close)
+
+    def _tell(self) -> None:
+        if self.callbacks or self.success_callback or self.failure_callback:
+            from polyport.observing import flush_callbacks
+
+            flush_callbacks(FLUSH)
 
     def __enter__(self) -> Self:
         return self

@@ -29,6 +29,7 @@ from polyport.middleware.cost import cost
 from polyport.middleware.fallbacks import Following, fallbacks, may_help
 from polyport.middleware.retry import DEFAULT_RETRIES, retry
 from polyport.operations import BY_FUNCTION, Operation
+from polyport.pricefile import of_params
 from polyport.router import choosing, policies, strategies
 from polyport.router.deployments import Deployment, read
 from polyport.router.groups import Groups
@@ -154,7 +155,24 @@ class Router(Interface):
         if not call.group:
             return call, self.client.onion(call)
         following = self._following(call)
-        return call, self.client.onion(call, lambda call: fallbacks(call, self._through_group, following))
+        lent = self._lend_prices(call)
+
+        def core(call: Call) -> Flow[Any]:
+            if lent is not None and call.options.prices is lent:
+                call = replace(call, options=replace(call.options, prices=None))
+            return fallbacks(call, self._through_group, following)
+
+        return call, self.client.onion(call, core)
+
+    def _lend_prices(self, call: Call) -> dict[str, Any] | None:
+        """Give the layers around the router the prices of the group's first deployment, for their estimates."""
+        first = self.groups.of(call.group)[0]
+        own = first.options.get("prices") or of_params(first.extra)
+        if own is None or call.options.prices is not None:
+            return None
+        lent = {**own}
+        call.options = replace(call.options, prices=lent)
+        return lent
 
     def _prepare(self, operation: Operation, fields: dict[str, Any]) -> Call:
         """Return the call, as yet at the first deployment of its group."""
