@@ -30,11 +30,12 @@ from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
 from polyport.types.messages import AnthropicMessage, MessagesRequest, TokenCount
 from polyport.types.models import ModelList, ModelListRequest
 from polyport.types.responses import Item
+from polyport.wire.dates import created_at
 from polyport_anthropic import batch, errors, files, native, spool
 from polyport_anthropic.access import AUTH, FILES_BETA, headers, settle
 from polyport_anthropic.chat import to_messages
 from polyport_anthropic.events import NativeEvents
-from polyport_anthropic.reply import created_at, to_completion
+from polyport_anthropic.reply import to_completion
 from polyport_anthropic.stream import MessageEvents
 
 __all__ = ["Anthropic", "MessageEvents", "NativeEvents", "to_completion", "to_messages"]
@@ -123,7 +124,7 @@ class Anthropic(Provider):
     def _results(self, batch_id: str, kind: str, request: FileIdRequest) -> Flow[Binary | Streaming[bytes]]:
         path = f"/v1/messages/batches/{batch_id}/results"
         reply = yield self.get(path, headers=headers(request), stream=request.stream)
-        lines = batch.ResultLines(kind, created_at(reply.headers))
+        lines = batch.Results(kind, created_at(reply.headers))
         if request.stream:
             return Streaming(reply, lines)
         return Binary(content=b"".join(lines.feed(reply.content) + lines.close()), content_type="application/jsonl")

@@ -7,7 +7,6 @@ in `provider_specific_fields["anthropic_content"]`, and goes back with the messa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from polyport.flow import HttpReply
 from polyport.provider import decode
 from polyport.types.chat import ChatCompletion, Choice, FunctionCall, Message, ToolCall
 from polyport.types.messages import AnthropicMessage
+from polyport.wire.dates import created_at
 from polyport_anthropic.blocks import Block, verify
 from polyport_anthropic.tools import ANSWER_TOOL
 from polyport_anthropic.turns import KEPT, as_text
@@ -198,14 +198,6 @@ PLAIN: dict[str, tuple[int, frozenset[str]]] = {
     "text": (1, frozenset({"type", "text"})),
     "tool_use": (2, frozenset({"type", "id", "name", "input"})),
 }
-
-
-def created_at(headers: Mapping[str, str]) -> int:
-    """Return the reply's date in seconds, which a message itself does not tell; 0 where there is none."""
-    try:
-        return int(parsedate_to_datetime(headers.get("date", "")).timestamp())
-    except ValueError:
-        return 0
 
 
 def input_of(text: str) -> Any:

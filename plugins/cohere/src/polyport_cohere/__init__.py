@@ -10,12 +10,13 @@ from polyport.errors import APIError
 from polyport.flow import Flow, HttpReply, Streaming
 from polyport.hookspecs import hookimpl
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
+from polyport.wire.dates import created_at
 from polyport_cohere import errors
 from polyport_cohere.audio import Transcriptions
 from polyport_cohere.body import to_body
 from polyport_cohere.embed import Embeddings
 from polyport_cohere.models import Models
-from polyport_cohere.reply import created_at, to_completion
+from polyport_cohere.reply import to_completion
 from polyport_cohere.rerank import Rerank
 from polyport_cohere.stream import ChatEvents
 

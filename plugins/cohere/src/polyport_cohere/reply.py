@@ -7,8 +7,6 @@ message in the next turn. `annotations` are the citations in OpenAI's form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +15,7 @@ from polyport.errors import InvalidResponseError
 from polyport.flow import HttpReply
 from polyport.provider import decode
 from polyport.types.chat import ChatCompletion, Choice, FunctionCall, Message, ToolCall
+from polyport.wire.dates import created_at
 from polyport_cohere.errors import ended
 from polyport_cohere.turns import CITATIONS, PLAN
 from polyport_cohere.usage import Counts
@@ -211,11 +210,3 @@ def _logprob(item: Logprobs) -> dict[str, Any]:
         "top_logprobs": [],
         "token_ids": item.token_ids,
     }
-
-
-def created_at(headers: Mapping[str, str]) -> int:
-    """Return the reply's date in seconds, which the reply itself does not tell; 0 where there is none."""
-    try:
-        return int(parsedate_to_datetime(headers.get("date", "")).timestamp())
-    except ValueError:
-        return 0

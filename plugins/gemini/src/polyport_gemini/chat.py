@@ -5,8 +5,9 @@ from __future__ import annotations
 from polyport.flow import Flow, Streaming
 from polyport.hookspecs import hookimpl
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
+from polyport.wire.dates import created_at
 from polyport_gemini.body import to_body
-from polyport_gemini.reply import created_at, to_completion
+from polyport_gemini.reply import to_completion
 from polyport_gemini.sound import as_asked
 from polyport_gemini.stream import ContentEvents
 from polyport_gemini.wire import ContentWire

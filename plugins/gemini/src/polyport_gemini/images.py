@@ -20,10 +20,11 @@ from polyport.types.chat import ChatCompletion
 from polyport.types.image import Image, ImageEditRequest, ImageRequest, ImageResponse
 from polyport.types.upload import Upload
 from polyport.types.usage import CompletionTokensDetails, PromptTokensDetails, Usage
+from polyport.wire.dates import created_at
 from polyport_gemini.door import Door
 from polyport_gemini.media import Piece
 from polyport_gemini.naming import camel, camel_keys, known_as
-from polyport_gemini.reply import created_at, to_completion
+from polyport_gemini.reply import to_completion
 from polyport_gemini.wire import ContentWire
 
 AnyImageRequest: TypeAlias = ImageRequest | ImageEditRequest

@@ -6,9 +6,7 @@ kept whole in `provider_specific_fields["gemini_parts"]`, and goes back with the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +15,7 @@ from polyport.errors import InvalidResponseError
 from polyport.flow import HttpReply
 from polyport.provider import decode
 from polyport.types.chat import ChatCompletion, Choice, Message
+from polyport.wire.dates import created_at, seconds
 from polyport_gemini.contents import KEPT
 from polyport_gemini.errors import blocked, from_body, misshapen
 from polyport_gemini.grounding import Citations, Grounding, annotate
@@ -105,7 +104,7 @@ def from_generated(generated: Generated, model: str, created: int, body: Any) ->
     usage = generated.usage_metadata
     return ChatCompletion(
         id=generated.response_id,
-        created=int(generated.create_time.timestamp()) if generated.create_time else created,
+        created=seconds(generated.create_time) or created,
         model=generated.model_version or model,
         choices=[choice(candidate, generated.response_id, body) for candidate in candidates],
         usage=usage.to_usage() if usage is not None else None,
@@ -263,11 +262,3 @@ class _Tops(msgspec.Struct):
 class _Logprobs(msgspec.Struct, rename="camel"):
     chosen_candidates: list[_Token] = []
     top_candidates: list[_Tops] = []
-
-
-def created_at(headers: Mapping[str, str]) -> int:
-    """Return the reply's date in seconds; 0 where there is none."""
-    try:
-        return int(parsedate_to_datetime(headers.get("date", "")).timestamp())
-    except ValueError:
-        return 0

@@ -12,6 +12,7 @@ from polyport.flow import Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.models import Model, ModelList, ModelListRequest
+from polyport.wire.dates import seconds
 from polyport_ollama.address import speaks_openai
 from polyport_ollama.reach import ask
 
@@ -50,8 +51,7 @@ class _Tags(msgspec.Struct):
 
 def _model(tag: _Tag) -> Model:
     namespace, slash, _ = tag.name.partition("/")
-    created = int(tag.modified_at.timestamp()) if tag.modified_at is not None else None
-    model = Model(id=tag.name, created=created, owned_by=namespace if slash else "library")
+    model = Model(id=tag.name, created=seconds(tag.modified_at), owned_by=namespace if slash else "library")
     more = {"size": tag.size, "digest": tag.digest, "details": tag.details}
     more |= {"remote_model": tag.remote_model, "remote_host": tag.remote_host}
     model.carry({name: value for name, value in more.items() if value is not None})

@@ -16,6 +16,7 @@ from polyport.provider import decode
 from polyport.types.chat import ChatCompletion, Choice, FunctionCall, Message, ToolCall
 from polyport.types.upload import media_type
 from polyport.types.usage import Usage, usage
+from polyport.wire.dates import seconds
 from polyport_ollama.errors import raise_told
 
 #: Why an answer ended -> OpenAI's word. A model that is only loaded or let go says nothing, and is done.
@@ -73,7 +74,7 @@ class Answer(msgspec.Struct):
     @property
     def created(self) -> int:
         """When it was made, in seconds."""
-        return int(self.created_at.timestamp()) if self.created_at is not None else 0
+        return seconds(self.created_at) or 0
 
     @property
     def usage(self) -> Usage:

@@ -13,9 +13,9 @@ from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
 from polyport.types.messages import AnthropicMessage, MessagesRequest, TokenCount
 from polyport.types.record import Request
 from polyport.types.responses import Item
+from polyport.wire.dates import created_at
 from polyport_anthropic import MessageEvents, NativeEvents, to_completion, to_messages
 from polyport_anthropic.native import to_count, to_native
-from polyport_anthropic.reply import created_at
 from polyport_vertex.names import claude
 from polyport_vertex.request import stripped
 from polyport_vertex.settings import GLOBAL

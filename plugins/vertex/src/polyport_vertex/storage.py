@@ -16,6 +16,7 @@ from polyport.errors import BadRequestError
 from polyport.flow import HttpReply
 from polyport.provider import decode
 from polyport.types.batch import FileList, FileObject
+from polyport.wire.dates import seconds
 
 HOST = "https://storage.googleapis.com"
 #: Below this name everything is that polyport puts into a bucket.
@@ -83,7 +84,7 @@ def _file(item: StoredObject, purpose: str | None = None) -> FileObject:
     made = FileObject(
         id=item.uri,
         bytes=int(size) if size.isdecimal() else None,
-        created_at=int(item.time_created.timestamp()) if item.time_created is not None else None,
+        created_at=seconds(item.time_created),
         filename=told.get("filename") or item.name.rpartition("/")[2],
         purpose=purpose or told.get("purpose"),
         status="processed",
