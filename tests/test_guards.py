@@ -60,6 +60,7 @@ ORDER = (
     "interface",
     "journal",
     "client",
+    "lines",
     "rendering",
     "models",
     "batching",

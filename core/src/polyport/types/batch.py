@@ -80,6 +80,10 @@ class FileListRequest(Request):
     order: str | None = None
 
 
+#: A status that is an end -> the field that says since when.
+SINCE = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cancelled_at", "expired": "expired_at"}
+
+
 class Batch(Result):
     """A batch. `status`: validating, in_progress, finalizing, completed, failed, expired, cancelling, cancelled."""
 
@@ -105,6 +109,11 @@ class Batch(Result):
     metadata: dict[str, Any] | None = None
     model: str | None = None
     usage: dict[str, Any] | None = None
+
+    def ended(self, at: int | None) -> None:
+        """Say when the batch came to its status, where that is an end."""
+        if self.status in SINCE:
+            setattr(self, SINCE[self.status], at)
 
 
 class BatchList(Result):

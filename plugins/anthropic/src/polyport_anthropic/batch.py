@@ -12,84 +12,55 @@ from typing import Any
 
 import msgspec
 
-from polyport.client import build
-from polyport.errors import APIError, BadRequestError, InvalidResponseError
+from polyport.errors import BadRequestError, InvalidResponseError
 from polyport.flow import HttpReply
+from polyport.lines import CHAT, Line, ResultLines, output_line, read_lines, refuse_settings, response
 from polyport.provider import decode
 from polyport.types.batch import Batch, BatchList, BatchRequest
 from polyport.types.chat import ChatRequest
 from polyport.types.messages import MessagesRequest
-from polyport.wire.ndjson import Lines
+from polyport.wire.dates import seconds
 from polyport_anthropic.chat import Body, to_messages
 from polyport_anthropic.errors import from_body
-from polyport_anthropic.files import seconds
 from polyport_anthropic.native import to_native
 from polyport_anthropic.reply import ClaudeMessage, from_message, verified
 
 CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 #: A batch's id and one of these name the files that its results can be read as.
 OUTPUT, ERRORS = "_output", "_errors"
-STREAMED = ("stream", "stream_options")
-
-
-class _Line(msgspec.Struct):
-    custom_id: str
-    body: dict[str, Any]
-    url: str = "/v1/chat/completions"
+#: Who answers, as refusals say it.
+WHO = "Anthropic's batches"
 
 
 def to_batch_body(content: bytes, request: BatchRequest, provider: str) -> Body:
     """Return the body of a batch for a file of OpenAI's lines. Raises BadRequestError naming the line."""
-    for name in ("metadata", "output_expires_after"):
-        if getattr(request, name) is not None:
-            request.unsupported(name, "Anthropic's batches have none")
-    if request.completion_window != "24h":
-        request.unsupported("completion_window", "Anthropic's batches have 24 hours")
-    lines = [line for line in content.splitlines() if line.strip()]
-    if not lines:
-        raise BadRequestError(f"The file {request.input_file_id!r} has no lines.")
+    refuse_settings(request, WHO)
+    lines = read_lines(content, request.input_file_id, ENDPOINTS, WHO)
     extra = {name: value for name, value in request.extra.items() if name != "betas"}
-    return {"requests": [_entry(line, number, request, provider) for number, line in enumerate(lines, 1)], **extra}
+    return {"requests": [_entry(line, request, provider) for line in lines], **extra}
 
 
-def _entry(text: bytes, number: int, request: BatchRequest, provider: str) -> Body:
-    try:
-        line = msgspec.json.decode(text, type=_Line)
-    except msgspec.MsgspecError as error:
-        raise BadRequestError(f"Line {number} of {request.input_file_id!r}: {error}") from error
+def _entry(line: Line, request: BatchRequest, provider: str) -> Body:
     if not CUSTOM_ID.fullmatch(line.custom_id):
         raise BadRequestError(
-            f"Line {number}: Anthropic takes a custom_id of 1 to 64 letters, digits, _ and -, not {line.custom_id!r}."
+            f"Line {line.number}: Anthropic takes a custom_id of 1 to 64 letters, digits, _ and -, "
+            f"not {line.custom_id!r}."
         )
-    make = ENDPOINTS.get(line.url)
-    if make is None:
-        raise BadRequestError(f"Line {number}: Anthropic's batches answer {' and '.join(ENDPOINTS)}, not {line.url!r}.")
-    body = {name: value for name, value in line.body.items() if name not in STREAMED}
-    model = str(body.pop("model", request.model)).removeprefix(f"{provider}/")
-    try:
-        return {"custom_id": line.custom_id, "params": make(body, model, request)}
-    except APIError as error:
-        error.message = f"Line {number} ({line.custom_id}): {error.message}"
-        raise
+    with line.named():
+        params = ENDPOINTS[line.url](line, line.model(request, provider), request)
+    return {"custom_id": line.custom_id, "params": params}
 
 
-def _chat(fields: Body, model: str, request: BatchRequest) -> Body:
-    return to_messages(_build(ChatRequest, fields, model, request))
+def _chat(line: Line, model: str, request: BatchRequest) -> Body:
+    return to_messages(line.build(ChatRequest, model, request))
 
 
-def _messages(fields: Body, model: str, request: BatchRequest) -> Body:
-    return to_native(_build(MessagesRequest, fields, model, request))
+def _messages(line: Line, model: str, request: BatchRequest) -> Body:
+    return to_native(line.build(MessagesRequest, model, request))
 
 
-def _build(kind: type[Any], fields: Body, model: str, request: BatchRequest) -> Any:
-    made = build(kind, fields, request.options)
-    made.model = model
-    made.adaptations = request.adaptations
-    return made
-
-
-ENDPOINTS: dict[str, Callable[[Body, str, BatchRequest], Body]] = {
-    "/v1/chat/completions": _chat,
+ENDPOINTS: dict[str, Callable[[Line, str, BatchRequest], Body]] = {
+    CHAT: _chat,
     "/v1/messages": _messages,
 }
 
@@ -189,34 +160,21 @@ def results_of(file_id: str) -> tuple[str, str] | None:
     return (file_id.removesuffix(kind), kind) if kind and file_id.startswith("msgbatch_") else None
 
 
-class ResultLines:
-    """Turns a batch's results, as they come, into lines of OpenAI's output file (or of its error file)."""
+class Results(ResultLines):
+    """Results in Anthropic's words, of which `kind` says which ones are wanted."""
 
     def __init__(self, kind: str, created: int) -> None:
-        self._lines = Lines()
-        self._seen = False
+        super().__init__()
         self._kind = kind
         self._created = created
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take the next piece and return the lines it completed."""
-        return [made for line in self._lines.feed(data) if (made := self._line(line)) is not None]
-
-    def close(self) -> list[bytes]:
-        """Return the last line. Raises InvalidResponseError where there was none: a batch has one result or more."""
-        last = [made for line in self._lines.close() if (made := self._line(line)) is not None]
-        if not self._seen:
-            raise InvalidResponseError("The batch's results are empty.")
-        return last
-
-    def _line(self, text: bytes) -> bytes | None:
+    def line(self, text: bytes) -> bytes | None:
+        """Return one result as a line; None where it belongs into the other file."""
         found = decode(HttpReply(status=200, content=text), _Result)
-        self._seen = True
         if (found.result.type == "succeeded") != (self._kind == OUTPUT):
             return None
-        response, error = OUTCOMES.get(found.result.type, _errored)(found.result, self._created)
-        line = {"id": f"batch_req_{found.custom_id}", "custom_id": found.custom_id, "response": response}
-        return msgspec.json.encode({**line, "error": error}) + b"\n"
+        answer, error = OUTCOMES.get(found.result.type, _errored)(found.result, self._created)
+        return output_line(found.custom_id, answer, error)
 
 
 class _Outcome(msgspec.Struct):
@@ -238,13 +196,13 @@ def _succeeded(outcome: _Outcome, created: int) -> Outcome:
         raise InvalidResponseError("A result that succeeded has no message at $.result.message")
     message = verified(outcome.message)
     completion = from_message(message, created)
-    return {"status_code": 200, "request_id": message.id, "body": completion.to_dict()}, None
+    return response(completion.to_dict(), request_id=message.id), None
 
 
 def _errored(outcome: _Outcome, _created: int) -> Outcome:
     error = from_body(outcome.error)
     inner = outcome.error.get("error", outcome.error) if isinstance(outcome.error, dict) else outcome.error
-    return {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": inner}}, None
+    return response({"error": inner}, error.status_code, error.request_id), None
 
 
 def _canceled(_outcome: _Outcome, _created: int) -> Outcome:

@@ -14,6 +14,7 @@ import msgspec
 from polyport.flow import HttpReply
 from polyport.provider import decode
 from polyport.types.batch import FileDeleted, FileList, FileListRequest, FileObject, FileRequest
+from polyport.wire.dates import seconds
 
 #: Purposes that mean: to be referred to in a prompt. Anthropic's files have no others.
 PURPOSES = frozenset({"batch", "assistants", "user_data", "vision"})
@@ -103,8 +104,3 @@ def to_deleted(reply: HttpReply) -> FileDeleted:
     """Return what a deletion answers."""
     deleted: _Deleted = decode(reply, _Deleted)
     return FileDeleted(id=deleted.id, deleted=True)
-
-
-def seconds(moment: datetime | None) -> int | None:
-    """Return a moment in seconds since 1970."""
-    return None if moment is None else int(moment.timestamp())

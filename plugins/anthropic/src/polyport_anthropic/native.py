@@ -11,8 +11,8 @@ from polyport.flow import HttpReply
 from polyport.provider import decode
 from polyport.types.messages import MessagesRequest
 from polyport.types.models import Model, ModelList
+from polyport.wire.dates import seconds
 from polyport_anthropic.chat import default_max_tokens
-from polyport_anthropic.files import seconds
 
 #: Fields that count_tokens does not take; they do not change what a prompt weighs.
 #: https://platform.claude.com/docs/en/api/messages-count-tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 from polyport.errors import BadRequestError, ConflictError
 from polyport.flow import Flow, HttpReply, Items, Raw, Streaming
 from polyport.hookspecs import hookimpl
+from polyport.lines import asked
 from polyport.provider import decode
 from polyport.types.audio import Binary
 from polyport.types.batch import (
@@ -19,7 +20,7 @@ from polyport.types.batch import (
 )
 from polyport.types.upload import Upload
 from polyport_gemini import batch
-from polyport_gemini.batch import ENDPOINTS, Operation, ResultLines
+from polyport_gemini.batch import ENDPOINTS, Operation, Results
 from polyport_gemini.files import Files, bare, mark, mark_of, to_file, to_uploaded
 from polyport_gemini.wire import version
 
@@ -46,12 +47,10 @@ class Batches(Files):
         if results is None:
             return (yield from self.file_content(request, request.file_id, request.stream))
         operation = decode((yield self.get(f"/{version(request)}/batches/{results[0]}")), Operation)
-        lines = ResultLines(results[1], operation.metadata.model.removeprefix("models/"))
+        lines = Results(results[1], operation.metadata.model.removeprefix("models/"))
         return (yield from self._results(operation, lines, request))
 
-    def _results(
-        self, operation: Operation, lines: ResultLines, request: FileIdRequest
-    ) -> Flow[Binary | Streaming[bytes]]:
+    def _results(self, operation: Operation, lines: Results, request: FileIdRequest) -> Flow[Binary | Streaming[bytes]]:
         output = operation.output
         if output is None:
             raise ConflictError(f"{operation.name} has no results yet.", status_code=409, retryable=False)
@@ -81,7 +80,7 @@ class Batches(Files):
             marked = mark_of(file.extra.get("display_name"))
         if marked is not None and marked["kind"] != kind.name:
             raise BadRequestError(f"{name!r} holds lines for {marked['kind']}, not for {request.endpoint}.")
-        model = batch.model_of(request, marked["model"] if marked else None)
+        model = asked(request.model or (marked["model"] if marked else None))
         reply: HttpReply = yield self.post(f"{self.model_path(request, model)}:{kind.method}", json=body)
         made = batch.to_batch(reply)
         made.endpoint, made.input_file_id = request.endpoint, name

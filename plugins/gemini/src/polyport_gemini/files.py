@@ -20,6 +20,7 @@ from polyport.types.audio import Binary
 from polyport.types.batch import FileDeleted, FileIdRequest, FileList, FileListRequest, FileObject, FileRequest
 from polyport.types.record import Request
 from polyport.types.upload import Upload
+from polyport.wire.dates import seconds
 from polyport_gemini.wire import ContentWire, version
 
 #: Google's states -> OpenAI's.
@@ -201,8 +202,3 @@ def mark_of(display_name: str | None) -> Mapping[str, str] | None:
     if len(pieces) != 4 or pieces[0] != MARK:
         return None
     return dict(zip(("kind", "model", "filename"), pieces[1:], strict=True))
-
-
-def seconds(moment: datetime | None) -> int | None:
-    """Return a moment in seconds since 1970."""
-    return None if moment is None else int(moment.timestamp())

@@ -13,16 +13,15 @@ from typing import Any
 
 import msgspec
 
-from polyport.client import build
-from polyport.errors import APIError, BadRequestError, InvalidResponseError
+from polyport.errors import BadRequestError, InvalidResponseError
 from polyport.flow import HttpReply
+from polyport.lines import CHAT, EMBEDDINGS, Line, ResultLines, check_endpoint, output_line, read_lines, response
 from polyport.provider import decode
 from polyport.types.batch import Batch, BatchList, BatchListRequest, BatchRequest, FileRequest
 from polyport.types.chat import ChatRequest
 from polyport.types.embed import EmbedRequest
 from polyport.types.moderation import Moderation
 from polyport.types.record import Request
-from polyport.wire.ndjson import Lines
 from polyport_mistral.answers import MistralCompletion
 from polyport_mistral.files import following
 from polyport_mistral.vectors import flagged
@@ -31,7 +30,7 @@ Body = dict[str, Any]
 #: How a line's request becomes the body that an endpoint takes.
 Make = Callable[[Any], Body]
 #: OpenAI's endpoints whose bodies are translated -> what their request is; "/v1/moderations" is one and the same.
-REQUESTS: Mapping[str, type[Request]] = {"/v1/chat/completions": ChatRequest, "/v1/embeddings": EmbedRequest}
+REQUESTS: Mapping[str, type[Request]] = {CHAT: ChatRequest, EMBEDDINGS: EmbedRequest}
 #: Endpoints whose bodies are Mistral's already.
 OWN = frozenset(
     {
@@ -39,55 +38,31 @@ OWN = frozenset(
         "/v1/chat/classifications", "/v1/conversations", "/v1/audio/transcriptions",
     }
 )  # fmt: skip
-STREAMED = ("stream", "stream_options")
+ENDPOINTS = (*REQUESTS, *sorted(OWN))
+#: Who answers, as refusals say it.
+WHO = "Mistral's batches"
 WINDOW = re.compile(r"(\d+)(h|d)")
-
-
-class _Line(msgspec.Struct):
-    custom_id: str
-    body: Body
-    url: str = "/v1/chat/completions"
 
 
 def to_lines(request: FileRequest, provider: str, make: Mapping[str, Make]) -> bytes:
     """Return Mistral's lines for OpenAI's. Raises BadRequestError naming the line."""
-    lines = [line for line in request.upload.read().splitlines() if line.strip()]
-    if not lines:
-        raise BadRequestError(f"The file {request.upload.filename!r} has no lines.")
-    made = [_to_line(line, number, request, provider, make) for number, line in enumerate(lines, 1)]
-    return b"".join(msgspec.json.encode(line) + b"\n" for line in made)
+    lines = read_lines(request.upload.read(), request.upload.filename, ENDPOINTS, WHO)
+    return b"".join(msgspec.json.encode(_to_line(line, request, provider, make)) + b"\n" for line in lines)
 
 
-def _to_line(text: bytes, number: int, request: FileRequest, provider: str, make: Mapping[str, Make]) -> Body:
-    try:
-        line = msgspec.json.decode(text, type=_Line)
-    except msgspec.MsgspecError as error:
-        raise BadRequestError(f"Line {number}: {error}") from error
-    model = str(line.body.get("model") or request.model).removeprefix(f"{provider}/")
+def _to_line(line: Line, request: FileRequest, provider: str, make: Mapping[str, Make]) -> Body:
+    model = line.model(request, provider)
     if line.url not in REQUESTS:
-        _check_endpoint(line.url, f"Line {number}: ")
         return {"custom_id": line.custom_id, "body": {**line.body, **({"model": model} if model else {})}}
-    fields = {name: value for name, value in line.body.items() if name not in (*STREAMED, "model")}
-    try:
-        inner = build(REQUESTS[line.url], fields, request.options)
-        inner.model, inner.adaptations = model, request.adaptations
-        return {"custom_id": line.custom_id, "body": make[line.url](inner)}
-    except APIError as error:
-        error.message = f"Line {number} ({line.custom_id}): {error.message}"
-        raise
-
-
-def _check_endpoint(endpoint: str, where: str) -> None:
-    known = [*REQUESTS, *sorted(OWN)]
-    if endpoint not in known:
-        raise BadRequestError(f"{where}Mistral's batches answer {', '.join(known)}, not {endpoint!r}.")
+    with line.named():
+        return {"custom_id": line.custom_id, "body": make[line.url](line.build(REQUESTS[line.url], model, request))}
 
 
 def to_job_body(request: BatchRequest) -> Body:
     """Return the body that starts a job over an uploaded file. `model` given here is the job's."""
     if request.output_expires_after is not None:
         request.unsupported("output_expires_after", "results are kept like any file")
-    _check_endpoint(request.endpoint, "")
+    check_endpoint(request.endpoint, ENDPOINTS, WHO)
     body: Body = {"input_files": [request.input_file_id], "endpoint": request.endpoint}
     if request.model:
         body["model"] = request.model
@@ -137,13 +112,10 @@ class _Jobs(msgspec.Struct):
     total: int | None = None
 
 
-#: Mistral's status -> OpenAI's, and the field that says since when.
+#: Mistral's status -> OpenAI's.
 STATUS: Mapping[str, str] = {
     "QUEUED": "validating", "RUNNING": "in_progress", "SUCCESS": "completed", "FAILED": "failed",
     "TIMEOUT_EXCEEDED": "expired", "CANCELLATION_REQUESTED": "cancelling", "CANCELLED": "cancelled",
-}  # fmt: skip
-SINCE: Mapping[str, str] = {
-    "completed": "completed_at", "failed": "failed_at", "expired": "expired_at", "cancelled": "cancelled_at",
 }  # fmt: skip
 
 
@@ -176,8 +148,7 @@ def _translate(job: _Job) -> Batch:
         metadata=job.metadata,
         model=job.model,
     )
-    if status in SINCE:
-        setattr(made, SINCE[status], job.completed_at)
+    made.ended(job.completed_at)
     return made
 
 
@@ -205,32 +176,18 @@ class _Result(msgspec.Struct):
     error: Any = None
 
 
-class ResultLines:
-    """Turns a job's results, as they come, into lines of OpenAI's output file."""
+class Results(ResultLines):
+    """Results in Mistral's words."""
 
-    def __init__(self) -> None:
-        self._lines = Lines()
+    may_be_empty = True
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take the next piece and return the lines it completed."""
-        return [_to_result(line) for line in self._lines.feed(data)]
-
-    def close(self) -> list[bytes]:
-        """Return the last line."""
-        return [_to_result(line) for line in self._lines.close()]
-
-
-def _to_result(text: bytes) -> bytes:
-    found = decode(HttpReply(status=200, content=text), _Result)
-    line: Body = {"id": found.id or f"batch_req_{found.custom_id}", "custom_id": found.custom_id}
-    if found.response is None:
-        return _line(line, None, _error(found.error))
-    body = found.response.body or {}
-    return _line(line, {"status_code": found.response.status_code, "request_id": None, "body": _answer(body)}, None)
-
-
-def _line(line: Body, response: Body | None, error: Body | None) -> bytes:
-    return msgspec.json.encode({**line, "response": response, "error": error}) + b"\n"
+    def line(self, text: bytes) -> bytes:
+        """Return one result as a line."""
+        found = decode(HttpReply(status=200, content=text), _Result)
+        if found.response is None:
+            return output_line(found.custom_id, None, _error(found.error), id=found.id)
+        answer = _answer(found.response.body or {})
+        return output_line(found.custom_id, response(answer, found.response.status_code), id=found.id)
 
 
 def _error(error: Any) -> Body:

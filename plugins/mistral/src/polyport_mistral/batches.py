@@ -54,7 +54,7 @@ class MistralBatches(MistralFiles, Chat, Embeddings):
         content = yield from self.content(request)
         if file.extra.get("sample_type") not in RESULTS:
             return content
-        lines = batch.ResultLines()
+        lines = batch.Results()
         if isinstance(content, Streaming):
             return content.through(lines)
         return Binary(content=b"".join([*lines.feed(content.content), *lines.close()]), content_type=LINES)

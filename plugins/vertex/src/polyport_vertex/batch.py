@@ -15,68 +15,44 @@ from typing import Any
 
 import msgspec
 
-from polyport.client import build
-from polyport.errors import APIError, BadRequestError, InvalidResponseError
+from polyport.errors import BadRequestError, InvalidResponseError
 from polyport.flow import Flow, HttpReply
+from polyport.lines import CHAT, ResultLines, asked, check_endpoint, output_line, read_lines, refuse_settings, response
 from polyport.provider import decode
 from polyport.types.batch import Batch, BatchList, BatchRequest, FileRequest
 from polyport.types.chat import ChatRequest
-from polyport.wire.ndjson import Lines
+from polyport.wire.dates import seconds
 from polyport_gemini.body import to_body
 from polyport_gemini.door import Door
 from polyport_gemini.reply import Generated, from_generated
 from polyport_vertex.names import bare, family
 from polyport_vertex.storage import FOLDER, split
 
-CHAT = "/v1/chat/completions"
+#: Who answers, as refusals say it.
+WHO = "Vertex AI's jobs"
 #: A label's value holds 63 characters; in base32 that is so many bytes of a custom_id.
 LONGEST_ID = 39
 LABEL = "polyport_custom_id"
-STREAMED = ("stream", "stream_options")
 #: What is put behind the address of a job's results, to read them as OpenAI's lines.
 OUTPUT, ERRORS = "#output", "#errors"
 
 
-class _Line(msgspec.Struct):
-    custom_id: str
-    body: dict[str, Any]
-    url: str = CHAT
-
-
 def to_lines(request: FileRequest, provider: str, door: Door) -> Flow[tuple[bytes, str]]:
     """Return (Vertex AI's lines, the model) of an upload of OpenAI's. Raises BadRequestError naming the line."""
-    lines = [line for line in request.upload.read().splitlines() if line.strip()]
-    if not lines:
-        raise BadRequestError(f"The file {request.upload.filename!r} has no lines.")
     made: list[bytes] = []
     models: set[str] = set()
-    for number, text in enumerate(lines, 1):
-        line = _read(text, number)
-        fields = {name: value for name, value in line.body.items() if name not in STREAMED}
-        model = bare(str(fields.pop("model", "") or request.model).removeprefix(f"{provider}/"))
+    for line in read_lines(request.upload.read(), request.upload.filename, (CHAT,), WHO):
+        model = bare(line.model(request, provider))
         models.add(model)
         if len(models) > 1 or family(model) != "gemini" or not model:
-            raise BadRequestError(f"Line {number}: a job of Vertex AI's is for one model of Gemini's, not {models}.")
-        chat: Any = build(ChatRequest, fields, request.options)
-        chat.model, chat.adaptations = model, request.adaptations
-        try:
-            body = yield from to_body(chat, door)
-        except APIError as error:
-            error.message = f"Line {number} ({line.custom_id}): {error.message}"
-            raise
-        body["labels"] = {**body.get("labels", {}), LABEL: _label(line.custom_id, number)}
+            raise BadRequestError(
+                f"Line {line.number}: a job of Vertex AI's is for one model of Gemini's, not {models}."
+            )
+        with line.named():
+            body = yield from to_body(line.build(ChatRequest, model, request), door)
+        body["labels"] = {**body.get("labels", {}), LABEL: _label(line.custom_id, line.number)}
         made.append(msgspec.json.encode({"request": body}))
     return b"\n".join(made) + b"\n", models.pop()
-
-
-def _read(text: bytes, number: int) -> _Line:
-    try:
-        line = msgspec.json.decode(text, type=_Line)
-    except msgspec.MsgspecError as error:
-        raise BadRequestError(f"Line {number}: {error}") from error
-    if line.url != CHAT:
-        raise BadRequestError(f"Line {number}: Vertex AI's jobs answer {CHAT}, not {line.url!r}.")
-    return line
 
 
 def _label(custom_id: str, number: int) -> str:
@@ -95,13 +71,8 @@ def _unlabel(label: str) -> str:
 
 def to_job(request: BatchRequest, door: Door) -> dict[str, Any]:
     """Return the body that starts a job over uploaded lines; results go below them in the same bucket."""
-    for name in ("metadata", "output_expires_after"):
-        if getattr(request, name) is not None:
-            request.unsupported(name, "Vertex AI's jobs have none; labels={...} are for the bill")
-    if request.completion_window != "24h":
-        request.unsupported("completion_window", "Vertex AI's jobs have 24 hours")
-    if request.endpoint != CHAT:
-        raise BadRequestError(f"Vertex AI's jobs answer {CHAT}, not {request.endpoint!r}.")
+    refuse_settings(request, WHO, "; labels={...} are for the bill")
+    check_endpoint(request.endpoint, (CHAT,), WHO)
     bucket, name = split(request.input_file_id)
     return {
         "displayName": f"polyport-{name.rpartition('/')[2]}"[:128],
@@ -118,12 +89,7 @@ def to_job(request: BatchRequest, door: Door) -> dict[str, Any]:
 def model_of(request: BatchRequest) -> str:
     """Return who is to answer: the caller's word, or the folder of the lines. Raises BadRequestError without either."""
     found = re.search(rf"/{FOLDER}/batch/([^/]+)/", request.input_file_id)
-    model = bare(request.model) or (found[1] if found else "")
-    if not model:
-        raise BadRequestError(
-            "Which model is to answer? Upload the lines with create_file(purpose='batch'), or pass model=..."
-        )
-    return model
+    return asked(bare(request.model) or (found[1] if found else None))
 
 
 class _Stats(msgspec.Struct, rename="camel"):
@@ -169,7 +135,6 @@ STATUS = {
     "JOB_STATE_SUCCEEDED": "completed", "JOB_STATE_PARTIALLY_SUCCEEDED": "completed", "JOB_STATE_FAILED": "failed",
     "JOB_STATE_CANCELLING": "cancelling", "JOB_STATE_CANCELLED": "cancelled", "JOB_STATE_EXPIRED": "expired",
 }  # fmt: skip
-SINCE = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cancelled_at", "expired": "expired_at"}
 
 
 def to_batch(reply: HttpReply) -> Batch:
@@ -190,14 +155,13 @@ def _translate(job: _Job) -> Batch:
         endpoint=CHAT,
         model=bare(job.model) or None,
         completion_window="24h",
-        created_at=_seconds(job.create_time),
-        in_progress_at=_seconds(job.start_time),
+        created_at=seconds(job.create_time),
+        in_progress_at=seconds(job.start_time),
         input_file_id=source.uris[0] if source is not None and source.uris else None,
         request_counts={"total": done + failed + left, "completed": done, "failed": failed},
         errors={"object": "list", "data": [{"message": str(job.error.get("message"))}]} if job.error else None,
     )
-    if status in SINCE:
-        setattr(made, SINCE[status], _seconds(job.end_time or job.update_time))
+    made.ended(seconds(job.end_time or job.update_time))
     folder = job.output_info.gcs_output_directory if job.output_info is not None else None
     if folder and status == "completed":
         results = f"{folder.rstrip('/')}/predictions.jsonl"
@@ -210,10 +174,6 @@ def _count(value: int | str) -> int:
         return max(int(value), 0)
     except ValueError as error:
         raise InvalidResponseError(f"Expected a number at $.completionStats, got {value!r}") from error
-
-
-def _seconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())
 
 
 def to_batches(reply: HttpReply) -> BatchList:
@@ -261,42 +221,25 @@ class _Result(msgspec.Struct):
     status: str | None = None
 
 
-class ResultLines:
-    """Turns a job's results, as they come, into lines of OpenAI's output file (or of its error file)."""
+class Results(ResultLines):
+    """Results in Vertex AI's words, of which `kind` says which ones are wanted."""
 
     def __init__(self, kind: str) -> None:
-        self._lines = Lines()
+        super().__init__()
         self._kind = kind
-        self._seen = False
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take the next piece and return the lines it completed."""
-        return [made for line in self._lines.feed(data) if (made := self._line(line)) is not None]
-
-    def close(self) -> list[bytes]:
-        """Return the last line. Raises InvalidResponseError where there was none: a job has one result or more."""
-        last = [made for line in self._lines.close() if (made := self._line(line)) is not None]
-        if not self._seen:
-            raise InvalidResponseError("The job's results are empty.")
-        return last
-
-    def _line(self, text: bytes) -> bytes | None:
+    def line(self, text: bytes) -> bytes | None:
+        """Return one result as a line; None where it belongs into the other file."""
         result: _Result = decode(HttpReply(status=200, content=text), _Result)
-        self._seen = True
         answered = result.response is not None and bool(result.response.candidates)
         if answered != (self._kind == OUTPUT):
             return None
-        key = _unlabel(result.request.labels.get(LABEL, ""))
-        response = _answer(result, text)
-        return (
-            msgspec.json.encode({"id": f"batch_req_{key}", "custom_id": key, "response": response, "error": None})
-            + b"\n"
-        )
+        return output_line(_unlabel(result.request.labels.get(LABEL, "")), _answer(result, text))
 
 
 def _answer(result: _Result, text: bytes) -> dict[str, Any]:
     if result.response is None or not result.response.candidates:
         message = result.status or "the request has no answer, and Google does not say why"
-        return {"status_code": 400, "request_id": None, "body": {"error": {"message": message}}}
+        return response({"error": {"message": message}}, 400)
     body = from_generated(result.response, "", 0, text).to_dict()
-    return {"status_code": 200, "request_id": body.get("id"), "body": body}
+    return response(body, request_id=body.get("id"))

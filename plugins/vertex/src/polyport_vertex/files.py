@@ -71,7 +71,7 @@ class Files(ContentWire):
             return Binary(
                 content=reply.content, content_type=reply.headers.get("content-type") or "application/octet-stream"
             )
-        lines = batch.ResultLines(kind)
+        lines = batch.Results(kind)
         if request.stream:
             return Streaming(reply, lines)
         return Binary(content=b"".join(lines.feed(reply.content) + lines.close()), content_type="application/jsonl")
