@@ -6,6 +6,7 @@ https://www.w3.org/TR/webvtt1/ ; SRT has no standard, this is what players read.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from polyport.types.audio import Segment, Word
 
@@ -15,7 +16,23 @@ FORMS = {"srt": ("", ","), "vtt": ("WEBVTT\n\n", ".")}
 LONGEST = 84
 
 
-def captions(segments: Iterable[Segment], form: str) -> str:
+class Spoken(Protocol):
+    """What a caption needs to know of a stretch of speech."""
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+
+    @property
+    def start(self) -> float:
+        """When it begins, in seconds."""
+
+    @property
+    def end(self) -> float:
+        """When it ends, in seconds."""
+
+
+def captions(segments: Iterable[Spoken], form: str) -> str:
     """Return captions in a form, "srt" or "vtt"; the numbers that SRT wants count from 1."""
     head, mark = FORMS[form]
     cues = []

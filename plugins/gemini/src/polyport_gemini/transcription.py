@@ -16,6 +16,7 @@ from polyport.hookspecs import hookimpl
 from polyport.types.audio import Segment, Transcription, TranscriptionEvent, TranscriptionRequest
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk
 from polyport.types.usage import Usage
+from polyport.wire.captions import FORMS, captions
 from polyport_gemini.door import Door
 from polyport_gemini.media import ALIASES
 from polyport_gemini.naming import camel, camel_keys
@@ -126,7 +127,7 @@ def to_transcription(completion: ChatCompletion, request: TranscriptionRequest, 
     text = " ".join(segment.text.strip() for segment in heard.segments) if heard.segments else completion.text.strip()
     if request.response_format == "text":
         return text + "\n"
-    if request.response_format in CAPTIONS:
+    if request.response_format in FORMS:
         return captions(heard.segments, str(request.response_format))
     made = Transcription(text=text, usage=completion.usage)
     if is_timed(request):
@@ -146,26 +147,6 @@ def _heard(completion: ChatCompletion) -> _Heard:
             f"The transcript at $.candidates[0].content does not fit the schema it was asked in: {error}",
             body=completion.raw,
         ) from error
-
-
-#: Caption formats -> what stands first, and the mark between seconds and milliseconds.
-CAPTIONS = {"srt": ("", ","), "vtt": ("WEBVTT\n\n", ".")}
-
-
-def captions(segments: list[Segment], kind: str) -> str:
-    """Return segments as subtitles."""
-    head, mark = CAPTIONS[kind]
-    numbers = [f"{number}\n" if kind == "srt" else "" for number in range(1, len(segments) + 1)]
-    blocks = [
-        f"{number}{_time(segment.start, mark)} --> {_time(segment.end, mark)}\n{segment.text.strip()}\n"
-        for number, segment in zip(numbers, segments, strict=True)
-    ]
-    return head + "\n".join(blocks)
-
-
-def _time(seconds: float, mark: str) -> str:
-    whole = round(seconds * 1000)
-    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}{mark}{whole % 1000:03}"
 
 
 class Words:
