@@ -61,6 +61,17 @@ class NoAuth(Auth):
             Bearer().apply(request, secret)
 
 
+class OptionalKey(NoAuth):
+    """For servers that ask for a key only if told to: one that is set is sent, and none is no error."""
+
+    def __init__(self, env: str | tuple[str, ...] = ()) -> None:
+        self.names = (env,) if isinstance(env, str) else env
+
+    def secret(self, lookup: Lookup) -> str | None:
+        """Return the key that the user or the environment gives, "" where neither does."""
+        return lookup.api_key or next((value for name in self.names if (value := lookup.env(name))), "")
+
+
 class ApiKey(Auth):
     """A key in a header of its own, e.g. `x-api-key: <key>`; `scheme` goes in front of it."""
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from polyport.auth import ApiKey, Auth, Bearer, Lookup, NoAuth
+from polyport.auth import ApiKey, Auth, Bearer, OptionalKey
 from polyport.dialects.openai import (
     Batches,
     Chat,
@@ -36,17 +36,6 @@ from polyport.types.record import Request, learn
 from polyport_compatible.details import DETAILS, DetailEvents
 from polyport_compatible.rows import Row
 from polyport_compatible.usage import LookAlikeUsage
-
-
-class Keyed(NoAuth):
-    """For servers that ask for a key only if told to: one that is set is sent, and none is no error."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
-
-    def secret(self, lookup: Lookup) -> str | None:
-        """Return the key that the user or the environment gives, "" where neither does."""
-        return lookup.api_key or next((value for name in self.names if (value := lookup.env(name))), "")
 
 
 class LookAlike(Wire):
@@ -143,7 +132,7 @@ def to_quirks(row: Row) -> Quirks:
 def to_auth(row: Row) -> Auth:
     """Return how a row's requests are signed."""
     if row.open:
-        return Keyed(row.keys)
+        return OptionalKey(row.keys)
     return ApiKey(header=row.header, env=row.keys) if row.header else Bearer(env=row.keys)
 
 

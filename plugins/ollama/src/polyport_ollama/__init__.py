@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from polyport.auth import OptionalKey
 from polyport.errors import APIError
 from polyport.flow import HttpReply
 from polyport.hookspecs import hookimpl
-from polyport_ollama.address import OptionalKey, place
+from polyport_ollama.address import place
 from polyport_ollama.chat import OllamaChat
 from polyport_ollama.embed import OllamaEmbeddings
 from polyport_ollama.errors import refine

@@ -1,7 +1,4 @@
-"""Where Ollama is, and the key that only ollama.com asks for.
-
-https://docs.ollama.com/faq#how-can-i-expose-ollama-on-my-network and https://docs.ollama.com/api/authentication
-"""
+"""Where Ollama is. https://docs.ollama.com/faq#how-can-i-expose-ollama-on-my-network"""
 
 from __future__ import annotations
 
@@ -9,24 +6,12 @@ import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from polyport.auth import Lookup, NoAuth
 from polyport.provider import join
 from polyport.types.record import Request
 
 PORT = 11434
 #: What a server listens on when it listens on every address; nobody can call there.
 EVERYWHERE = re.compile(r"//(0\.0\.0\.0|\[::\])(?=[:/]|$)")
-
-
-class OptionalKey(NoAuth):
-    """A key that is sent where the user or the environment gives one; a local server asks for none."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def secret(self, lookup: Lookup) -> str | None:
-        """Return the key, "" where there is none."""
-        return lookup.api_key or lookup.env(self.name) or ""
 
 
 def speaks_openai(request: Request) -> bool:
