@@ -29,6 +29,10 @@ CHAT = {
     "structured.py": (["openai/m"], ["City(name='text', country='text')", "Place(name='text', country='text')"]),
     "many.py": (["openai/m"], ["64 answers in", " 0 failed"]),
     "fallbacks.py": (["openai/m"], ["openai answered after 3 attempts: Paris", "APIConnectionError (nobody there)"]),
+    "routing.py": (
+        ["openai/m"],
+        ["answered after 2 attempts (here)", "chat cached", r"away: rests for \d+\.\d s", "here: would be taken"],
+    ),
     "costs.py": (["openai/m"], [r"cost: \$0\.000023", "9 input at", r"by hand: 0\.000023", "refused: The budget"]),
     "own_middleware.py": (["openai/m"], ["stream over", "GuardrailError: Ask politely", "BudgetExceededError"]),
     "batch.py": (["openai/m"], ["6 of 6, 0 failed", "question-5 ->", "6 results, 6 lines"]),
