@@ -15,8 +15,8 @@ from core.tests.conftest import ASK, completion
 from polyport import Observer
 from polyport.drivers.simulation import Simulation
 from polyport.errors import PluginError
-from polyport.middleware.observers import Standing, observe
-from polyport.observing import Dispatcher, Event
+from polyport.middleware.observers import observe
+from polyport.observing import Event
 from polyport.testing import Wire
 
 
@@ -181,19 +181,6 @@ def test_the_layer_runs_under_a_virtual_clock(observed):
 def test_no_callbacks_are_no_layer():
     """Nothing is paid for nothing."""
     assert observe() is None
-    assert Standing().layer([], None, ()) is None
-
-
-def test_lists_that_change_make_a_new_layer(observed):
-    """As the module's settings may, between calls; as long as they stay, so does the layer."""
-    standing = Standing(dispatcher=Dispatcher())
-    seen: list[Event] = []
-    callbacks = [seen.append]
-    first = standing.layer(callbacks, None, None)
-    assert standing.layer(callbacks, None, []) is first
-    callbacks.append(lambda event: None)
-    assert standing.layer(callbacks, None, None) is not first
-    assert standing.layer(None, None, None) is None
 
 
 def test_a_name_that_nobody_has_installed_says_which_there_are():

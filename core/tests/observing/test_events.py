@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from core.tests.conftest import ASK, DONE, KEY, ROLE, completion, event
-from core.tests.observing.conftest import PRICES, USAGE, answer
+from core.tests.observing.conftest import PRICES, USAGE, Everything, answer
 
-from polyport import Observer
+from polyport import Observer, Router
+from polyport.caching import Cache
 from polyport.errors import APIConnectionError, AuthenticationError, BadRequestError, RateLimitError
 from polyport.observing import Event
-from polyport.testing import Reply
+from polyport.testing import Reply, Wire
 
 
 def test_a_success_is_told_whole(mode, observed):
@@ -339,3 +340,51 @@ def test_without_content_only_settings_and_frames_are_told(observed):
     assert first.response["usage"] == USAGE
     assert failed.error is not None
     assert (failed.error.message, failed.error.code) == (None, "policy")
+
+
+def test_a_routed_call_names_its_group_and_deployment(observed):
+    """And tells nothing of the deployments' own keys, wherever they come back."""
+    seen: list[Event] = []
+    secret = "sk-deployments-own-0123456789"
+
+    def echo(sent: Any) -> Any:
+        return Reply.of({"error": f"{sent.headers}"}, status=401) if sent.json["model"] == "bad" else completion("hi")
+
+    one = observed([seen.append])
+    router = Router(
+        [
+            {"model_name": "g", "params": {"model": "fake/bad", "api_key": secret}, "model_info": {"id": "d1"}},
+            {"model_name": "g2", "params": {"model": "fake/good", "api_key": secret}, "model_info": {"id": "d2"}},
+        ],
+        http=Wire(echo),
+        providers={"fake": Everything},
+        middleware=[one.layer],
+        fallbacks=[{"g": ["g2"]}],
+        num_retries=0,
+    )
+    with router.client:
+        router.completion("g2", ASK)
+        router.completion("g", ASK)
+        with pytest.raises(AuthenticationError):
+            router.client.completion("fake/bad", ASK, api_key=secret)
+    one.tell()
+    direct, fallen_back, failed = seen
+    assert (direct.group, direct.deployment, direct.model, direct.provider) == ("g2", "d2", "g2", "fake")
+    assert (fallen_back.deployment, fallen_back.model) == ("d2", "g")
+    assert fallen_back.attempts == 2
+    assert failed.error is not None
+    assert secret not in repr(seen)
+
+
+def test_what_the_cache_answered_says_so(observed):
+    """It cost nothing; its usage is the answer's own."""
+    seen: list[Event] = []
+    one = observed([seen.append])
+    one.client.middleware.append(Cache().layer_for(one.client))
+    for _ in range(2):
+        one.client.completion("fake/m", ASK, prices=PRICES)
+    [*one.client.completion("fake/m", ASK, stream=True)]
+    one.tell()
+    assert [told.cache_hit for told in seen] == [False, True, True]
+    assert [told.attempts for told in seen] == [1, 0, 0]
+    assert seen[1].cost == 0.0

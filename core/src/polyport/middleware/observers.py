@@ -145,22 +145,3 @@ def observe(
     """
     found = watchers(callbacks, success_callback, failure_callback)
     return Observers(found, redact=redact, dispatcher=dispatcher, clock=clock) if found else None
-
-
-class Standing:
-    """The layer of lists that may change between calls, such as a module's settings: made anew when they did."""
-
-    def __init__(self, **options: Any) -> None:
-        self._options = options
-        self._seen: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-        self._layer: Observers | None = None
-
-    def layer(self, callbacks: Any, success_callback: Any, failure_callback: Any) -> Observers | None:
-        """Return the layer of these lists; None for a list counts as empty."""
-        if not (callbacks or success_callback or failure_callback):
-            return None
-        lists = ([*(callbacks or ())], [*(success_callback or ())], [*(failure_callback or ())])
-        if lists != self._seen:
-            self._layer = observe(lists[0], success_callback=lists[1], failure_callback=lists[2], **self._options)
-            self._seen = lists
-        return self._layer

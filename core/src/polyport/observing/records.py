@@ -31,10 +31,16 @@ class Record:
     kept.
     """
 
-    __slots__ = (
-        "answer", "call", "captured", "chunks", "complete", "ended", "error", "first", "id", "redact", "result", "size",
-        "start", "started",
-    )  # fmt: skip
+    #: What is known later. Defaults of the class: a record is made on the caller's path.
+    id: str | None = None
+    ended: float | None = None
+    first: float | None = None
+    result: Any = None
+    chunks: list[Any] | None = None
+    size = 0
+    complete = True
+    error: BaseException | None = None
+    answer: Any = None
 
     def __init__(self, call: Call, started: float, start: float, redact: Collection[str], captured: Any) -> None:
         self.call = call
@@ -42,15 +48,6 @@ class Record:
         self.start = start
         self.redact = redact
         self.captured = captured
-        self.id: str | None = None
-        self.ended: float | None = None
-        self.first: float | None = None
-        self.result: Any = None
-        self.chunks: list[Any] | None = None
-        self.size = 0
-        self.complete = True
-        self.error: BaseException | None = None
-        self.answer: Any = None
 
     def whole(self) -> Any:
         """Return the answer; a stream's is put together once."""

@@ -15,6 +15,7 @@ import msgspec
 from polyport.border import Call
 from polyport.errors import (
     BadRequestError,
+    BudgetExceededError,
     InvalidResponseError,
     PolyportError,
     UnprocessableEntityError,
@@ -147,6 +148,6 @@ def outline_of_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def may_quote(error: BaseException) -> bool:
     """Whether an error's message may hold content: a stranger's always may, as may a guardrail's."""
-    if isinstance(error, UnsupportedParamsError):
+    if isinstance(error, UnsupportedParamsError | BudgetExceededError):
         return False
     return isinstance(error, QUOTING) or not isinstance(error, PolyportError) or error.status_code == 400
