@@ -45,7 +45,7 @@ def observed(client: Callable[..., Client]) -> Callable[..., Observed]:
 
     def make(callbacks: Any = (), answers: Any = answer, capacity: int = 1000, **settings: Any) -> Observed:
         lists = {name: settings.pop(name) for name in ("success_callback", "failure_callback") if name in settings}
-        redact = settings.pop("redact", ())
+        redact = settings.pop("redact", None)
         wire, dispatcher = Wire(answers), Dispatcher(capacity)
         layer = observe(callbacks, redact=redact, dispatcher=dispatcher, **lists)
         assert layer is not None

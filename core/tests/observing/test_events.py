@@ -300,6 +300,30 @@ def test_no_key_is_in_an_event(observed):
     assert "my key is ***" in text
 
 
+def test_what_only_looks_like_a_secret_by_its_name_is_told(observed):
+    """A tool may have a parameter `token`; a message's text is what it is."""
+    seen: list[Event] = []
+    one = observed([seen.append])
+    schema = {"type": "object", "properties": {"token": {"type": "string"}, "api_key": {"type": "string"}}}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+    one.client.completion("fake/m", ASK, tools=tools, vendor={"token": "hidden-0123456789"}, prompt_cache_key="k")
+    one.tell()
+    assert seen[0].request["tools"] == tools
+    assert seen[0].request["vendor"] == {"token": "***"}
+    assert seen[0].request["prompt_cache_key"] == "k"
+
+
+def test_the_environment_may_say_what_is_redacted(observed, monkeypatch):
+    """For every client of the process."""
+    monkeypatch.setenv("POLYPORT_OBSERVE_REDACT", "email, phone")
+    seen: list[Event] = []
+    one = observed([seen.append])
+    one.client.completion("fake/m", ASK, metadata={"email": "a@b.c", "phone": 1, "team": "x"}, phone="2")
+    one.tell()
+    assert seen[0].metadata == {"email": "***", "phone": "***", "team": "x"}
+    assert seen[0].request["phone"] == "***"
+
+
 def test_metadata_that_is_to_be_redacted_is(observed):
     """By name, in whichever depth."""
     seen: list[Event] = []

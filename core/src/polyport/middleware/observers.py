@@ -16,7 +16,7 @@ from polyport.border import Call, Next
 from polyport.flow import NOW, Decoder, Flow, Streaming
 from polyport.middleware.retry import is_content
 from polyport.observing.border import captured
-from polyport.observing.callbacks import Watcher, watchers
+from polyport.observing.callbacks import Watcher, redacted, watchers
 from polyport.observing.dispatcher import END, START, Dispatcher, shared
 from polyport.observing.records import Record
 
@@ -24,20 +24,21 @@ from polyport.observing.records import Record
 class Observers:
     """The middleware `(call, proceed) -> Flow` of some observers. `clock` tells the time of day, for `started`.
 
-    `redact` are names of metadata and parameters whose values nobody is to see.
+    `redact` are names of metadata and parameters whose values nobody is to see; by default those that
+    POLYPORT_OBSERVE_REDACT lists.
     """
 
     def __init__(
         self,
         watchers: Sequence[Watcher],
         *,
-        redact: Collection[str] = (),
+        redact: Collection[str] | None = None,
         dispatcher: Dispatcher | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.watchers = tuple(watchers)
         self.dispatcher = dispatcher or shared()
-        self._redact = frozenset(redact)
+        self._redact = redacted() if redact is None else frozenset(redact)
         self._clock = clock
         self._starts = any(one.start is not None for one in self.watchers)
         self._captures = any(one.capture is not None for one in self.watchers)
@@ -133,7 +134,7 @@ def observe(
     *,
     success_callback: Iterable[Any] = (),
     failure_callback: Iterable[Any] = (),
-    redact: Collection[str] = (),
+    redact: Collection[str] | None = None,
     dispatcher: Dispatcher | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Observers | None:

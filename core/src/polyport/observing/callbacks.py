@@ -26,6 +26,7 @@ from polyport.observing.records import Record
 
 OBSERVERS = "polyport.observers"
 CONTENT = "POLYPORT_OBSERVE_CONTENT"
+REDACT = "POLYPORT_OBSERVE_REDACT"
 TRUE = frozenset({"1", "true", "yes", "on"})
 #: What a callback is called with: the event, and what it was made of for the form that takes the answer itself.
 Handler = Callable[[Event, Record], Any]
@@ -36,6 +37,11 @@ FOREIGN = {"on_success": "log_success_event", "on_failure": "log_failure_event"}
 def content_allowed() -> bool:
     """Whether observers that are installed and given by name see content."""
     return os.environ.get(CONTENT, "").lower() in TRUE
+
+
+def redacted() -> frozenset[str]:
+    """Return the names of metadata and parameters that the environment says nobody is to see: "email,phone"."""
+    return frozenset(name.strip() for name in os.environ.get(REDACT, "").split(",") if name.strip())
 
 
 class Watcher:

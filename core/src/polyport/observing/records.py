@@ -64,10 +64,10 @@ def event_of(record: Record, *, content: bool) -> Event:
     meta, request = call.meta, call.request
     copier = Copier(secrets_of(call), record.redact)
     record.id = record.id or uuid4().hex
-    given = {**request.given(), **request.extra}
+    asked = {**request.given(), **request.extra}
     withheld: list[str] = []
     if not content:
-        given, withheld = outline_of_request({name: value for name, value in given.items() if name not in LABELS})
+        asked, withheld = outline_of_request({name: value for name, value in asked.items() if name not in LABELS})
     answer = record.whole()
     response = _response(record, answer, content)
     metadata = _metadata(call)
@@ -87,7 +87,10 @@ def event_of(record: Record, *, content: bool) -> Event:
         attempts=meta.attempts,
         stream=record.chunks is not None or bool(getattr(request, "stream", None)),
         complete=record.complete,
-        request=copier.copy(given),
+        request={
+            name: copier.named(name, value, deep=name in LABELS or name in request.extra)
+            for name, value in asked.items()
+        },
         response=copier.copy(response),
         finish_reasons=_finish_reasons(answer),
         error=_failure(record.error, copier, content),
@@ -97,7 +100,7 @@ def event_of(record: Record, *, content: bool) -> Event:
         cache_hit=meta.cache_hit,
         adaptations=[*meta.adaptations],
         request_id=meta.request_id,
-        metadata=copier.copy(metadata),
+        metadata={name: copier.named(name, value, deep=True) for name, value in metadata.items()},
         user=copier.copy(_text(getattr(request, "user", None) or request.extra.get("user") or metadata.get("user_id"))),
         tags=[copier.text(str(tag)) for tag in _tags(call, metadata)],
         withheld=withheld,

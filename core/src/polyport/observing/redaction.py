@@ -93,7 +93,7 @@ class Copier:
         if kind in NUMBERS:
             return value
         if kind is dict:
-            return {str(name): self._named(str(name), inner) for name, inner in value.items()}
+            return {str(name): self.copy(inner) for name, inner in value.items()}
         if kind is list:
             return [self.copy(inner) for inner in value]
         return self._of_another(value)
@@ -105,7 +105,7 @@ class Copier:
         if isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):
-            return {str(name): self._named(str(name), inner) for name, inner in value.items()}
+            return {str(name): self.copy(inner) for name, inner in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self.copy(inner) for inner in value]
         if isinstance(value, bytes | bytearray | memoryview):
@@ -114,9 +114,15 @@ class Copier:
             return self.copy(msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview), enc_hook=_named))
         return _named(value)
 
-    def _named(self, name: str, value: Any) -> Any:
+    def named(self, name: str, value: Any, *, deep: bool) -> Any:
+        """Return the copy of what has this name: hidden where the name says that it is a credential, or to be redacted.
+
+        `deep`: so are the names below. A tool may well have a parameter `token`; metadata have none but secrets.
+        """
         if name in self._redact or (type(value) not in NUMBERS and is_secret(name)):
             return HIDDEN
+        if deep and isinstance(value, Mapping):
+            return {str(below): self.named(str(below), inner, deep=True) for below, inner in value.items()}
         return self.copy(value)
 
 
