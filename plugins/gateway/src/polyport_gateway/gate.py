@@ -1,0 +1,164 @@
+"""The gate: who may call what, and what it came to. The seam between the surfaces and the accounts.
+
+A surface reads a request, asks `admit`, makes the call, and tells the admission how it ended, once and before the last
+byte of the reply goes out. What stands behind a gate (keys, teams, limits, a ledger) is not the surfaces' matter.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from polyport.errors import PolyportError
+
+
+class GateError(PolyportError):
+    """A refusal. `code` is a word for programs (invalid_api_key, rate_limit_exceeded); `retry_after` is in seconds.
+
+    `message` goes to the caller as it is: it must not quote a key.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status
+        self.code = code
+        self.retry_after = retry_after
+        self.headers = dict(headers or {})
+
+
+class Asked(msgspec.Struct, kw_only=True, frozen=True):
+    """One request, as a gate sees it.
+
+    `path` is the route without /v1 and with its names in braces: /responses/{response_id}. `operation` is the SDK's
+    function ("completion"), or "" for what is none. `token` is what came as Authorization: Bearer, x-api-key,
+    x-goog-api-key or api-key. `client` is the peer's address. `size` is the body's, in bytes; `fields` the parameters
+    of the call, not to be changed.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    surface: str
+    operation: str = ""
+    token: str | None = None
+    client: str | None = None
+    model: str | None = None
+    stream: bool = False
+    size: int = 0
+    user: str | None = None
+    headers: Mapping[str, str] = {}
+    fields: Mapping[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<Asked {self.request_id} {self.method} {self.path} {self.model or ''}>"
+
+
+class Outcome(msgspec.Struct, kw_only=True, frozen=True):
+    """How a request ended. Times are in seconds, `nano` in billionths of a USD, None where no price is known.
+
+    `usage` are disjoint buckets of tokens. `status` is the HTTP status that the caller got, 499 for one that left.
+    `estimated`: the provider told no usage. `error` is the class and message of what went wrong.
+    """
+
+    request_id: str
+    status: int
+    latency: float
+    usage: Mapping[str, int] = {}
+    nano: int | None = None
+    estimated: bool = False
+    error: str | None = None
+    model: str = ""
+    provider: str = ""
+    deployment: str | None = None
+    attempts: int = 0
+    cache_hit: bool = False
+    first_byte: float | None = None
+
+
+class Caller(msgspec.Struct, kw_only=True, frozen=True):
+    """Who calls. `id` is no secret."""
+
+    id: str
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = {}
+
+
+class Admission(Protocol):
+    """A request that was let in. `models` are the names it may ask for, None: all. `headers` go with the reply."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls."""
+
+    @property
+    def models(self) -> Collection[str] | None:
+        """The names of models that the caller may use; None for all of them."""
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The caller's own names of models, and what they stand for."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What is told with the reply: x-ratelimit-..."""
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Take note of how it ended: called exactly once, before the last byte of the reply goes out."""
+
+
+class Gate(Protocol):
+    """Lets requests in."""
+
+    async def admit(self, asked: Asked) -> Admission:
+        """Return the admission of a request. Raises GateError."""
+
+    async def aclose(self) -> None:
+        """Write down what is still to be written."""
+
+
+class Free:
+    """An admission without limits and accounts."""
+
+    models: Collection[str] | None = None
+    aliases: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Nothing is kept."""
+
+
+class MasterKey:
+    """A gate that knows one key; without a key it is open."""
+
+    def __init__(self, key: str | None = None) -> None:
+        self._key = None if key is None else key.encode()
+        self._admission = Free(Caller(id="master" if key else "anyone"))
+
+    async def admit(self, asked: Asked) -> Free:
+        """Let in who has the key, or everybody where there is none."""
+        if self._key is None:
+            return self._admission
+        if asked.token is None:
+            raise GateError(
+                401, "missing_api_key", "This gateway needs a key: send it as `Authorization: Bearer <key>`."
+            )
+        if not hmac.compare_digest(asked.token.encode(errors="replace"), self._key):
+            raise GateError(401, "invalid_api_key", "The key is not one of this gateway's.")
+        return self._admission
+
+    async def aclose(self) -> None:
+        """Nothing is kept."""
