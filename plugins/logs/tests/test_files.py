@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -121,3 +122,24 @@ os.kill(os.getpid(), signal.SIGKILL)
     root = Path(__file__).parents[3]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
     assert [line["id"] for line in read(path)] == [f"e{number}" for number in range(50)]
+
+
+def test_a_program_that_only_names_its_observer_logs_every_call(tmp_path):
+    """Without a flush and without closing anything: the end of the process sees to that."""
+    path = tmp_path / "calls.jsonl"
+    code = """
+import polyport
+from polyport.dialects.openai import OpenAICompatible
+from polyport.testing import Wire
+
+class Fake(OpenAICompatible):
+    base_url = "http://fake.invalid"
+
+answer = {"id": "c", "model": "m", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]}
+client = polyport.Client(http=Wire(answer), providers={"fake": Fake}, callbacks=["logs"])
+for number in range(20):
+    client.completion(f"fake/{number}", [{"role": "user", "content": "x"}])
+"""
+    env = {**os.environ, "POLYPORT_LOGS_URL": str(path)}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], env=env, check=True)
+    assert [line["model"] for line in read(path)] == [str(number) for number in range(20)]

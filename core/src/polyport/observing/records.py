@@ -82,8 +82,8 @@ def event_of(record: Record, *, content: bool) -> Event:
         group=call.group or meta.group,
         deployment=meta.deployment,
         started=record.started,
-        latency=None if record.ended is None else record.ended - record.start,
-        time_to_first_content=None if record.first is None else record.first - record.start,
+        latency=_since(record, record.ended),
+        time_to_first_content=_since(record, record.first),
         attempts=meta.attempts,
         stream=record.chunks is not None or bool(getattr(request, "stream", None)),
         complete=record.complete,
@@ -105,6 +105,11 @@ def event_of(record: Record, *, content: bool) -> Event:
         tags=[copier.text(str(tag)) for tag in _tags(call, metadata)],
         withheld=withheld,
     )
+
+
+def _since(record: Record, time: float | None) -> float | None:
+    """Return the seconds from the call's beginning, to the microsecond."""
+    return None if time is None else round(time - record.start, 6)
 
 
 def _response(record: Record, answer: Any, content: bool) -> dict[str, Any] | None:
