@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from math import log
 
+from polyport.types.record import Request
+
 #: How far apart two ratios may be and still be the same: 1792x1024 is 16:9, as sides come in steps.
 SAME = 0.02
 
@@ -33,3 +35,18 @@ def nearest(size: str, shapes: Iterable[str]) -> tuple[str, bool] | None:
     away = {shape: abs(log(known / wanted)) for shape in shapes if (known := ratio_of(shape)) is not None}
     best = min(away, key=away.__getitem__)
     return best, away[best] < SAME
+
+
+def fit(request: Request, size: str, shapes: Iterable[str], who: str) -> str | None:
+    """Return the shape that `who` makes of a request's size; None where that is none, which is refused.
+
+    That it is another shape, or the same one written otherwise, is told as an adaptation.
+    """
+    found = nearest(size, shapes)
+    if found is None:
+        request.unsupported("size", f"{who} takes a shape such as 1024x1024 or 16:9, not {size!r}")
+        return None
+    shape, same = found
+    if shape != size:
+        request.adapt("size", "renamed" if same else "clamped", f"{who} takes the shape {shape} for {size}")
+    return shape

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import re
-from math import log
 from typing import Any, TypeAlias
 
 import msgspec
@@ -18,6 +17,7 @@ from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.chat import ChatCompletion
 from polyport.types.image import Image, ImageEditRequest, ImageRequest, ImageResponse
+from polyport.types.size import fit, pixels_of
 from polyport.types.upload import Upload
 from polyport.types.usage import CompletionTokensDetails, PromptTokensDetails, Usage
 from polyport.wire.dates import created_at
@@ -142,22 +142,12 @@ def shape(request: AnyImageRequest, ratios: tuple[str, ...], size_name: str) -> 
         return {"aspectRatio": str(size)}
     if re.fullmatch(r"\d+[kK]", str(size)):
         return {size_name: str(size).upper()}
-    pixels = re.fullmatch(r"(\d+)x(\d+)", str(size))
-    if pixels is None:
-        request.unsupported("size", f"{size!r} is no size; write it as 1024x1024, 16:9 or 2K")
+    ratio = fit(request, str(size), ratios, "Google")
+    if ratio is None:
         return {}
-    width, height = int(pixels[1]), int(pixels[2])
-    ratio = min(ratios, key=lambda known: abs(log(_ratio(known) * height / max(width, 1))))
-    exact = abs(_ratio(ratio) * height - width) < 0.02 * width
-    request.adapt("size", "renamed" if exact else "clamped", f"Google takes an aspect ratio: {size} is {ratio} here")
-    longest = max(width, height)
+    longest = max(pixels_of(str(size)) or (0,))
     fine = "4K" if longest > 3000 else "2K" if longest > 1600 else None
     return {"aspectRatio": ratio, **({size_name: fine} if fine else {})}
-
-
-def _ratio(text: str) -> float:
-    width, _, height = text.partition(":")
-    return int(width) / int(height)
 
 
 def drawn(completions: list[ChatCompletion]) -> ImageResponse:

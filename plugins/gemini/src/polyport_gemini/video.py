@@ -16,6 +16,7 @@ from polyport.flow import Flow, HttpReply, HttpRequest, Raw, Streaming
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.audio import Binary
+from polyport.types.size import pixels_of
 from polyport.types.video import Video, VideoIdRequest, VideoRequest
 from polyport_gemini.door import Door
 from polyport_gemini.errors import from_body
@@ -120,11 +121,11 @@ def _shape(request: VideoRequest) -> dict[str, str]:
         return {"aspectRatio": size}
     if re.fullmatch(r"\d+[pPkK]", size):
         return {"resolution": size.lower()}
-    pixels = re.fullmatch(r"(\d+)x(\d+)", size)
+    pixels = pixels_of(size)
     if pixels is None:
         request.unsupported("size", f"{size!r} is no size; write it as 1280x720, 16:9 or 720p")
         return {}
-    width, height = int(pixels[1]), int(pixels[2])
+    width, height = pixels
     ratio = "16:9" if width >= height else "9:16"
     short = min(width, height)
     resolution = RESOLUTIONS[min(RESOLUTIONS, key=lambda known: abs(known - short))]

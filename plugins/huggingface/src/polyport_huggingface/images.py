@@ -6,7 +6,6 @@ https://huggingface.co/docs/inference-providers/tasks/text-to-image and /image-t
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from polyport.errors import BadRequestError
 from polyport.flow import All, Flow
 from polyport.hookspecs import hookimpl
 from polyport.types.image import Image, ImageEditRequest, ImageRequest, ImageResponse
+from polyport.types.size import pixels_of
 from polyport_huggingface.asked import Asked, Sent, adapted, prediction, sized, stepped
 from polyport_huggingface.found import Found
 from polyport_huggingface.hub import OWN, Served, serve
@@ -203,11 +203,11 @@ def parameters(request: ImageRequest | ImageEditRequest) -> dict[str, Any]:
 
 def size_of(request: Any, size: str) -> dict[str, int]:
     """Return width and height of 1024x768; another kind of size is refused."""
-    pixels = re.fullmatch(r"(\d+)x(\d+)", size)
+    pixels = pixels_of(size)
     if pixels is None:
         request.unsupported("size", f"{size!r} is no size; write it as 1024x768")
         return {}
-    return {"width": int(pixels[1]), "height": int(pixels[2])}
+    return {"width": pixels[0], "height": pixels[1]}
 
 
 def to_response(request: ImageRequest | ImageEditRequest | Any, found: list[Found]) -> Flow[ImageResponse]:

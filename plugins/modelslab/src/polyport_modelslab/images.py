@@ -10,7 +10,7 @@ from polyport.flow import All, Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.remote import fetch
 from polyport.types.image import Image, ImageEditRequest, ImageRequest, ImageResponse
-from polyport.types.size import nearest, pixels_of
+from polyport.types.size import fit, pixels_of
 from polyport_modelslab.doors import IMAGES, Door, door_of
 from polyport_modelslab.work import Work, extras, read, rest
 
@@ -106,18 +106,13 @@ def size_of(request: AnyImageRequest, door: Door) -> dict[str, Any]:
     """Return the fields for a size: pixels, or the nearest shape where the model takes shapes."""
     size = str(request.size)
     pixels = pixels_of(size)
-    if pixels and not door.by_ratio:
+    if door.by_ratio:
+        ratio = fit(request, size, RATIOS, request.model)
+        return {} if ratio is None else {"aspect_ratio": ratio}
+    if pixels:
         return {"width": pixels[0], "height": pixels[1]}
-    found = nearest(size, RATIOS)
-    if not door.by_ratio or found is None:
-        wanted = "a shape such as 16:9" if door.by_ratio else "pixels such as 1024x768"
-        request.unsupported("size", f"{request.model} takes {wanted}, not {size!r}")
-        return {}
-    shape, exact = found
-    if not exact or pixels:
-        why = f"{request.model} takes aspect_ratio={shape!r} for {size}"
-        request.adapt("size", "renamed" if exact else "clamped", why)
-    return {"aspect_ratio": shape}
+    request.unsupported("size", f"{request.model} takes pixels such as 1024x768, not {size!r}")
+    return {}
 
 
 def to_images(reply: HttpReply, request: AnyImageRequest) -> ImageResponse:

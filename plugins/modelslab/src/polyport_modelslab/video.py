@@ -11,7 +11,7 @@ from polyport.flow import Flow, HttpReply, Raw, Streaming
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.audio import Binary
-from polyport.types.size import nearest, pixels_of
+from polyport.types.size import fit, pixels_of
 from polyport.types.video import Video, VideoIdRequest, VideoRequest
 from polyport_modelslab.doors import FILMS, ULTRA, VIDEOS, Door, door_of
 from polyport_modelslab.errors import from_body
@@ -145,13 +145,8 @@ def size_of(request: VideoRequest, door: Door) -> dict[str, Any]:
         lines = min(*pixels, MOST_LINES)
         request.adapt("size", "clamped" if lines < min(pixels) else "renamed", f"{size} is {lines} lines here")
         return {"resolution": lines, "portrait": pixels[1] > pixels[0]}
-    found = nearest(size, RATIOS) if door.by_ratio else None
-    if found is None:
-        wanted = "a shape such as 16:9" if door.by_ratio else "pixels such as 512x512"
-        request.unsupported("size", f"{request.model} takes {wanted}, not {size!r}")
-        return {}
-    shape, exact = found
-    if not exact or pixels:
-        why = f"{request.model} takes aspect_ratio={shape!r} for {size}"
-        request.adapt("size", "renamed" if exact else "clamped", why)
-    return {"aspect_ratio": shape}
+    if door.by_ratio:
+        ratio = fit(request, size, RATIOS, request.model)
+        return {} if ratio is None else {"aspect_ratio": ratio}
+    request.unsupported("size", f"{request.model} takes pixels such as 512x512, not {size!r}")
+    return {}

@@ -9,7 +9,7 @@ from polyport.flow import All, Flow
 from polyport.hookspecs import hookimpl
 from polyport.provider import Provider
 from polyport.types.image import ImageEditRequest, ImageRequest, ImageResponse, ImageVariationRequest
-from polyport.types.size import nearest
+from polyport.types.size import fit
 from polyport_stability import engines
 from polyport_stability.asked import (
     AnyImageRequest,
@@ -114,14 +114,8 @@ def shape_of(request: AnyImageRequest, service: Service, changed: bool) -> Field
     if "aspect_ratio" not in service.takes or (changed and service.start):
         request.unsupported("size", f"{request.model} gives a picture the size that follows from the one it is given")
         return {}
-    found = nearest(size, RATIOS)
-    if found is None:
-        request.unsupported("size", f"{size!r} is no size; write it as 1024x1024 or 16:9")
-        return {}
-    ratio, same = found
-    if ratio != size:
-        request.adapt("size", "renamed" if same else "clamped", f"Stability takes a ratio: {size} is {ratio} here")
-    return {"aspect_ratio": ratio}
+    ratio = fit(request, size, RATIOS, "Stability")
+    return {} if ratio is None else {"aspect_ratio": ratio}
 
 
 def started(request: AnyImageRequest, service: Service, given: Fields, extra: Fields) -> Fields:
