@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import struct
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -16,6 +19,16 @@ class Embedding(Fields):
     index: int = zero()
     object: str = msgspec.field(default_factory=lambda: "embedding")
     embedding: list[float] | str = empty()
+
+
+def embeddings(vectors: Iterable[list[float]], encoding_format: str | None) -> list[Embedding]:
+    """Return vectors in their order, as numbers or as `encoding_format="base64"` has them."""
+    encode = _base64 if encoding_format == "base64" else None
+    return [Embedding(index=i, embedding=encode(one) if encode else one) for i, one in enumerate(vectors)]
+
+
+def _base64(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 class EmbeddingResponse(Result):

@@ -61,7 +61,7 @@ class RerankRequest(Request):
         fields = self.rank_fields or (["text"] if "text" in document else list(document))
         return "\n".join(str(document[name]) for name in fields if name in document)
 
-    def document(self, index: int, reply: bytes) -> dict[str, Any]:
+    def document(self, index: int, reply: bytes = b"") -> dict[str, Any]:
         """Return the document that a reply ranks, as it was given; a text stands under "text".
 
         Raises InvalidResponseError, with the reply's bytes, for one that was not sent.
@@ -72,7 +72,7 @@ class RerankRequest(Request):
         document = self.documents[index]
         return document if isinstance(document, dict) else {"text": document}
 
-    def returned(self, index: int, reply: bytes) -> dict[str, Any] | None:
+    def returned(self, index: int, reply: bytes = b"") -> dict[str, Any] | None:
         """Return `document(index, reply)` where documents are to come back; the index is checked either way."""
         document = self.document(index, reply)
         return document if self.return_documents else None

@@ -30,11 +30,11 @@ from polyport.lines import (
 from polyport.provider import decode
 from polyport.types.batch import Batch, BatchList, BatchRequest, FileRequest
 from polyport.types.chat import ChatRequest
-from polyport.types.embed import EmbedRequest
+from polyport.types.embed import EmbedRequest, embeddings
 from polyport.wire.dates import seconds
 from polyport_gemini.body import Body, to_body
 from polyport_gemini.door import Door
-from polyport_gemini.embed import to_embed_body, vectors
+from polyport_gemini.embed import to_embed_body
 from polyport_gemini.errors import from_body
 from polyport_gemini.media import Media
 from polyport_gemini.reply import Generated, from_generated
@@ -273,7 +273,7 @@ def _completion(answer: Body, model: str) -> dict[str, Any]:
     try:
         if "embedding" in answer:
             values = msgspec.convert(answer["embedding"], _Values).values
-            made = {"object": "list", "model": model, "data": vectors([values], None)}
+            made = {"object": "list", "model": model, "data": embeddings([values], None)}
             plain: dict[str, Any] = msgspec.to_builtins(made)
             return plain
         return from_generated(msgspec.convert(answer, Generated), model, 0, answer).to_dict()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -14,7 +11,7 @@ from polyport.flow import Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.conversation import parts_of
-from polyport.types.embed import Embedding, EmbeddingResponse, EmbedRequest
+from polyport.types.embed import EmbeddingResponse, EmbedRequest, embeddings
 from polyport_gemini.media import Media, Piece
 from polyport_gemini.naming import camel, known_as
 from polyport_gemini.usage import UsageMetadata
@@ -134,20 +131,9 @@ def to_vectors(reply: HttpReply, request: EmbedRequest) -> EmbeddingResponse:
             f"{wanted} inputs gave {len(found.embeddings)} vectors at $.embeddings", body=reply.content
         )
     made = EmbeddingResponse(
-        data=vectors((vector.values for vector in found.embeddings), request.encoding_format),
+        data=embeddings((vector.values for vector in found.embeddings), request.encoding_format),
         model=request.model,
         usage=found.usage_metadata.to_usage() if found.usage_metadata is not None else None,
     )
     made.keep(reply.content, extra={})
     return made
-
-
-def vectors(found: Iterable[list[float]], encoding: str | None) -> list[Embedding]:
-    """Return vectors in order, as numbers or as base64 of little-endian float32."""
-    return [Embedding(index=index, embedding=_encoded(values, encoding)) for index, values in enumerate(found)]
-
-
-def _encoded(values: list[float], encoding: str | None) -> list[float] | str:
-    if encoding != "base64":
-        return values
-    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()

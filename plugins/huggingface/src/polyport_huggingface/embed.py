@@ -5,8 +5,6 @@ https://huggingface.co/docs/inference-providers/tasks/feature-extraction and /do
 
 from __future__ import annotations
 
-import base64
-import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +15,7 @@ from polyport.errors import InvalidResponseError, UnsupportedParamsError
 from polyport.flow import Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
-from polyport.types.embed import Embedding, EmbeddingResponse, EmbedRequest
+from polyport.types.embed import EmbeddingResponse, EmbedRequest, embeddings
 from polyport.types.usage import Usage, usage
 from polyport_huggingface.hub import OWN, serve
 from polyport_huggingface.naming import dedicated, read
@@ -90,7 +88,7 @@ def to_vectors(reply: HttpReply, request: EmbedRequest) -> EmbeddingResponse:
     if len(vectors) != wanted:
         raise InvalidResponseError(f"{wanted} inputs gave {len(vectors)} vectors", body=reply.content)
     made = EmbeddingResponse(
-        data=[Embedding(index=index, embedding=_encoded(v, request)) for index, v in enumerate(vectors)],
+        data=embeddings(vectors, request.encoding_format),
         model=request.model,
         usage=used(reply),
     )
@@ -102,10 +100,3 @@ def used(reply: HttpReply) -> Usage | None:
     """Return the tokens that a server counts in a header; None where it does not."""
     count = reply.headers.get(TOKENS, "")
     return usage(int(count)) if count.isdecimal() else None
-
-
-def _encoded(vector: list[float], request: EmbedRequest) -> list[float] | str:
-    """Return a vector as numbers, or as base64 of little-endian float32."""
-    if request.encoding_format != "base64":
-        return vector
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import struct
 from uuid import uuid4
 
 from polyport.errors import BadRequestError
-from polyport.types.embed import Embedding, EmbeddingResponse, EmbedRequest
+from polyport.types.embed import EmbeddingResponse, EmbedRequest, embeddings
 from polyport.types.rerank import RerankRequest, RerankResponse, RerankResult
 from polyport.types.usage import usage
 
@@ -36,10 +34,7 @@ def to_texts(request: EmbedRequest, *, width: int | None) -> list[str]:
 
 def to_embeddings(request: EmbedRequest, vectors: list[list[float]], tokens: int) -> EmbeddingResponse:
     """Return the vectors in the encoding asked for."""
-    coded = request.encoding_format == "base64"
-    data = [
-        Embedding(index=index, embedding=_base64(vector) if coded else vector) for index, vector in enumerate(vectors)
-    ]
+    data = embeddings(vectors, request.encoding_format)
     return EmbeddingResponse(data=data, model=request.model, usage=usage(tokens))
 
 
@@ -60,7 +55,7 @@ def to_ranks(request: RerankRequest, scores: list[float], tokens: int) -> Rerank
         RerankResult(
             index=index,
             relevance_score=scores[index],
-            document=_document(request.documents[index]) if request.return_documents else None,
+            document=request.returned(index),
         )
         for index in order
     ]
@@ -71,11 +66,3 @@ def to_ranks(request: RerankRequest, scores: list[float], tokens: int) -> Rerank
         usage=usage(tokens),
         documents=list(request.documents),
     )
-
-
-def _document(document: object) -> dict[str, object]:
-    return document if isinstance(document, dict) else {"text": document}
-
-
-def _base64(vector: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

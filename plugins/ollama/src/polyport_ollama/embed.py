@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
 from typing import Any
 
 import msgspec
@@ -13,7 +11,7 @@ from polyport.errors import InvalidResponseError, UnsupportedParamsError
 from polyport.flow import Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
-from polyport.types.embed import Embedding, EmbeddingResponse, EmbedRequest
+from polyport.types.embed import EmbeddingResponse, EmbedRequest, embeddings
 from polyport.types.usage import usage
 from polyport_ollama.address import speaks_openai
 from polyport_ollama.chat import arranged
@@ -63,17 +61,10 @@ def to_vectors(reply: HttpReply, request: EmbedRequest) -> EmbeddingResponse:
     if wanted != got:
         raise InvalidResponseError(f"{wanted} inputs gave {got} vectors at $.embeddings", body=reply.content)
     made = EmbeddingResponse(
-        data=[Embedding(index=i, embedding=_encoded(v, request)) for i, v in enumerate(found.embeddings)],
+        data=embeddings(found.embeddings, request.encoding_format),
         model=found.model or request.model,
         usage=usage(found.prompt_eval_count) if found.prompt_eval_count is not None else None,
     )
     durations = {"total_duration": found.total_duration, "load_duration": found.load_duration}
     made.keep(reply.content, extra={name: value for name, value in durations.items() if value is not None})
     return made
-
-
-def _encoded(vector: list[float], request: EmbedRequest) -> list[float] | str:
-    """Return a vector as numbers, or as base64 of little-endian float32."""
-    if request.encoding_format != "base64":
-        return vector
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

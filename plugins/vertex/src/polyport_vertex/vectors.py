@@ -14,9 +14,9 @@ from polyport.errors import BadRequestError, InvalidResponseError
 from polyport.flow import All, Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
-from polyport.types.embed import EmbeddingResponse, EmbedRequest
+from polyport.types.embed import EmbeddingResponse, EmbedRequest, embeddings
 from polyport.types.usage import Usage, usage
-from polyport_gemini.embed import Embeddings, task_of, vectors, wishes
+from polyport_gemini.embed import Embeddings, task_of, wishes
 from polyport_gemini.media import Media, Piece
 from polyport_gemini.naming import camel, known_as
 from polyport_vertex.names import bare
@@ -56,7 +56,7 @@ class Vectors(Embeddings):
         bodies = [to_multimodal(value, request, media) for value in request.texts]
         replies = yield All([self._predict(request, body) for body in bodies])
         made = EmbeddingResponse(
-            data=vectors([_only(reply) for reply in replies], request.encoding_format), model=request.model
+            data=embeddings([_only(reply) for reply in replies], request.encoding_format), model=request.model
         )
         made.carry({})
         return made
@@ -114,7 +114,7 @@ def to_vectors(reply: HttpReply, request: EmbedRequest) -> EmbeddingResponse:
             f"{wanted} inputs gave {len(found.predictions)} vectors at $.predictions", body=reply.content
         )
     made = EmbeddingResponse(
-        data=vectors((one.embeddings.values for one in found.predictions), request.encoding_format),
+        data=embeddings((one.embeddings.values for one in found.predictions), request.encoding_format),
         model=request.model,
         usage=_counted(found),
     )
