@@ -18,6 +18,11 @@ class Model(Result):
     owned_by: str | None = None
     display_name: str | None = None
 
+    def tell(self, said: dict[str, Any], *modelled: str) -> Model:
+        """Keep all that a provider says of the model, what is not `modelled` as `extra`, and return it."""
+        self.keep(msgspec.json.encode(said), {name: value for name, value in said.items() if name not in modelled})
+        return self
+
 
 class ModelList(Result):
     """The models a key may use."""
@@ -36,3 +41,9 @@ class ModelListRequest(Request):
 
     after: str | None = None
     limit: int | None = None
+
+    def refuse_pages(self) -> None:
+        """Refuse to cut a list into pages that comes as a whole."""
+        for name in ("after", "limit"):
+            if getattr(self, name) is not None:
+                self.unsupported(name, "the whole list comes at once")

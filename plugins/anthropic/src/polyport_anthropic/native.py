@@ -57,6 +57,4 @@ def to_models(reply: HttpReply) -> ModelList:
 
 def _model(found: _Model, said: dict[str, Any]) -> Model:
     model = Model(id=found.id, created=seconds(found.created_at), owned_by="anthropic", display_name=found.display_name)
-    known = ("id", "created_at", "display_name", "type")
-    model.keep(msgspec.json.encode(said), extra={k: v for k, v in said.items() if k not in known})
-    return model
+    return model.tell(said, "id", "created_at", "display_name", "type")

@@ -44,6 +44,4 @@ def to_models(reply: HttpReply) -> ModelList:
 
 
 def _model(value: dict[str, Any]) -> Model:
-    model = Model(id=value["name"], owned_by="cohere")
-    model.carry({name: inner for name, inner in value.items() if name != "name"})
-    return model
+    return Model(id=value["name"], owned_by="cohere").tell(value, "name")

@@ -18,9 +18,7 @@ class Models(Provider):
     @hookimpl
     def list_models(self, request: ModelListRequest) -> Flow[ModelList]:
         """List the models, each with whatever ElevenLabs says of it in `extra`."""
-        for name in ("after", "limit"):
-            if getattr(request, name) is not None:
-                request.unsupported(name, "the whole list comes at once")
+        request.refuse_pages()
         return to_models((yield self.get("/v1/models", params=request.extra)))
 
 
@@ -40,5 +38,4 @@ def to_models(reply: HttpReply) -> ModelList:
 
 def _model(found: _Model, said: dict[str, Any]) -> Model:
     model = Model(id=found.model_id, owned_by="elevenlabs", display_name=found.name)
-    model.keep(msgspec.json.encode(said), extra={name: said[name] for name in said if name not in ("model_id", "name")})
-    return model
+    return model.tell(said, "model_id", "name")

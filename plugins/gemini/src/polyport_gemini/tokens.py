@@ -81,6 +81,4 @@ def to_models(reply: HttpReply) -> ModelList:
 
 def _model(found: _Model, said: dict[str, Any]) -> Model:
     model = Model(id=found.name.removeprefix("models/"), owned_by="google", display_name=found.display_name)
-    rest = {name: value for name, value in said.items() if name not in ("name", "displayName")}
-    model.keep(msgspec.json.encode(said), extra=rest)
-    return model
+    return model.tell(said, "name", "displayName")

@@ -25,9 +25,7 @@ class OllamaModels(Models):
         """List the models that were pulled; each says its size, digest and details besides."""
         if speaks_openai(request):
             return (yield from super().list_models(request))
-        for name in ("after", "limit"):
-            if getattr(request, name) is not None:
-                request.unsupported(name, "the whole list comes at once")
+        request.refuse_pages()
         reply: HttpReply = yield from ask(self.get("/api/tags", params=dict(request.extra)))
         found: _Tags = decode(reply, _Tags)
         made = ModelList(data=[_model(tag) for tag in found.models])

@@ -18,9 +18,7 @@ class Models(Provider):
     @hookimpl
     def list_models(self, request: ModelListRequest) -> Flow[ModelList]:
         """List the engines that the key may use."""
-        for name in ("after", "limit"):
-            if getattr(request, name) is not None:
-                request.unsupported(name, "the whole list comes at once")
+        request.refuse_pages()
         return to_models((yield self.get("/v1/engines/list", params=request.extra)))
 
 
@@ -39,6 +37,4 @@ def to_models(reply: HttpReply) -> ModelList:
 
 
 def _model(found: _Engine, said: dict[str, Any]) -> Model:
-    model = Model(id=found.id, owned_by="stability", display_name=found.name)
-    model.keep(msgspec.json.encode(said), extra={name: said[name] for name in said if name not in ("id", "name")})
-    return model
+    return Model(id=found.id, owned_by="stability", display_name=found.name).tell(said, "id", "name")

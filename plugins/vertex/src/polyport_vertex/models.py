@@ -39,6 +39,4 @@ def to_models(reply: HttpReply) -> ModelList:
 
 
 def _model(found: _Model, said: dict[str, Any]) -> Model:
-    model = Model(id=found.name.rpartition("/")[2], owned_by="google")
-    model.keep(msgspec.json.encode(said), extra={name: value for name, value in said.items() if name != "name"})
-    return model
+    return Model(id=found.name.rpartition("/")[2], owned_by="google").tell(said, "name")
