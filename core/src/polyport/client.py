@@ -413,6 +413,7 @@ def _issue_ids(result: Any, call: Call) -> None:
                 provider=call.provider.name,
                 id=video.id,
                 model=getattr(video, "model", "") or call.request.model,
+                deployment=call.meta.deployment or "",
             )
         )
 

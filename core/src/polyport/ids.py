@@ -1,7 +1,7 @@
 """Ids that carry their provider, so that a video's id alone is enough to ask for it, in another process too.
 
-`video_pp_<base64url of JSON>` holds the provider's name, its own id and the model. No key and no address is in it:
-an id that somebody else made up must not send a key anywhere. An id that was not issued here passes as it is.
+`video_pp_<base64url of JSON>` holds the provider's name, its own id, the model and the deployment. No key and no
+address is in it: an id that somebody else made up must not send a key anywhere. An id that was not issued here passes as it is.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ PREFIX = "video_pp_"
 
 
 class Issued(msgspec.Struct, omit_defaults=True):
-    """What an id carries."""
+    """What an id carries; `deployment` is whose of a router's it is."""
 
     provider: str
     id: str
     model: str = ""
+    deployment: str = ""
 
 
 def issue(issued: Issued) -> str:

@@ -596,3 +596,26 @@ def test_calls_without_a_model_go_with_the_deployment_of_their_provider():
     with field.router(http=httpx.MockTransport(answer)) as router:
         router.list_files(provider="fake")
     assert seen == [("http://a/v1/files", "Bearer key-of-a")]
+
+
+def test_a_job_s_id_leads_back_to_its_deployment():
+    """In another router, too: whose key started a film asks how far it is, and fetches it."""
+    seen = []
+
+    def answer(request):
+        seen.append((request.url.host, request.headers["authorization"]))
+        return httpx.Response(200, json={"id": "video_1", "object": "video", "status": "queued", "model": "sora-2"})
+
+    field = Field(a=ok(), b=ok())
+    rows = [field.entry(host, model="openai/sora-2") for host in "ab"]
+    with field.router(*rows, http=httpx.MockTransport(answer)) as router:
+        ids = {router.video_generation("a cat", "g").id for _ in range(10)}
+    assert len(ids) == 2
+    with field.router(*rows, http=httpx.MockTransport(answer)) as other:
+        for issued in ids:
+            started = len(seen)
+            job = other.video_status(issued)
+            assert job.id == issued
+            other.video_status(job.id)
+            assert len(set(seen[started:])) == 1
+    assert {host for host, _ in seen[10:]} == {"a", "b"}

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
-from polyport import plugins, tokens
+from polyport import ids, plugins, tokens
 from polyport.border import Call
 from polyport.client import MAX_ROUTES, Client, complete
 from polyport.errors import APIError, BadRequestError, PluginError
@@ -178,8 +178,10 @@ class Router(Interface):
         """Return the call, as yet at the first deployment of its group."""
         group = fields.get("model")
         if group is None:
-            self._lend(operation, fields)
-            return self.client.prepare(operation, fields)
+            lender = self._lend(operation, fields)
+            call = self.client.prepare(operation, fields)
+            call.meta.deployment = lender
+            return call
         first = self.groups.of(group)[0] if isinstance(group, str) else None
         if first is not None:
             fields["model"] = first.model
@@ -189,14 +191,20 @@ class Router(Interface):
         call.group = str(group)
         return call
 
-    def _lend(self, operation: Operation, fields: dict[str, Any]) -> None:
-        """Give a call that is about a file, a batch or a job, not a model, what its provider's deployment has."""
+    def _lend(self, operation: Operation, fields: dict[str, Any]) -> str | None:
+        """Give a call that is about a file, a batch or a job, not a model, what its own deployment has; return its id.
+
+        A job's id names it; else it is the first of the provider's.
+        """
+        issued = ids.read(str(fields.get(operation.id_field))) if operation.id_field else None
         provider = self.client.provider_of(operation, fields)
-        for one in self.groups.all() if provider else ():
-            if self.place_of(one)[0] == provider:
-                for name, value in {**one.extra, **one.options}.items():
-                    fields.setdefault(name, value)
-                return
+        there = [one for one in self.groups.all() if provider and self.place_of(one)[0] == provider]
+        own = [one for one in there if issued is not None and one.id == issued.deployment]
+        for one in (own or there)[:1]:
+            for name, value in {**one.extra, **one.options}.items():
+                fields.setdefault(name, value)
+            return one.id
+        return None
 
     # --- from group to group ---
 

@@ -252,9 +252,13 @@ class ChatRequest(Request):
         """Whether the user asked for usage at the end of a stream."""
         return bool(self.stream_options and self.stream_options.get("include_usage"))
 
-    @cached_property
+    @property
     def schema(self) -> Schema | None:
         """The JSON schema asked for by `response_format`; None where it asks for none."""
+        return None if self.response_format is None else self._schema
+
+    @cached_property
+    def _schema(self) -> Schema | None:
         return schema_of(self.response_format)
 
 
