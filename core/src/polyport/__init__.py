@@ -44,6 +44,7 @@ guardrails: list[Any] = []
 callbacks: list[Any] = []
 success_callback: list[Any] = []
 failure_callback: list[Any] = []
+redact: list[str] = []
 
 #: Public names that are not functions of the interface -> the module that has them.
 _HOMES = {

@@ -1,8 +1,8 @@
 """The functions of the module itself: those of a default client that reads its settings from `polyport.*`.
 
 `polyport.api_key`, `.api_base`, `.timeout`, `.num_retries`, `.drop_params`, `.strict`, `.cache`, `.max_budget`,
-`.guardrails`, `.callbacks`, `.success_callback` and `.failure_callback` hold for every call made through the module and
-for no `Client` of your own.
+`.guardrails`, `.callbacks`, `.success_callback`, `.failure_callback` and `.redact` hold for every call made through the
+module and for no `Client` of your own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from polyport.client import DEFAULTS, Client
 from polyport.operations import Operation
 
 SETTINGS = (
-    "api_key", "cache", "max_budget", "guardrails", "callbacks", "success_callback", "failure_callback", *DEFAULTS
+    "api_key", "cache", "max_budget", "guardrails", "callbacks", "success_callback", "failure_callback", "redact",
+    *DEFAULTS,
 )  # fmt: skip
 
 

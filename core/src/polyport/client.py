@@ -74,9 +74,10 @@ class Client(Interface):
     installed one ("httpx", "reqwest"). `proxy`, `verify` (True, False, CA path or SSLContext) and `cert` (PEM, or
     certificate and key) are for the built-in ones. `headers` go with every request. `timeout` is in seconds.
     `cache` keeps answers, see `polyport.caching`; calls stay within `max_budget` (USD, or a Budget). `guardrails` judge
-    what is asked and answered, see `polyport.guarding`; `callbacks`, `success_callback` and `failure_callback` are told
-    of every call, see `polyport.observing`. `middleware` are functions `(call, proceed) -> Flow`, or names of installed
-    ones, the first one outermost; it stands within all of these but the budget.
+    what is asked and answered, see `polyport.guarding`. `callbacks`, `success_callback` and `failure_callback` are told
+    of every call, see `polyport.observing`, but for the values of metadata and parameters that `redact` names.
+    `middleware` are functions `(call, proceed) -> Flow`, or names of installed ones, the first one outermost; it stands
+    within all of these but the budget.
     `secrets` finds what environment variables would hold; by default the environment does, then secret plugins.
     """
 
@@ -104,6 +105,7 @@ class Client(Interface):
         callbacks: Sequence[Any] = (),
         success_callback: Sequence[Any] = (),
         failure_callback: Sequence[Any] = (),
+        redact: Sequence[str] = (),
         middleware: Sequence[Middleware | str] = (),
         secrets: Callable[[str], str | None] | None = None,
         seed: int | None = None,
@@ -121,6 +123,7 @@ class Client(Interface):
         self.max_budget = max_budget
         self.guardrails = guardrails
         self.callbacks, self.success_callback, self.failure_callback = callbacks, success_callback, failure_callback
+        self.redact = redact
         self.middleware = [plugins.middleware(layer) if isinstance(layer, str) else layer for layer in middleware]
         #: The settings last seen and the layers made of them.
         self._layered: tuple[tuple[Any, ...], list[Middleware]] = ((), [])
@@ -274,8 +277,9 @@ class Client(Interface):
 
     def _layers(self) -> list[Middleware]:
         """Return what is around every call, the innermost first; made anew when a setting has changed."""
-        told = (tuple(self.callbacks or ()), tuple(self.success_callback or ()), tuple(self.failure_callback or ()))
-        settings = (self.max_budget, *self.middleware, self.cache, tuple(self.guardrails or ()), told)
+        told = (_listed(self.callbacks), _listed(self.success_callback), _listed(self.failure_callback))
+        judges = _listed(self.guardrails)
+        settings = (self.max_budget, *self.middleware, self.cache, judges, told, _listed(self.redact))
         if settings != self._layered[0]:
             self._layered = (settings, [layer for layer in self._make_layers(*told) if layer is not None])
         return self._layered[1]
@@ -289,11 +293,12 @@ class Client(Interface):
         if self.guardrails:
             from polyport.middleware.guardrails import Guardrails
 
-            yield Guardrails(self.guardrails, self, self.secrets)
+            yield Guardrails(_listed(self.guardrails), self, self.secrets)
         if any(told):
             from polyport.middleware.observers import observe
 
-            yield observe(told[0], success_callback=told[1], failure_callback=told[2])
+            redact = _listed(self.redact)
+            yield observe(told[0], success_callback=told[1], failure_callback=told[2], redact=redact)
 
     def _attempts(self, call: Call) -> Flow[Any]:
         if not call.options.fallbacks:
@@ -376,6 +381,11 @@ class Client(Interface):
 
     def __repr__(self) -> str:
         return f"<polyport.Client {', '.join(self.providers.names())}>"
+
+
+def _listed(given: Any) -> tuple[Any, ...]:
+    """Return what is given as a list, as one name, or not at all."""
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def _wrap(layer: Middleware, inner: Next) -> Next:

@@ -1,7 +1,8 @@
 """Ids that carry their provider, so that a video's id alone is enough to ask for it, in another process too.
 
 `video_pp_<base64url of JSON>` holds the provider's name, its own id, the model and the deployment. No key and no
-address is in it: an id that somebody else made up must not send a key anywhere. An id that was not issued here passes as it is.
+address is in it: an id that somebody else made up must not send a key anywhere. An id that was not issued here passes
+as it is.
 """
 
 from __future__ import annotations
