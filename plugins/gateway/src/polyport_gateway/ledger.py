@@ -1,0 +1,219 @@
+"""The ledger: every answered request once, in the database, and what they came to by day.
+
+`record` puts a line into the journal, before the reply's last byte; `drain` moves lines into the database. A line that
+is drained twice, because of a kill between the commit and the file's removal, counts once: its request id is the
+table's primary key, and the days are counted by what was really inserted, in the same transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from polyport.errors import ServiceUnavailableError
+from polyport_gateway.journal import Journal, Segment
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import DayRow, EntryRow
+
+log = logging.getLogger("polyport.gateway.ledger")
+DAY = 86_400
+#: Lines of one transaction.
+BATCH = 1000
+#: Columns of a day that tell one from another, and those that are added up.
+DIMENSIONS = ("day", "key_id", "user_id", "team_id", "project_id", "customer_id", "model", "provider")
+SUMS = ("requests", "failures", "prompt", "completion", "nano")
+#: What a budget, or a report, can be about.
+ABOUT = {"key": "key_id", "user": "user_id", "team": "team_id", "project": "project_id", "customer": "customer_id"} | {
+    "model": "model",
+    "provider": "provider",
+}
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is kept of a request: no prompt, no answer, no key. `at` is when it ended; `seconds` how long it took.
+
+    `model` is what the caller asked for, `upstream` what answered.
+    """
+
+    id: str
+    at: float
+    key_id: str = ""
+    user_id: str = ""
+    team_id: str = ""
+    project_id: str = ""
+    customer_id: str = ""
+    model: str = ""
+    provider: str = ""
+    upstream: str = ""
+    operation: str = ""
+    status: int = 200
+    error: str = ""
+    prompt: int = 0
+    completion: int = 0
+    nano: int = 0
+    estimated: bool = False
+    seconds: float = 0.0
+    attempts: int = 0
+    tags: tuple[str, ...] = ()
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Entry).decode
+
+
+def clean(text: str | None, length: int = 255) -> str:
+    """Return a text that every database takes: callers choose some of these, and one must not stop the drain."""
+    return (text or "").replace("\x00", "").encode(errors="replace").decode()[:length]
+
+
+class Ledger:
+    """Moves what the journal has into the store, every `interval` seconds while it runs."""
+
+    def __init__(self, store: Store, journal: Journal, *, interval: float = 0.25) -> None:
+        self.store, self.journal, self.interval = store, journal, interval
+        self._draining = asyncio.Lock()
+        self._waiting: list[Segment] = []
+        self._away = False
+        self._task: asyncio.Task[None] | None = None
+
+    def record(self, entry: Entry) -> None:
+        """Put an entry into the journal: after this, no kill takes it back. Raises OSError of a disk that is full."""
+        self.journal.append(_encode(entry))
+
+    # --- the drain ---
+
+    def start(self) -> None:
+        """Drain from now on, until closed."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="polyport-ledger-drain")
+
+    async def aclose(self) -> None:
+        """Stop, and drain what there is. What the database does not take now stays in the journal."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        await self._try()
+        for segment in self._waiting:
+            segment.close()
+        self._waiting.clear()
+        self.journal.close()
+
+    async def _run(self) -> None:
+        while True:
+            await self._try()
+            await asyncio.sleep(self.interval if not self._away else max(self.interval, 1.0))
+
+    async def _try(self) -> None:
+        try:
+            await self.drain()
+        except ServiceUnavailableError as error:
+            if not self._away:
+                log.warning("%s The journal keeps what is settled until then.", error)
+            self._away = True
+        else:
+            if self._away:
+                log.warning("The database is back, and has what the journal kept.")
+            self._away = False
+
+    async def drain(self) -> int:
+        """Move all lines into the ledger, and return how many were new. Raises ServiceUnavailableError."""
+        async with self._draining:
+            self._waiting += self.journal.take()
+            count = 0
+            while self._waiting:
+                count += await self._drain_segment(self._waiting[0])
+                self._waiting.pop(0)
+            return count
+
+    async def _drain_segment(self, segment: Segment) -> int:
+        entries, unreadable = await asyncio.to_thread(_read, segment)
+        count = 0
+        for start in range(0, len(entries), BATCH):
+            async with self.store.transaction() as connection:
+                count += await self._insert(connection, entries[start : start + BATCH])
+        if unreadable:
+            log.error("%d lines of %s could not be read; the file is set aside", unreadable, segment.path)
+            segment.set_aside()
+        else:
+            segment.drop()
+        return count
+
+    async def _insert(self, connection: AsyncConnection, entries: list[Entry]) -> int:
+        insert = self.store.insert(EntryRow).on_conflict_do_nothing(index_elements=["id"]).returning(EntryRow.id)
+        found = await connection.execute(insert, [msgspec.structs.asdict(entry) for entry in entries])
+        new = set(found.scalars())
+        fresh = {entry.id: entry for entry in entries if entry.id in new}
+        if fresh:
+            await self._add_up(connection, fresh.values())
+        return len(fresh)
+
+    async def _add_up(self, connection: AsyncConnection, entries: Iterable[Entry]) -> None:
+        rows = by_day(entries)
+        insert = self.store.insert(DayRow)
+        added = {name: getattr(DayRow, name) + insert.excluded[name] for name in SUMS}
+        await connection.execute(insert.on_conflict_do_update(index_elements=DIMENSIONS, set_=added), rows)
+
+    # --- what was spent ---
+
+    async def spent(self, about: Mapping[str, str], since: float | None) -> int:
+        """Return the nano-dollars that were spent since an instant, or ever: {"team": id, "model": name}.
+
+        What this process has in its journal counts, too. Whole days are read from the days, so that they may be
+        older than what is kept of single requests.
+        """
+        await self.drain()
+        first = 0 if since is None else -(-int(since) // DAY) * DAY
+        days = [getattr(DayRow, ABOUT[name]) == value for name, value in about.items()]
+        single = [getattr(EntryRow, ABOUT[name]) == value for name, value in about.items()]
+        async with self.store.transaction() as connection:
+            total = await _sum(connection, DayRow.nano, [*days, DayRow.day >= day_of(first)])
+            if since is not None and since < first:
+                total += await _sum(connection, EntryRow.nano, [*single, EntryRow.at >= since, EntryRow.at < first])
+        return total
+
+    async def forget(self, before: float) -> int:
+        """Drop single requests that ended before an instant; the days stay. Returns how many."""
+        async with self.store.transaction() as connection:
+            return (await connection.execute(delete(EntryRow).where(EntryRow.at < before))).rowcount
+
+
+def by_day(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Add entries up by day and who and what; sorted, so that processes lock rows in the same order."""
+    sums: dict[tuple[str, ...], list[int]] = {}
+    for one in entries:
+        key = (day_of(one.at), *(getattr(one, name) for name in DIMENSIONS[1:]))
+        failed = int(one.status >= 400)
+        row = sums.setdefault(key, [0] * len(SUMS))
+        for place, value in enumerate((1, failed, one.prompt, one.completion, one.nano)):
+            row[place] += value
+    return [dict(zip((*DIMENSIONS, *SUMS), (*key, *sums[key]), strict=True)) for key in sorted(sums)]
+
+
+def day_of(at: float) -> str:
+    """Return the day of an instant, in UTC: 2026-11-23."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
+async def _sum(connection: AsyncConnection, column: Any, where: list[ColumnElement[bool]]) -> int:
+    found = await connection.execute(select(func.coalesce(func.sum(column), 0)).where(*where))
+    return int(found.scalar_one())
+
+
+def _read(segment: Segment) -> tuple[list[Entry], int]:
+    entries, unreadable = [], 0
+    for line in segment.lines():
+        try:
+            entries.append(_decode(line))
+        except msgspec.MsgspecError:
+            unreadable += 1
+    return entries, unreadable

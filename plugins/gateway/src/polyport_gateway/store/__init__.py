@@ -1,0 +1,126 @@
+"""The database: SQLite by default, PostgreSQL by URL; its tables made and kept up to date by Alembic.
+
+https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, event, make_url, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+
+from polyport.errors import BadRequestError, ServiceUnavailableError
+from polyport_gateway.store.tables import Base, RevisionRow
+
+#: URLs as people write them -> with the driver that is installed.
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+}
+#: PostgreSQL lock that replicas take in turn to make the tables; any number that nobody else uses.
+MIGRATION_LOCK = 7_091_276_500
+#: What says that the database is away, or cannot be asked.
+AWAY = (SQLAlchemyError, OSError)
+
+
+class Store:
+    """One database. `url` may be written without its driver: sqlite:///file.db, postgresql://user@host/name."""
+
+    def __init__(self, url: str, *, pool: int = 10, timeout: float = 5.0) -> None:
+        try:
+            parsed = make_url(url)
+            parsed = parsed.set(drivername=DRIVERS.get(parsed.drivername, parsed.drivername))
+            self.dialect = parsed.get_backend_name()
+            if self.dialect not in ("sqlite", "postgresql"):
+                raise BadRequestError(f"database_url begins with {self.dialect!r}: write sqlite:// or postgresql://.")
+            options: dict[str, Any] = {"pool_pre_ping": self.dialect == "postgresql"}
+            if self.dialect == "postgresql":
+                options |= {"pool_size": pool, "pool_timeout": timeout, "connect_args": {"timeout": timeout}}
+            elif parsed.database not in (None, "", ":memory:"):
+                Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = create_async_engine(parsed, hide_parameters=True, **options)
+        except (ArgumentError, NoSuchModuleError, ValueError) as error:
+            raise BadRequestError("database_url is no URL: write sqlite:///file.db or postgresql://…") from error
+        if self.dialect == "sqlite":
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+
+    async def migrate(self) -> None:
+        """Make the tables, or bring them up to date. Replicas that start together take turns."""
+        async with self.transaction() as connection:
+            if self.dialect == "postgresql":
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            await connection.run_sync(_upgrade)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection whose work is kept whole, or not at all. Raises ServiceUnavailableError, without SQL."""
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except AWAY as error:
+            raise _away(error) from error
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session for a change that other processes must see; changes come one after the other."""
+        try:
+            async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+                await session.execute(update(RevisionRow).values(number=RevisionRow.number + 1))
+                yield session
+        except AWAY as error:
+            raise _away(error) from error
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session to read by."""
+        try:
+            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+                yield session
+        except AWAY as error:
+            raise _away(error) from error
+
+    async def revision(self) -> int:
+        """Return a number that every change counts up."""
+        async with self.transaction() as connection:
+            return (await connection.execute(select(RevisionRow.number))).scalar_one()
+
+    def insert(self, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+        """Return an INSERT that knows ON CONFLICT."""
+        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def _away(error: BaseException) -> ServiceUnavailableError:
+    """Name what went wrong without what was asked: an error's text may hold SQL, addresses and passwords."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return ServiceUnavailableError(f"The database could not be asked ({type(cause).__name__}). Try again.")
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    """Let several processes share a file, and lose nothing that was committed. https://sqlite.org/wal.html"""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+__all__ = ["AWAY", "Base", "Engine", "Store"]

@@ -1,0 +1,11 @@
+"""What Alembic runs to migrate: on the connection that the store gives it."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from polyport_gateway.store.tables import Base
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,230 @@
+"""The first tables. (The columns are written out: what the code calls them later must not change what was made.)"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "first"
+down_revision: str | None = None
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("by", sa.String(length=255), nullable=False),
+        sa.Column("action", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("entity_id", sa.String(length=255), nullable=False),
+        sa.Column("before", sa.JSON(), nullable=False),
+        sa.Column("after", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
+    op.create_index(op.f("ix_audit_entity_id"), "audit", ["entity_id"], unique=False)
+    op.create_table(
+        "budgets",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("alias", sa.String(length=255), nullable=False),
+        sa.Column("blocked", sa.Boolean(), nullable=False),
+        sa.Column("rpm", sa.Integer(), nullable=True),
+        sa.Column("tpm", sa.BigInteger(), nullable=True),
+        sa.Column("parallel", sa.Integer(), nullable=True),
+        sa.Column("max_budget", sa.BigInteger(), nullable=True),
+        sa.Column("soft_budget", sa.BigInteger(), nullable=True),
+        sa.Column("budget_duration", sa.String(length=16), nullable=False),
+        sa.Column("budget_id", sa.String(length=255), nullable=False),
+        sa.Column("model_limits", sa.JSON(), nullable=False),
+        sa.Column("models", sa.JSON(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("updated_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "customers",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("alias", sa.String(length=255), nullable=False),
+        sa.Column("blocked", sa.Boolean(), nullable=False),
+        sa.Column("rpm", sa.Integer(), nullable=True),
+        sa.Column("tpm", sa.BigInteger(), nullable=True),
+        sa.Column("parallel", sa.Integer(), nullable=True),
+        sa.Column("max_budget", sa.BigInteger(), nullable=True),
+        sa.Column("soft_budget", sa.BigInteger(), nullable=True),
+        sa.Column("budget_duration", sa.String(length=16), nullable=False),
+        sa.Column("budget_id", sa.String(length=255), nullable=False),
+        sa.Column("model_limits", sa.JSON(), nullable=False),
+        sa.Column("models", sa.JSON(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("updated_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "days",
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("key_id", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.String(length=255), nullable=False),
+        sa.Column("team_id", sa.String(length=255), nullable=False),
+        sa.Column("project_id", sa.String(length=255), nullable=False),
+        sa.Column("customer_id", sa.String(length=255), nullable=False),
+        sa.Column("model", sa.String(length=255), nullable=False),
+        sa.Column("provider", sa.String(length=255), nullable=False),
+        sa.Column("requests", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.BigInteger(), nullable=False),
+        sa.Column("prompt", sa.BigInteger(), nullable=False),
+        sa.Column("completion", sa.BigInteger(), nullable=False),
+        sa.Column("nano", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "day", "key_id", "user_id", "team_id", "project_id", "customer_id", "model", "provider"
+        ),
+    )
+    op.create_table(
+        "keys",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("hint", sa.String(length=16), nullable=False),
+        sa.Column("user_id", sa.String(length=255), nullable=False),
+        sa.Column("team_id", sa.String(length=255), nullable=False),
+        sa.Column("project_id", sa.String(length=255), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("expires", sa.Float(precision=53), nullable=True),
+        sa.Column("aliases", sa.JSON(), nullable=False),
+        sa.Column("routes", sa.JSON(), nullable=False),
+        sa.Column("ips", sa.JSON(), nullable=False),
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("alias", sa.String(length=255), nullable=False),
+        sa.Column("blocked", sa.Boolean(), nullable=False),
+        sa.Column("rpm", sa.Integer(), nullable=True),
+        sa.Column("tpm", sa.BigInteger(), nullable=True),
+        sa.Column("parallel", sa.Integer(), nullable=True),
+        sa.Column("max_budget", sa.BigInteger(), nullable=True),
+        sa.Column("soft_budget", sa.BigInteger(), nullable=True),
+        sa.Column("budget_duration", sa.String(length=16), nullable=False),
+        sa.Column("budget_id", sa.String(length=255), nullable=False),
+        sa.Column("model_limits", sa.JSON(), nullable=False),
+        sa.Column("models", sa.JSON(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("updated_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("digest"),
+    )
+    op.create_index(op.f("ix_keys_project_id"), "keys", ["project_id"], unique=False)
+    op.create_index(op.f("ix_keys_team_id"), "keys", ["team_id"], unique=False)
+    op.create_index(op.f("ix_keys_user_id"), "keys", ["user_id"], unique=False)
+    op.create_table(
+        "ledger",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("key_id", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.String(length=255), nullable=False),
+        sa.Column("team_id", sa.String(length=255), nullable=False),
+        sa.Column("project_id", sa.String(length=255), nullable=False),
+        sa.Column("customer_id", sa.String(length=255), nullable=False),
+        sa.Column("model", sa.String(length=255), nullable=False),
+        sa.Column("provider", sa.String(length=255), nullable=False),
+        sa.Column("upstream", sa.String(length=255), nullable=False),
+        sa.Column("operation", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("error", sa.String(length=64), nullable=False),
+        sa.Column("prompt", sa.BigInteger(), nullable=False),
+        sa.Column("completion", sa.BigInteger(), nullable=False),
+        sa.Column("nano", sa.BigInteger(), nullable=False),
+        sa.Column("estimated", sa.Boolean(), nullable=False),
+        sa.Column("seconds", sa.Float(precision=53), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_ledger_at"), "ledger", ["at"], unique=False)
+    op.create_index("ix_ledger_customer_at", "ledger", ["customer_id", "at"], unique=False)
+    op.create_index("ix_ledger_key_at", "ledger", ["key_id", "at"], unique=False)
+    op.create_index("ix_ledger_project_at", "ledger", ["project_id", "at"], unique=False)
+    op.create_index("ix_ledger_team_at", "ledger", ["team_id", "at"], unique=False)
+    op.create_index("ix_ledger_user_at", "ledger", ["user_id", "at"], unique=False)
+    op.create_table(
+        "projects",
+        sa.Column("team_id", sa.String(length=255), nullable=False),
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("alias", sa.String(length=255), nullable=False),
+        sa.Column("blocked", sa.Boolean(), nullable=False),
+        sa.Column("rpm", sa.Integer(), nullable=True),
+        sa.Column("tpm", sa.BigInteger(), nullable=True),
+        sa.Column("parallel", sa.Integer(), nullable=True),
+        sa.Column("max_budget", sa.BigInteger(), nullable=True),
+        sa.Column("soft_budget", sa.BigInteger(), nullable=True),
+        sa.Column("budget_duration", sa.String(length=16), nullable=False),
+        sa.Column("budget_id", sa.String(length=255), nullable=False),
+        sa.Column("model_limits", sa.JSON(), nullable=False),
+        sa.Column("models", sa.JSON(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("updated_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_projects_team_id"), "projects", ["team_id"], unique=False)
+    op.create_table(
+        "revision",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "teams",
+        sa.Column("members", sa.JSON(), nullable=False),
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("alias", sa.String(length=255), nullable=False),
+        sa.Column("blocked", sa.Boolean(), nullable=False),
+        sa.Column("rpm", sa.Integer(), nullable=True),
+        sa.Column("tpm", sa.BigInteger(), nullable=True),
+        sa.Column("parallel", sa.Integer(), nullable=True),
+        sa.Column("max_budget", sa.BigInteger(), nullable=True),
+        sa.Column("soft_budget", sa.BigInteger(), nullable=True),
+        sa.Column("budget_duration", sa.String(length=16), nullable=False),
+        sa.Column("budget_id", sa.String(length=255), nullable=False),
+        sa.Column("model_limits", sa.JSON(), nullable=False),
+        sa.Column("models", sa.JSON(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("updated_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "users",
+        sa.Column("email", sa.String(length=255), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("alias", sa.String(length=255), nullable=False),
+        sa.Column("blocked", sa.Boolean(), nullable=False),
+        sa.Column("rpm", sa.Integer(), nullable=True),
+        sa.Column("tpm", sa.BigInteger(), nullable=True),
+        sa.Column("parallel", sa.Integer(), nullable=True),
+        sa.Column("max_budget", sa.BigInteger(), nullable=True),
+        sa.Column("soft_budget", sa.BigInteger(), nullable=True),
+        sa.Column("budget_duration", sa.String(length=16), nullable=False),
+        sa.Column("budget_id", sa.String(length=255), nullable=False),
+        sa.Column("model_limits", sa.JSON(), nullable=False),
+        sa.Column("models", sa.JSON(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("updated_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_users_email"), "users", ["email"], unique=False)
+    op.execute("INSERT INTO revision (id, number, note) VALUES (1, 0, '')")
+
+
+def downgrade() -> None:
+    """Drop them."""
+    for table in ("revision", "audit", "days", "ledger", "budgets", "customers", "projects", "teams", "users", "keys"):
+        op.drop_table(table)

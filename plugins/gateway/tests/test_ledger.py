@@ -1,0 +1,240 @@
+"""The journal and the ledger: what was acknowledged is kept, once, whatever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from polyport.errors import BadRequestError, ServiceUnavailableError
+from polyport_gateway.journal import Journal
+from polyport_gateway.ledger import Entry, Ledger, by_day, clean
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import DayRow, EntryRow
+
+#: A real run does 50; the suite stays quick.
+KILLS = int(os.environ.get("POLYPORT_KILLS", "8"))
+
+#: Settles as fast as it can, and tells each id when it is in the journal, as a reply's last byte would.
+WORKER = """
+import asyncio, os, sys, time
+from pathlib import Path
+from polyport_gateway.journal import Journal
+from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.store import Store
+
+async def main():
+    ledger = Ledger(Store(sys.argv[1]), Journal(Path(sys.argv[2])), interval=0.01)
+    ledger.start()
+    count = 0
+    while True:
+        id = f"{os.getpid()}-{count}"
+        ledger.record(Entry(id=id, at=time.time(), key_id="k", nano=7, model="m"))
+        os.write(1, f"{id}\\n".encode())
+        count += 1
+        await asyncio.sleep(0)
+
+asyncio.run(main())
+"""
+
+
+def url(folder: Path) -> str:
+    """Return the URL of a database in a folder."""
+    return f"sqlite:///{folder / 'gateway.db'}"
+
+
+async def counted(store: Store) -> tuple[set[str], int, int]:
+    """The ids in the ledger, how many rows, and what the days say."""
+    async with store.transaction() as connection:
+        ids = list((await connection.execute(select(EntryRow.id))).scalars())
+        days = (await connection.execute(select(func.sum(DayRow.requests), func.sum(DayRow.nano)))).one()
+    assert days[1] == 7 * days[0]
+    return set(ids), len(ids), days[0]
+
+
+async def migrated(folder: Path) -> Store:
+    """Return a store with its tables."""
+    store = Store(url(folder))
+    await store.migrate()
+    return store
+
+
+def killed(folder: Path, delay: float) -> list[str]:
+    """Run a worker, kill it after a while, and return what it acknowledged."""
+    command = [sys.executable, "-c", WORKER, url(folder), str(folder / "journal")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = [os.read(process.stdout.fileno(), 1 << 16)]
+        until = time.monotonic() + delay
+        os.set_blocking(process.stdout.fileno(), False)
+        while time.monotonic() < until:
+            try:
+                said.append(os.read(process.stdout.fileno(), 1 << 16))
+            except BlockingIOError:
+                time.sleep(0.001)
+        process.kill()
+        process.wait()
+        os.set_blocking(process.stdout.fileno(), True)
+        while chunk := os.read(process.stdout.fileno(), 1 << 16):
+            said.append(chunk)
+    whole, _, _ = b"".join(said).rpartition(b"\n")
+    return whole.decode().split("\n")
+
+
+def test_kill_at_any_instant_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    """After kills under load, the ledger is what was acknowledged, each once; the days say the same."""
+    asyncio.run(closed(migrated(tmp_path)))
+    luck = random.Random(0)
+    acknowledged = [one for _ in range(KILLS) for one in killed(tmp_path, luck.random() * 0.3)]
+
+    async def check() -> tuple[set[str], int, int]:
+        store = await migrated(tmp_path)
+        ledger = Ledger(store, Journal(tmp_path / "journal"))
+        await ledger.drain()
+        found = await counted(store)
+        await ledger.aclose()
+        await store.aclose()
+        return found
+
+    ids, rows, requests = asyncio.run(check())
+    assert rows == len(ids) == requests
+    assert set(acknowledged) <= ids
+    # a worker that was killed between the journal's write and its word: at most one each
+    assert len(ids - set(acknowledged)) <= KILLS
+    assert not list((tmp_path / "journal").iterdir())
+    assert len(acknowledged) > 20 * KILLS
+
+
+async def closed(making) -> None:
+    """Close what was made."""
+    await (await making).aclose()
+
+
+def test_a_segment_that_was_committed_but_not_removed_counts_once(tmp_path: Path) -> None:
+    """A kill between commit and removal leaves the file; draining it again changes nothing."""
+
+    async def run() -> None:
+        store = await migrated(tmp_path)
+        journal = Journal(tmp_path / "journal")
+        ledger = Ledger(store, journal)
+        ledger.record(Entry(id="a", at=1e9, nano=7))
+        ledger.record(Entry(id="b", at=1e9, nano=7))
+        content = next((tmp_path / "journal").iterdir()).read_bytes()
+        assert await ledger.drain() == 2
+        (tmp_path / "journal" / "0-again.journal").write_bytes(content)
+        assert await ledger.drain() == 0
+        assert await counted(store) == ({"a", "b"}, 2, 2)
+        await ledger.aclose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_torn_last_line_was_never_acknowledged(tmp_path: Path) -> None:
+    """It is left out; the lines before it count."""
+
+    async def run() -> None:
+        store = await migrated(tmp_path)
+        (tmp_path / "journal").mkdir()
+        (tmp_path / "journal" / "0-torn.journal").write_bytes(b'{"id":"a","at":1e9,"nano":7}\n{"id":"b","at":1')
+        ledger = Ledger(store, Journal(tmp_path / "journal"))
+        assert await ledger.drain() == 1
+        await ledger.aclose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_lines_that_cannot_be_read_are_set_aside_and_hold_nobody_up(tmp_path: Path) -> None:
+    """The file stays for a person to look at; its other lines are in the ledger."""
+
+    async def run() -> None:
+        store = await migrated(tmp_path)
+        (tmp_path / "journal").mkdir()
+        (tmp_path / "journal" / "0-bad.journal").write_bytes(b'no JSON\n{"id":"b","at":1e9,"nano":7}\n')
+        ledger = Ledger(store, Journal(tmp_path / "journal"))
+        assert await ledger.drain() == 1
+        await ledger.aclose()
+        await store.aclose()
+        assert [path.name for path in (tmp_path / "journal").iterdir()] == ["0-bad.unreadable"]
+
+    asyncio.run(run())
+
+
+def test_a_segment_in_use_is_not_taken_by_another(tmp_path: Path) -> None:
+    """Two processes share a folder: each drains its own lines, until the other is gone."""
+    one, two = Journal(tmp_path), Journal(tmp_path)
+    one.append(b"{}")
+    assert two.take() == []
+    one.close()
+    assert [segment.lines() for segment in two.take()] == [[b"{}"]]
+    two.close()
+
+
+def test_without_the_database_the_journal_keeps(tmp_path: Path) -> None:
+    """Nothing is lost while the database cannot be asked; no SQL and no address is in the error."""
+
+    async def run() -> None:
+        nowhere = Store("postgresql://someone:secret@127.0.0.1:1/nothing", timeout=1)
+        ledger = Ledger(nowhere, Journal(tmp_path / "journal"))
+        ledger.record(Entry(id="a", at=1e9, nano=7))
+        with pytest.raises(ServiceUnavailableError) as refused:
+            await ledger.drain()
+        assert "secret" not in str(refused.value)
+        assert "INSERT" not in str(refused.value)
+        await ledger.aclose()
+        await nowhere.aclose()
+        store = await migrated(tmp_path)
+        ledger = Ledger(store, Journal(tmp_path / "journal"))
+        assert await ledger.drain() == 1
+        await ledger.aclose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_what_was_spent_since_is_read_from_days_and_from_requests(tmp_path: Path) -> None:
+    """Whole days by their sums, the part of a day by its requests; dropping old requests keeps the days."""
+
+    async def run() -> None:
+        store = await migrated(tmp_path)
+        ledger = Ledger(store, Journal(tmp_path / "journal"))
+        noon = 20_000 * 86_400 + 43_200.0
+        for number, at in enumerate((noon - 60, noon, noon + 86_400)):
+            ledger.record(Entry(id=str(number), at=at, team_id="t", model="m", nano=10**number))
+        assert await ledger.spent({"team": "t"}, noon) == 110
+        assert await ledger.spent({"team": "t", "model": "m"}, None) == 111
+        assert await ledger.spent({"team": "t", "model": "other"}, None) == 0
+        assert await ledger.forget(noon + 1) == 2
+        assert await ledger.spent({"team": "t"}, None) == 111
+        await ledger.aclose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_days_are_added_up_in_one_order() -> None:
+    """Replicas lock the same rows in the same order, so that none waits for the other."""
+    rows = by_day([Entry(id=one, at=1e9, key_id=key) for one, key in (("1", "b"), ("2", "a"), ("3", "b"))])
+    assert [(row["key_id"], row["requests"]) for row in rows] == [("a", 1), ("b", 2)]
+
+
+def test_texts_of_callers_are_made_fit_for_any_database() -> None:
+    """No NUL, no lone surrogate, not longer than its column."""
+    assert clean("a\x00b\ud800" + "c" * 300) == "ab?" + "c" * 252
+    assert clean(None) == ""
+
+
+@pytest.mark.parametrize("wrong", ["mysql://root:secret@host/db", "no url", "oracle://secret"])
+def test_a_database_that_is_not_known_is_named_without_its_secrets(wrong: str) -> None:
+    """The error says what to write."""
+    with pytest.raises(BadRequestError, match="sqlite://") as refused:
+        Store(wrong)
+    assert "secret" not in str(refused.value)
