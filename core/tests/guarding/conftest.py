@@ -12,7 +12,6 @@ from core.tests.conftest import DONE, ROLE, Fake, event
 from polyport import Client
 from polyport.dialects.openai import Images, Moderations, Rerank, Responses, Speech, Transcriptions
 from polyport.guarding.verdicts import PASS, Block, Edit, Mask, Seen, Verdict
-from polyport.middleware.guardrails import Guardrails
 from polyport.testing import Wire
 from polyport.types.guard import Finding
 
@@ -65,8 +64,8 @@ def guarded() -> Iterator[Callable[..., Client]]:
     def make(answers: Any, *entries: Any, **options: Any) -> Client:
         wire = answers if isinstance(answers, Wire) else Wire(answers)
         client = Client(
-            http=wire, api_key="k", num_retries=0, providers={"fake": Everything, "bare": Fake}, **options,
-            middleware=[Guardrails(entries)],
+            http=wire, api_key="k", num_retries=0, providers={"fake": Everything, "bare": Fake}, guardrails=entries,
+            **options,
         )  # fmt: skip
         made.append(client)
         return client

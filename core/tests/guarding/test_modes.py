@@ -260,8 +260,7 @@ def test_a_guardrail_asks_a_model_without_being_asked_about_that(guarded):
         return Block("the judge said no") if answer.text == "no" else PASS
 
     wire = Wire(lambda sent: completion("no" if sent.json["model"] == "judge" else "hi"))
-    client = guarded(wire)
-    client.middleware[:] = [Guardrails([entry(judge)]).layer_for(client)]
+    client = guarded(wire, entry(judge))
     with pytest.raises(GuardrailError, match="the judge said no"):
         client.completion("fake/m", ASK)
     assert [sent.json["model"] for sent in wire.requests] == ["judge"]

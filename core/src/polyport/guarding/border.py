@@ -15,8 +15,6 @@ from polyport.guarding.verdicts import PASS, Block, Edit, Mask, Mode, Pass, Seen
 from polyport.types.guard import Finding, Guarded, Outcome
 from polyport.types.record import Meta, Options, Request
 
-#: Texts shorter than this are not looked for in a service's error: they would be found in any.
-SHORTEST_HIDDEN = 6
 #: Effects that may take any time. Nothing else that a guardrail yields does.
 RACED = frozenset({Blocking, All, First, Read})
 Ask: TypeAlias = Callable[..., Flow[Any]]
@@ -53,7 +51,7 @@ class Judge:
         except GuardrailError as error:  # a function's own way to say no
             return Block(error.reason or error.message, list(error.findings))
         except Exception as error:
-            _hide(error, seen)
+            _hide(error)
             why = _failure(error)
             if rule.frame.on_failure == "allow":
                 self._note("failed", why, [])
@@ -123,11 +121,12 @@ def _failure(error: Exception) -> str:
     return f"{kind}: {error}" if isinstance(error, PluginError | TimeoutError) else kind
 
 
-def _hide(error: Exception, seen: Seen) -> None:
-    """Take out of a service's error what it quotes of the texts: it goes into tracebacks."""
-    if isinstance(error, APIError):
+def _hide(error: Exception) -> None:
+    """Take out of an error what a service answered, which may quote the texts: it goes into tracebacks."""
+    if isinstance(error, APIError) and error.body is not None:
         error.body = None
-        error.hide(one.text for one in seen.texts if len(one.text) >= SHORTEST_HIDDEN)
+        error.message = "what was answered is withheld, as it may quote what was judged"
+        error.args = (error.message,)
 
 
 # --- running it ---

@@ -35,9 +35,12 @@ class Guardrail(Provider):
     `modes` is when it is asked unless the configuration says otherwise. Of a stream it is asked whenever `window` new
     characters have come, and what it has judged is held back until `overlap` more characters have been judged too: a
     pattern of up to `overlap` characters is never let out in part. `window = None` asks once, for the whole answer.
+    `passed_on` are names of an entry's settings that go with its own requests, as a call's arguments do: for its `auth`
+    and its address.
     """
 
-    modes: ClassVar[tuple[Mode, ...]] = ("pre_call",)
+    modes: tuple[Mode, ...] = ("pre_call",)
+    passed_on: ClassVar[frozenset[str]] = frozenset()
     window: int | None = 1
     overlap: int = 128
 

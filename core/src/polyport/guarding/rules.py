@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -103,7 +104,7 @@ def _of_entry(entry: Mapping[str, Any], path: str, secret: Callable[[str], str |
     values = {key: _resolved(value, f"{path}.litellm_params.{key}", secret) for key, value in params.items()}
     frame: Frame = convert({k: v for k, v in values.items() if k in FRAME}, Frame, f"{path}.litellm_params")
     settings = {key: value for key, value in values.items() if key not in FRAME}
-    guardrail, left = _open(values["guardrail"], settings, path)
+    guardrail, left = _open(values["guardrail"], settings, frame, path)
     return _made(name, guardrail, frame, left)
 
 
@@ -133,7 +134,7 @@ def _resolved(value: Any, path: str, secret: Callable[[str], str | None]) -> Any
     return found
 
 
-def _open(kind: Any, settings: dict[str, Any], path: str) -> tuple[Guardrail, dict[str, Any]]:
+def _open(kind: Any, settings: dict[str, Any], frame: Frame, path: str) -> tuple[Guardrail, dict[str, Any]]:
     """Return the guardrail of a name, a Python path or an object, and the settings that its URLs may take.
 
     Raises PluginError where there is none, BadRequestError for settings that it does not have.
@@ -151,7 +152,10 @@ def _open(kind: Any, settings: dict[str, Any], path: str) -> tuple[Guardrail, di
             "one of your own is 'module:attribute' or 'file.py:attribute'"
         )
     factory = plugins.load(entry)
-    own = {s for setting in getattr(factory, "settings", ()) for s in setting.names}
+    named = {name for setting in getattr(factory, "settings", ()) for name in setting.names}
+    own = named | getattr(factory, "passed_on", frozenset())
     kept = {key: value for key, value in settings.items() if key in own}
-    made = custom.construct(factory, {k: v for k, v in settings.items() if k not in own}, name, path)
-    return made, kept
+    given = {key: value for key, value in settings.items() if key not in own}
+    if frame.api_base is not None and "api_base" in inspect.signature(factory).parameters:
+        given["api_base"] = frame.api_base
+    return custom.construct(factory, given, name, path), kept

@@ -99,7 +99,7 @@ class Words:
                 continue
             if edit.start >= end:
                 break
-            if edit.start >= start:
+            if edit.start >= done:
                 made += [self.text[done : edit.start], edit.replacement]
             done = max(done, min(edit.end, end))
         made.append(self.text[done:end])

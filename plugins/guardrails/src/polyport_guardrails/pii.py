@@ -1,0 +1,68 @@
+"""`pii`: personal data and secrets by their form, offline. Names and places need a model: see `presidio`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+
+from polyport.errors import BadRequestError
+from polyport_guardrails.entities import ENTITIES, GROUPS
+from polyport_guardrails.scanning import Action, Match, Scanner
+
+
+class Pii(Scanner):
+    """Finds `entities` (see entities.py; PERSONAL, NATIONAL_ID, SECRET and ALL are groups), and masks them.
+
+    `actions` says otherwise for some of them, or for groups: `{"SECRET": "block", "IP_ADDRESS": "detect"}`.
+    """
+
+    overlap: int = 256  # the longest key or address
+
+    def __init__(
+        self,
+        entities: Iterable[str] = ("ALL",),
+        *,
+        action: Action = "mask",
+        actions: Mapping[str, Action] | None = None,
+        mask: str = "[{entity}]",
+        roles: Iterable[str] | None = None,
+    ) -> None:
+        each = {name: one for group, one in (actions or {}).items() for name in _names(group)}
+        super().__init__(action, actions=each, mask=mask, roles=roles)
+        chosen = dict.fromkeys(name for given in entities for name in _names(given))
+        self._entities = [(name, ENTITIES[name]) for name in chosen]
+
+    def find(self, text: str) -> Iterator[Match]:
+        """Give what has an entity's form, and its checksum."""
+        for name, entity in self._entities:
+            start = 0
+            while found := entity.pattern.search(text, start):
+                begin, end = found.span()
+                fits = next((stop for stop in _ends(text, begin, end) if entity.accepts(text[begin:stop])), None)
+                if fits is not None:
+                    yield Match(name, begin, fits)
+                start = fits or _next_group(text, begin, end)
+
+
+def _ends(text: str, begin: int, end: int) -> Iterator[int]:
+    """Give where a match may end: where it does, else before one of its last spaces. Another number may follow it."""
+    yield end
+    while (end := text.rfind(" ", begin, end)) > begin:
+        yield end
+
+
+def _next_group(text: str, begin: int, end: int) -> int:
+    """Return where to look on after what is none: behind its first group, as one may begin there."""
+    space = text.find(" ", begin, end)
+    return space + 1 if space > 0 else end
+
+
+def _names(given: str) -> tuple[str, ...]:
+    name = given.upper()
+    if name in GROUPS:
+        return GROUPS[name]
+    if name not in ENTITIES:
+        near = difflib.get_close_matches(name, [*ENTITIES, *GROUPS], 1)
+        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join([*GROUPS, *ENTITIES])}."
+        raise BadRequestError(f"No entity {given!r} is known. {hint}")
+    return (name,)
