@@ -1,0 +1,264 @@
+"""Limits: requests and tokens a minute, calls at a time, money per period. One path: reserve, then settle.
+
+A call reserves on every account it touches (its key, user, team, project, customer, each for all models or for one),
+all or nothing; what it settles replaces what it reserved. So what is spent never exceeds a budget by more than the
+calls on their way exceed their estimates. Periods begin at instants that everybody knows: see `period`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from polyport.budgets import DURATIONS
+from polyport.errors import BadRequestError
+from polyport.states import WINDOW, Window
+
+#: When the first week began: Monday, 5 January 1970.
+MONDAY = 4 * 86_400
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+#: Words -> the durations that they are.
+WORDS = {"hourly": "1h", "daily": "1d", "weekly": "1w", "monthly": "1mo", "yearly": "12mo"}
+#: Above so many accounts, those that stand at nothing are forgotten; their spending is in the ledger.
+MANY = 50_000
+
+#: Asks the ledger what was spent on an account since an instant, or ever.
+Spent = Callable[[Mapping[str, str], float | None], Awaitable[int]]
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account may use. Money in nano-dollars; None is no limit; a budget without a duration is for ever.
+
+    `about` says whose it is: (("team", "t1"), ("model", "gpt-4o")). `soft` is an amount that is only told of.
+    """
+
+    about: tuple[tuple[str, str], ...]
+    rpm: int | None = None
+    tpm: int | None = None
+    parallel: int | None = None
+    budget: int | None = None
+    soft: int | None = None
+    duration: str = ""
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return "/".join(f"{kind}:{name}" for kind, name in self.about)
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether it must be known what was spent."""
+        return self.budget is not None or self.soft is not None
+
+
+class Reservation(msgspec.Struct):
+    """What a call took, to be settled once. `second` is when; `requests` and `tokens_left` are (limit, left)."""
+
+    id: str
+    limits: Sequence[Limit]
+    tokens: int
+    nano: int
+    second: int
+    requests: tuple[int, int] | None = None
+    tokens_left: tuple[int, int] | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Which limit does not hold: `kind` is rpm, tpm, parallel or budget; free again in `seconds`, where known."""
+
+    limit: Limit
+    kind: str
+    seconds: float | None = None
+
+
+class Limits(Protocol):
+    """Where accounts are kept. `now` is in seconds since 1970."""
+
+    async def reserve(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Reservation | Refusal:
+        """Take of every account, or of none."""
+
+    async def settle(self, taken: Reservation, tokens: int | None, nano: int, now: float) -> list[Limit]:
+        """Put what was used in place of what was taken. Returns soft budgets that were crossed by it, each once.
+
+        `tokens` is None where nobody knows: then what was taken was used.
+        """
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+
+
+def period(duration: str, now: float) -> tuple[float | None, float | None]:
+    """Return when the period around an instant began and ends (UTC); (None, None) where it is for ever.
+
+    Seconds, minutes, hours and days are counted from 1970, so 1d begins at midnight; weeks begin on Monday, months on
+    the first, several months with January 1970. Raises BadRequestError for what is no duration.
+    """
+    duration = WORDS.get(duration, duration)
+    if not duration:
+        return None, None
+    match = re.fullmatch(r"([1-9]\d{0,8})(mo|[smhdw])", duration)
+    if match is None:
+        words = ", ".join(DURATIONS)
+        raise BadRequestError(f"{duration[:40]!r} is no budget_duration: write 30s, 15m, 12h, 7d, 1mo or {words}.")
+    count, unit = int(match[1]), match[2]
+    if unit == "mo":
+        return _months(count, now)
+    length = count * UNITS[unit]
+    origin = MONDAY if unit == "w" else 0
+    start = (now - origin) // length * length + origin
+    return start, start + length
+
+
+def _months(count: int, now: float) -> tuple[float, float]:
+    today = datetime.fromtimestamp(now, UTC)
+    first = ((today.year - 1970) * 12 + today.month - 1) // count * count
+    return _month(first), _month(first + count)
+
+
+def _month(number: int) -> float:
+    """Return when a month begins, counted from January 1970."""
+    year, month = divmod(number, 12)
+    if year > 8000:
+        raise BadRequestError("A budget_duration of that many months ends beyond the calendar.")
+    return datetime(1970 + year, month + 1, 1, tzinfo=UTC).timestamp()
+
+
+class _Account:
+    __slots__ = ("busy", "duration", "known", "requests", "reserved", "seeding", "settled", "spent", "start", "tokens")
+
+    def __init__(self) -> None:
+        self.requests = Window()
+        self.tokens = Window()
+        self.busy = self.reserved = self.spent = self.settled = 0
+        self.start: float | None = None
+        self.duration: str | None = None
+        self.known = False
+        self.seeding = asyncio.Lock()
+
+    def renew(self, duration: str, now: float) -> None:
+        """Begin anew, where a new period has begun."""
+        start, _ = period(duration, now)
+        if start is not None and (self.start is None or start > self.start):
+            self.start, self.spent = start, 0
+
+    def knows(self, limit: Limit) -> bool:
+        """Whether what was spent is known for a limit's duration."""
+        return self.known and self.duration == limit.duration
+
+    def idle(self, now: float) -> bool:
+        """Whether nothing would be lost with it."""
+        return not (self.busy or self.reserved or self.requests.read(now) or self.tokens.read(now))
+
+
+class MemoryLimits:
+    """Accounts in this process. What was spent before is asked of the ledger when an account is first used."""
+
+    def __init__(self, spent: Spent) -> None:
+        self._spent = spent
+        self._accounts: dict[str, _Account] = {}
+        self._many = MANY
+
+    async def reserve(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Reservation | Refusal:
+        """Take of every account, or of none."""
+        while unknown := [limit for limit in limits if limit.counts_money and not self._knows(limit, now)]:
+            for limit in unknown:
+                await self._know(limit, now)
+        # From here on nothing waits: no other call comes in between.
+        accounts = [(limit, self._account(limit.account, now)) for limit in limits]
+        for limit, account in accounts:
+            refusal = _refusal(limit, account, tokens, nano, now)
+            if refusal is not None:
+                return refusal
+        for _, account in accounts:
+            account.busy += 1
+            account.reserved += nano
+            account.requests.add(1, now)
+            account.tokens.add(tokens, now)
+        requests = [(one.rpm, one.rpm - account.requests.total) for one, account in accounts if one.rpm is not None]
+        left = [(one.tpm, one.tpm - account.tokens.total) for one, account in accounts if one.tpm is not None]
+        return Reservation(uuid.uuid4().hex, limits, tokens, nano, int(now), tightest(requests), tightest(left))
+
+    async def settle(self, taken: Reservation, tokens: int | None, nano: int, now: float) -> list[Limit]:
+        """Put what was used in place of what was taken."""
+        crossed = []
+        for limit in taken.limits:
+            account = self._account(limit.account, now)
+            account.busy -= 1
+            account.reserved -= taken.nano
+            _correct(account.tokens, taken, tokens, now)
+            account.renew(limit.duration, now)
+            if limit.soft is not None and account.spent < limit.soft <= account.spent + nano:
+                crossed.append(limit)
+            account.spent += nano
+            account.settled += 1
+        return crossed
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    def in_flight(self) -> int:
+        """Return how many reservations are not settled."""
+        return sum(account.busy for account in self._accounts.values())
+
+    def _knows(self, limit: Limit, now: float) -> bool:
+        return self._account(limit.account, now).knows(limit)
+
+    async def _know(self, limit: Limit, now: float) -> None:
+        """Learn what was spent in this period, once; anew where the budget's duration has changed."""
+        account = self._account(limit.account, now)
+        async with account.seeding:
+            while not account.knows(limit):
+                before, start = account.settled, period(limit.duration, now)[0]
+                spent = await self._spent(dict(limit.about), start)
+                if account.settled == before:  # else one was settled meanwhile, and is counted or is not
+                    account.spent, account.start = spent, start
+                    account.known, account.duration = True, limit.duration
+
+    def _account(self, name: str, now: float) -> _Account:
+        found = self._accounts.get(name)
+        if found is None:
+            if len(self._accounts) >= self._many:
+                self._sweep(now)
+            found = self._accounts[name] = _Account()
+        return found
+
+    def _sweep(self, now: float) -> None:
+        """Forget accounts that stand at nothing, so that any number of customers may come by."""
+        kept = {name: one for name, one in self._accounts.items() if one.seeding.locked() or not one.idle(now)}
+        self._accounts = kept
+        self._many = max(MANY, 2 * len(kept))
+
+
+def _refusal(limit: Limit, account: _Account, tokens: int, nano: int, now: float) -> Refusal | None:
+    if limit.parallel is not None and account.busy >= limit.parallel:
+        return Refusal(limit, "parallel")
+    if limit.rpm is not None and account.requests.read(now) + 1 > limit.rpm:
+        return Refusal(limit, "rpm", account.requests.free_at(limit.rpm - 1, now) if limit.rpm else None)
+    if limit.tpm is not None and account.tokens.read(now) + tokens > limit.tpm:
+        fits = tokens <= limit.tpm
+        return Refusal(limit, "tpm", account.tokens.free_at(limit.tpm - tokens, now) if fits else None)
+    if limit.budget is not None:
+        account.renew(limit.duration, now)
+        if account.spent >= limit.budget or account.spent + account.reserved + nano > limit.budget:
+            end = period(limit.duration, now)[1]
+            return Refusal(limit, "budget", None if end is None else end - now)
+    return None
+
+
+def _correct(window: Window, taken: Reservation, used: int | None, now: float) -> None:
+    more = 0 if used is None else used - taken.tokens
+    if more > 0:
+        window.add(more, now)
+    elif more < 0 and int(now) - taken.second <= WINDOW:
+        window.give_back(-more, taken.second)
+
+
+def tightest(rooms: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """Return the (limit, left) of which least is left."""
+    return min(rooms, key=lambda room: room[1], default=None)
