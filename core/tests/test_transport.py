@@ -23,7 +23,8 @@ from core.tests.conftest import ASK, DONE, KEY, ROLE, Fake, completion, event, w
 from polyport.errors import APIConnectionError, BadRequestError, PolyportError
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
-from polyport.transport import KEEP_ALIVE, TransportOptions, _Lanes, proxy_for
+from polyport.transport import KEEP_ALIVE, TransportOptions, proxy_for
+from polyport.transport.stock import _Lanes
 from polyport.types.chat import ChatCompletion
 from polyport.types.upload import Upload
 

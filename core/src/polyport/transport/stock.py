@@ -1,4 +1,4 @@
-"""httpx as the way to providers, and how a faster one takes its place.
+"""httpx as the way to providers.
 
 httpcore's pool is quadratic in what is in flight, so no pool here ever sees more than one request: idle lanes,
 each an httpx transport of one connection, wait per origin, and the one that was used last is taken first.
@@ -10,111 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import re
 import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import Any, TypeVar
 
 import httpx
-import msgspec
 
-from polyport import plugins
-from polyport.errors import (
-    APIConnectionError,
-    BadRequestError,
-    InvalidResponseError,
-    PluginError,
-    PolyportError,
-    Timeout,
-)
+from polyport.errors import APIConnectionError, BadRequestError, InvalidResponseError, PolyportError, Timeout
 from polyport.flow import Body, HttpReply, HttpRequest
+from polyport.transport.base import (
+    KEEP_ALIVE,
+    TransportOptions,
+    bad_header,
+    headers_hold,
+    host_of,
+    proxy_for,
+    shorter,
+    tls_context,
+)
 
 L = TypeVar("L", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
-#: How long an idle connection is kept, in seconds: below the 60 s after which load balancers cut one.
-KEEP_ALIVE = 30.0
 DECODINGS = b"gzip, deflate"
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-
-
-class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach providers.
-
-    `proxy` is one URL for everything; without it the environment's HTTP(S)_PROXY and NO_PROXY hold (`trust_env`).
-    `verify`: True, False, a path to a CA file or folder, or an SSLContext. `cert`: a PEM with certificate and key,
-    or (certificate, key).
-    """
-
-    proxy: str | None = None
-    verify: bool | str | ssl.SSLContext = True
-    cert: str | tuple[str, str] | None = None
-    trust_env: bool = True
-
-
-class Transport(Protocol):
-    """Sends requests, blocking. Safe to use from several threads."""
-
-    def send(self, request: HttpRequest) -> HttpReply:
-        """Return the reply; for a stream that succeeded, with its body open. Raises APIConnectionError, Timeout."""
-
-    def close(self) -> None:
-        """Close every connection."""
-
-
-class AsyncTransport(Protocol):
-    """Sends requests on one event loop. Cancelling `send` closes its connection."""
-
-    async def send(self, request: HttpRequest) -> HttpReply:
-        """Return the reply; for a stream that succeeded, with its body open. Raises APIConnectionError, Timeout."""
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-
-
-class TransportFactory(Protocol):
-    """What an entry point of `polyport.transports` names: a class without arguments."""
-
-    def open(self, options: TransportOptions) -> Transport:
-        """Return a blocking transport."""
-
-    def open_async(self, options: TransportOptions) -> AsyncTransport:
-        """Return a transport for the running event loop."""
-
-
-class Httpx:
-    """The factory of the built-in transport."""
-
-    def open(self, options: TransportOptions) -> Transport:
-        """Return a blocking transport over httpx."""
-        return HttpxTransport(options)
-
-    def open_async(self, options: TransportOptions) -> AsyncTransport:
-        """Return a transport over httpx for the running event loop."""
-        return AsyncHttpxTransport(options)
-
-
-def factory(name: str | None) -> TransportFactory:
-    """Return a transport by name: "httpx", a plugin's, or (None) a plugin's where one is installed.
-
-    The environment's POLYPORT_TRANSPORT names one where the client does not. Raises PluginError for an unknown name.
-    """
-    name = name or os.environ.get("POLYPORT_TRANSPORT")
-    installed = plugins.entries(plugins.TRANSPORTS)
-    if name == "httpx" or (name is None and not installed):
-        return Httpx()
-    entry = plugins.find(plugins.TRANSPORTS, name) if name is not None else installed[0]
-    if entry is None:
-        names = ", ".join(["httpx", *(entry.name for entry in installed)])
-        raise PluginError(f"No transport {name!r}. Installed: {names}. Try: pip install polyport-{name}")
-    made: TransportFactory = plugins.load(entry)()
-    return made
 
 
 # --- what both sides share --------------------------------------------------------------------------------
@@ -128,16 +48,16 @@ def border(request: HttpRequest) -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise timed_out(error, request) from error
     except httpx.DecodingError as error:
-        raise InvalidResponseError(f"The reply of {_host(request.url)} cannot be decompressed: {error}") from error
+        raise InvalidResponseError(f"The reply of {host_of(request.url)} cannot be decompressed: {error}") from error
     except httpx.LocalProtocolError as error:
-        if not all(_NAME.fullmatch(name) and _is_value(value) for name, value in request.headers.items()):
+        if not headers_hold(request):
             raise bad_header(request) from None  # httpx's message quotes the value
-        raise BadRequestError(f"The request to {_host(request.url)} cannot be sent: {error}") from error
+        raise BadRequestError(f"The request to {host_of(request.url)} cannot be sent: {error}") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise BadRequestError(f"The request to {_host(request.url)} cannot be sent: {error}") from error
+        raise BadRequestError(f"The request to {host_of(request.url)} cannot be sent: {error}") from error
     except (httpx.TransportError, ssl.SSLError) as error:  # httpcore passes on an alert that comes late
         raise APIConnectionError(
-            f"The connection to {_host(request.url)} failed: {error or type(error).__name__}"
+            f"The connection to {host_of(request.url)} failed: {error or type(error).__name__}"
         ) from error
 
 
@@ -148,15 +68,11 @@ def timed_out(error: httpx.TimeoutException, request: HttpRequest) -> Timeout:
     total = request.timeout.total
     if total is not None and (seconds is None or total < seconds):
         return _late(request)
-    return Timeout(f"{_host(request.url)} did not answer within {seconds} s ({kind} timeout)")
+    return Timeout(f"{host_of(request.url)} did not answer within {seconds} s ({kind} timeout)")
 
 
 def _late(request: HttpRequest) -> Timeout:
-    return Timeout(f"{_host(request.url)} did not answer within {request.timeout.total} s (total timeout)")
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2] or url[:80]
+    return Timeout(f"{host_of(request.url)} did not answer within {request.timeout.total} s (total timeout)")
 
 
 @lru_cache(maxsize=512)
@@ -216,64 +132,12 @@ def _build(request: HttpRequest) -> tuple[httpx.Request, str]:
     return httpx.Request(request.method, url, headers=headers, stream=stream, extensions={"timeout": waits}), origin
 
 
-def shorter(limit: float | None, other: float | None) -> float | None:
-    """Return the shorter of two limits, None being none."""
-    return other if limit is None else limit if other is None else min(limit, other)
-
-
-def bad_header(request: HttpRequest) -> BadRequestError:
-    """Name the header that no HTTP message can hold; its value may be a key and stays unsaid."""
-    wrong = next((n for n, v in request.headers.items() if not (_NAME.fullmatch(n) and _is_value(v))), "a header")
-    return BadRequestError(
-        f"The header {wrong!r} for {_host(request.url)} has a character that HTTP headers cannot hold, "
-        "such as a line break at its end."
-    )
-
-
-def _is_value(value: object) -> bool:
-    return isinstance(value, str) and value == value.strip() and not _CONTROL.search(value)
-
-
 def _headers(response: httpx.Response) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in response.headers.raw:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         found[key] = f"{found[key]}, {text}" if key in found else text
     return found
-
-
-def tls_context(options: TransportOptions) -> ssl.SSLContext:
-    """Return the TLS settings. Raises PolyportError where a CA or certificate file cannot be read."""
-    verify = options.verify
-    if isinstance(verify, ssl.SSLContext):
-        return verify
-    try:
-        if isinstance(verify, str):
-            folder = os.path.isdir(verify)
-            context = ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
-        else:
-            context = httpx.create_ssl_context(verify=verify, trust_env=options.trust_env)
-        if options.cert is not None:
-            context.load_cert_chain(*((options.cert,) if isinstance(options.cert, str) else options.cert))
-    except OSError as error:
-        raise PolyportError(
-            f"The TLS files cannot be read (verify={verify!r}, cert={options.cert!r}): {error}"
-        ) from error
-    return context
-
-
-def proxy_for(url: str, options: TransportOptions) -> str | None:
-    """Return the proxy that a URL goes through, None for a direct connection."""
-    if options.proxy is not None:
-        return options.proxy
-    if not options.trust_env:
-        return None
-    parts = urlsplit(url)
-    if proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    proxies = getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all")
-    return found if found is None or "://" in found else f"http://{found}"
 
 
 class _Lanes:
@@ -322,7 +186,7 @@ class _Lanes:
         try:
             return kind(verify=self._context(origin, proxy), limits=limits, proxy=proxy, trust_env=False)
         except (ImportError, ValueError, httpx.InvalidURL) as error:
-            raise PolyportError(f"The proxy {_host(proxy or '')} cannot be used: {error}") from error
+            raise PolyportError(f"The proxy {host_of(proxy or '')} cannot be used: {error}") from error
 
     def _context(self, origin: str, proxy: str | None) -> ssl.SSLContext:
         if origin.startswith("http:") and not (proxy or "").startswith("https:"):
@@ -569,23 +433,3 @@ def as_of(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> h
 
 async def _nothing() -> None:
     """A body of the user's own client has no lane to give back."""
-
-
-def given(http: object) -> Transport:
-    """Return the blocking transport over what the user gave as `http=`. Raises PolyportError for the wrong side."""
-    if isinstance(http, httpx.Client | httpx.BaseTransport):
-        return GivenTransport(http)
-    raise PolyportError(
-        f"Client(http={type(http).__name__}) cannot serve blocking calls: give an httpx.Client, "
-        "or call the functions that begin with a."
-    )
-
-
-def agiven(http: object) -> AsyncTransport:
-    """Return the asynchronous transport over what the user gave as `http=`. Raises PolyportError for the wrong side."""
-    if isinstance(http, httpx.AsyncClient | httpx.AsyncBaseTransport):
-        return AsyncGivenTransport(http)
-    raise PolyportError(
-        f"Client(http={type(http).__name__}) cannot serve asynchronous calls: give an httpx.AsyncClient, "
-        "or call the functions without a."
-    )
