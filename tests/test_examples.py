@@ -41,6 +41,7 @@ CHAT = {
 ALONE = {
     "own_provider.py": ["HELLO!", "dropped: temperature"],
     "inspect_request.py": ["<OPENAI_API_KEY>", "<ANTHROPIC_API_KEY>", "takes top_k: False"],
+    "simulate_routing.py": [r"simple-shuffle +\d+\.\d+% of 5\d+ calls", "latency-based-routing", "cost-based-routing"],
 }
 #: Examples on local models, by the module they need.
 LOCAL = {

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "render": "render:render",
     "models": "models:models",
     "audit": "audit:audit",
+    "simulate": "simulate:simulate",
     "plugins": "plugins:plugins",
     "conformance": "develop:conformance",
     "new-plugin": "develop:new_plugin",
