@@ -1,0 +1,107 @@
+"""The ASGI application, which any ASGI server can run. https://asgi.readthedocs.io/en/latest/specs/
+
+    app = App(config.load("config.yaml"))
+
+It holds what serves now and swaps it whole on `reload`; requests on their way finish where they began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from polyport_gateway import health
+from polyport_gateway.asked import Receive
+from polyport_gateway.config import Config
+from polyport_gateway.exchange import Exchange, Scope, Send
+from polyport_gateway.gate import Gate, MasterKey
+from polyport_gateway.running import Running
+from polyport_gateway.surfaces import Routes
+
+log = logging.getLogger("polyport.gateway")
+
+ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class App:
+    """The gateway. `gate` admits requests; by default, the configuration's master key alone does.
+
+    `mounts` are applications for all addresses that begin with a word: {"key": ..., "ui": ...}.
+    """
+
+    def __init__(self, config: Config, *, gate: Gate | None = None, mounts: Mapping[str, ASGI] | None = None) -> None:
+        self.running = Running(config)
+        self.draining = False
+        self._own_gate = gate is None
+        self.gate: Gate = gate or MasterKey(config.general.master_key)
+        self._mounts = dict(mounts or {})
+        self._routes = Routes()
+        self._replaced: list[Running] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request, or the server's start and end."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008, "reason": "not served here"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path.startswith("/health") or path.endswith("z"):
+            told = health.answer(path, draining=self.draining)
+            if told is not None:
+                await _send(send, *told)
+                return
+        mounted = self._mounts.get(path[1:].partition("/")[0]) if self._mounts else None
+        if mounted is not None:
+            await mounted(scope, receive, send)
+            return
+        running = self.running
+        with running:
+            await Exchange(running, self.gate, scope, receive, send).run(self._routes)
+        if self._replaced:
+            await self._close_replaced()
+
+    # --- another configuration ---
+
+    def reload(self, config: Config) -> None:
+        """Serve by another configuration from now on. Raises what is wrong with it, and then nothing has changed."""
+        fresh = Running(config)
+        old, self.running = self.running, fresh
+        if self._own_gate:
+            self.gate = MasterKey(config.general.master_key)
+        old.replace()
+        self._replaced.append(old)
+
+    async def _close_replaced(self) -> None:
+        over = [one for one in self._replaced if one.over]
+        self._replaced = [one for one in self._replaced if one not in over]
+        for one in over:
+            await one.aclose()
+
+    # --- start and end ---
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.aclose()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def aclose(self) -> None:
+        """Close the gate, then all connections."""
+        await self.gate.aclose()
+        await asyncio.gather(*(one.aclose() for one in (self.running, *self._replaced)))
+
+
+async def _send(send: Send, status: int, body: bytes) -> None:
+    length = str(len(body)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

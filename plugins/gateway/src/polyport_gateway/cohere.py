@@ -1,0 +1,26 @@
+"""Cohere's rerank, v1 and v2. https://docs.cohere.com/reference/rerank"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from polyport_gateway import replies
+from polyport_gateway.surface import Answer, Problem, Surface
+
+
+class Cohere(Surface):
+    """What the official `cohere` SDKs talk to when they rank."""
+
+    name = "cohere"
+
+    def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
+        """Return the ranking, with what was billed under `meta`."""
+        usage = result.usage
+        units = {} if usage is None or usage.search_units is None else {"search_units": usage.search_units}
+        plain = {name: value for name, value in result.to_dict().items() if name != "documents"}
+        return Answer(replies.encode({**plain, "id": result.id or "", "meta": {"billed_units": units}}))
+
+    def problem(self, problem: Problem) -> dict[str, Any]:
+        """Return the body of an error. https://docs.cohere.com/reference/errors"""
+        return {"message": problem.message, "id": problem.request_id}

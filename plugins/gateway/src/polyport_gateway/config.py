@@ -1,0 +1,258 @@
+"""config.yaml -> Config: strict, and says of an unknown key where it is and which was probably meant.
+
+    model_list: [{model_name: fast, params: {model: groq/llama-3.3-70b, api_key: os.environ/GROQ_API_KEY}}]
+    router_settings: {routing_strategy: least-busy}        # parameters of polyport.Router
+    settings: {drop_params: true, cache: true}             # parameters of polyport.Client
+    general_settings: {master_key: os.environ/MASTER_KEY}  # the gateway's own
+    guardrails: [...]
+
+LiteLLM's files are read as they are: `litellm_params` and `litellm_settings` are other names of `params` and
+`settings`, and what has no meaning here is named in `Config.notes`. https://docs.litellm.ai/docs/proxy/config_settings
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from polyport import plugins
+from polyport.client import Client
+from polyport.errors import BadRequestError, PolyportError
+from polyport.router import Router
+
+ENVIRON = "os.environ/"
+SECTIONS = frozenset(
+    {"model_list", "router_settings", "settings", "litellm_settings", "general_settings", "guardrails",
+     "environment_variables"}
+)  # fmt: skip
+#: The gateway's own settings, and what each means.
+GENERAL: dict[str, str] = {
+    "master_key": "the key that may do everything",
+    "database_url": "where keys and the ledger are: postgresql+asyncpg://...",
+    "redis_url": "what replicas share: redis://...",
+    "on_store_failure": "allow or deny calls while the database is away",
+    "max_request_size_mb": "the largest JSON body",
+    "max_upload_size_mb": "the largest multipart body",
+    "drain_seconds": "how long running calls may go on after SIGTERM",
+}
+#: Names of settings -> the parameter of Router or Client that they are.
+RENAMED = {"request_timeout": "timeout"}
+#: Settings of LiteLLM's files that have nothing to change here; they are named at the start, not refused.
+ELSEWHERE = frozenset(
+    {"set_verbose", "json_logs", "telemetry", "modify_params", "turn_off_message_logging", "redact_user_api_key_info",
+     "detailed_debug", "store_model_in_db", "store_prompts_in_spend_logs", "disable_spend_logs", "proxy_batch_write_at",
+     "database_connection_pool_limit", "database_connection_timeout", "alerting", "alerting_threshold",
+     "background_health_checks", "health_check_interval", "disable_error_logs", "set_debug_level", "debug_level",
+     "enable_jwt_auth", "ui_access_mode", "salt_key", "force_ipv4", "default_team_settings", "service_callback",
+     "langfuse_default_tags", "key_management_system", "forward_client_headers_to_llm_api"}
+)  # fmt: skip
+
+Secret = Callable[[str], str | None]
+
+
+class ConfigError(BadRequestError):
+    """A configuration that cannot be used. The message names the place."""
+
+
+class General(msgspec.Struct, kw_only=True, frozen=True):
+    """What the gateway itself goes by. Sizes are in MB, times in seconds. `given` is the whole section, for plugins."""
+
+    master_key: str | None = None
+    max_request_size_mb: float = 64.0
+    max_upload_size_mb: float = 512.0
+    drain_seconds: float = 30.0
+    given: Mapping[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"General({', '.join(self.given)})"
+
+
+class Config(msgspec.Struct, kw_only=True, frozen=True):
+    """A configuration that was checked. `options` are the Router's and its Client's; `notes` what is not used here."""
+
+    models: list[dict[str, Any]] = []
+    options: dict[str, Any] = {}
+    cache: dict[str, Any] | None = None
+    general: General = General()
+    secrets: Secret = plugins.secret
+    notes: list[str] = []
+
+    def router(self) -> Router:
+        """Return the router that it describes. Raises BadRequestError or PluginError naming what is wrong."""
+        options = dict(self.options)
+        if self.cache is not None:
+            from polyport.caching import Cache
+
+            options["cache"] = Cache(**self.cache)
+        return Router(self.models, secrets=self.secrets, **options)
+
+    def __repr__(self) -> str:
+        return f"<Config of {len(self.models)} deployments>"
+
+
+def load(path: str | Path) -> Config:
+    """Return the configuration in a file. Raises ConfigError."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read the configuration {path}: {error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "config.yaml") -> Config:
+    """Return the configuration that a YAML text is. Raises ConfigError."""
+    try:
+        given = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is no YAML: {_where(error)}") from error
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{name} must be a mapping with model_list, not {type(given).__name__}")
+    return read(given)
+
+
+def of_models(models: Collection[str]) -> Config:
+    """Return the configuration of `polyport serve --model a --model b`: each under its own name."""
+    return read({"model_list": [{"model_name": model, "params": {"model": model}} for model in models]})
+
+
+def read(given: Mapping[str, Any]) -> Config:
+    """Return the checked configuration. Raises ConfigError naming the path and the nearest right key."""
+    _known(given, SECTIONS, "$")
+    environment = {str(name): str(value) for name, value in _section(given, "environment_variables").items()}
+    secrets = _secrets(environment)
+    notes: list[str] = []
+    options, cache = _options(given, secrets, notes)
+    return Config(
+        models=_models(given),
+        options=options,
+        cache=cache,
+        general=_general(_section(given, "general_settings"), secrets, notes),
+        secrets=secrets,
+        notes=notes,
+    )
+
+
+def _secrets(environment: Mapping[str, str]) -> Secret:
+    if not environment:
+        return plugins.secret
+    return lambda name: environment.get(name) or plugins.secret(name)
+
+
+def _models(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    models = given.get("model_list")
+    if not isinstance(models, list) or not models:
+        raise ConfigError("$.model_list is missing: [{model_name: ..., params: {model: provider/model}}]")
+    for place, entry in enumerate(models):
+        if not isinstance(entry, Mapping):
+            raise ConfigError(f"$.model_list[{place}] must be a mapping, not {type(entry).__name__}")
+    return [dict(entry) for entry in models]
+
+
+def _options(given: Mapping[str, Any], secrets: Secret, notes: list[str]) -> tuple[dict[str, Any], Any]:
+    """Return the parameters of Router and Client, and the cache's."""
+    known = {*_parameters(Router), *_parameters(Client)} - {"model_list", "client", "state", "secrets", "http"}
+    options: dict[str, Any] = {}
+    cache: dict[str, Any] | None = None
+    for name in ("settings", "litellm_settings", "router_settings"):
+        section = dict(_section(given, name))
+        if name != "router_settings":
+            cache = _cache(section, f"$.{name}", secrets) or cache
+        _known(section, {*known, *RENAMED, *ELSEWHERE}, f"$.{name}")
+        for key, value in section.items():
+            if key in ELSEWHERE and key not in known:
+                notes.append(f"$.{name}.{key} changes nothing here")
+            else:
+                options[RENAMED.get(key, key)] = resolved(value, secrets, f"$.{name}.{key}")
+    rails = given.get("guardrails") or []
+    if not isinstance(rails, list):
+        raise ConfigError("$.guardrails must be a list of {guardrail_name: ..., params: {guardrail: ..., mode: ...}}")
+    return ({**options, "guardrails": rails} if rails else options), cache
+
+
+def _cache(section: dict[str, Any], path: str, secrets: Secret) -> dict[str, Any] | None:
+    on, parameters = section.pop("cache", None), section.pop("cache_params", None)
+    if isinstance(on, Mapping):
+        on, parameters = True, on
+    if not on:
+        return None
+    return dict(resolved(parameters or {}, secrets, f"{path}.cache_params"))
+
+
+def _general(section: Mapping[str, Any], secrets: Secret, notes: list[str]) -> General:
+    _known(section, {*GENERAL, *ELSEWHERE}, "$.general_settings")
+    notes += [f"$.general_settings.{key} changes nothing here" for key in section if key not in GENERAL]
+    found = {key: resolved(section[key], secrets, f"$.general_settings.{key}") for key in section if key in GENERAL}
+    own = {key: value for key, value in found.items() if key in General.__struct_fields__}
+    try:
+        general: General = msgspec.convert({**own, "given": found}, General)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"$.general_settings: {error}") from error
+    if general.master_key == "":
+        raise ConfigError("$.general_settings.master_key is empty: leave it out for a gateway that is open to all")
+    return general
+
+
+def resolved(value: Any, secrets: Secret, path: str) -> Any:
+    """Return a value with each os.environ/NAME in it replaced. Raises ConfigError for a name that is not set."""
+    if isinstance(value, Mapping):
+        return {name: resolved(inner, secrets, f"{path}.{name}") for name, inner in value.items()}
+    if isinstance(value, list):
+        return [resolved(inner, secrets, f"{path}[{place}]") for place, inner in enumerate(value)]
+    if not isinstance(value, str) or not value.startswith(ENVIRON):
+        return value
+    name = value.removeprefix(ENVIRON)
+    found = secrets(name)
+    if found is None:
+        raise ConfigError(f"{path} asks for {name}, which is not set")
+    return found
+
+
+def check(config: Config) -> list[str]:
+    """Build the router of a configuration and return what can be said of each model. Raises what is wrong."""
+    router = config.router()
+    try:
+        return [_told(router, one) for one in router.groups.all()]
+    finally:
+        router.close()
+
+
+def _told(router: Router, one: Any) -> str:
+    try:
+        provider, model = router.place_of(one)
+        router.client.providers.get(provider)
+    except PolyportError as error:
+        raise ConfigError(f"{one.group}: {error.message}") from error
+    return f"{one.group}: {provider}/{model}"
+
+
+def _section(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = given.get(name) or {}
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"$.{name} must be a mapping, not {type(section).__name__}")
+    return section
+
+
+def _parameters(kind: type[Any]) -> list[str]:
+    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    found = inspect.signature(kind.__init__).parameters.values()
+    return [one.name for one in found if one.name != "self" and one.kind not in kinds]
+
+
+def _known(given: Mapping[str, Any], known: Collection[str], path: str) -> None:
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, 1, 0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+            raise ConfigError(f"{path} has {name!r}, which nothing reads: {hint}")
+
+
+def _where(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+    return f"{getattr(error, 'problem', None) or 'it cannot be read'}{place}"

@@ -1,0 +1,268 @@
+"""One request, from its first header to its last byte.
+
+run -> find the route -> read the body -> the gate admits -> the router calls -> the answer goes out
+       every error on the way is told in the surface's own shape; a caller that leaves ends the call;
+       the admission is settled once, before the last byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+from polyport.border import Call
+from polyport.errors import PolyportError
+from polyport.flow import Streaming
+from polyport.operations import Operation
+from polyport_gateway import asked, replies
+from polyport_gateway.asked import Body, Gone
+from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome
+from polyport_gateway.running import Running, user_of
+from polyport_gateway.surface import Answer, Problem, Surface, problem_of
+from polyport_gateway.surfaces import ANTHROPIC, OPENAI, Route, Routes
+
+log = logging.getLogger("polyport.gateway")
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+#: Where a caller's key may stand, and what stands before it there.
+KEYS = (("authorization", "bearer "), ("x-api-key", ""), ("x-goog-api-key", ""), ("api-key", ""))
+#: The status that is noted of a caller that left: nobody sees it. nginx made it common.
+LEFT = 499
+
+
+class Exchange:
+    """One request and its reply."""
+
+    def __init__(self, running: Running, gate: Gate, scope: Scope, receive: asked.Receive, send: Send) -> None:
+        self._running = running
+        self._gate = gate
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers: dict[str, str] = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        self._surface: Surface = ANTHROPIC if "anthropic-version" in self._headers else OPENAI
+        self._id = uuid.uuid4().hex
+        self._start = time.monotonic()
+        self._first: float | None = None
+        self._admission: Admission | None = None
+        self._call: Call | None = None
+        self._usage: Mapping[str, int] = {}
+        self._status = 0
+        self._over = self._gone = self._settled = False
+        self._fields: dict[str, Any] = {}
+
+    async def run(self, routes: Routes) -> None:
+        """Answer. Whatever happens, the caller is told and the admission settled."""
+        try:
+            route, names = routes.find(self._scope["method"], self._scope["path"])
+            if self._surface is OPENAI or not route.own:
+                self._surface = route.surface
+            await self._answer(route, names)
+        except Gone:
+            await self._settle(LEFT, None)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if not self._gone or task is None:
+                await self._settle(LEFT, error)
+                raise
+            task.uncancel()
+            await self._settle(LEFT, None)
+        except PolyportError as error:
+            await self._refuse(error)
+        except Exception as error:  # the outermost border: a fault of ours is told, too, and settled
+            log.exception("request %s failed", self._id)
+            await self._refuse(error)
+
+    async def _answer(self, route: Route, names: dict[str, str]) -> None:
+        operation = route.operation
+        if operation is None:
+            await self._admit(route, {}, 0)
+            await self._reply(self._own(route, names))
+            return
+        limit = self._running.max_upload if operation.body == "multipart" else self._running.max_json
+        body = Body(self._receive, self._headers, limit)
+        try:
+            self._fields = await self._read(body, operation, names)
+            asked.check(self._fields, operation, self._running.settings)
+            await self._admit(route, self._fields, body.size)
+            watch = asyncio.create_task(self._watch(asyncio.current_task()))
+            try:
+                await self._perform(operation)
+            finally:
+                watch.cancel()
+        finally:
+            body.close()
+
+    # --- what is asked ---
+
+    async def _read(self, body: Body, operation: Operation, names: dict[str, str]) -> dict[str, Any]:
+        fields = asked.of_query(self._scope["query_string"], operation.request)
+        if self._headers.get("content-type", "").startswith("multipart/"):
+            fields |= asked.of_form(await body.form(), operation.request)
+        else:
+            fields |= await body.json()
+        return self._surface.read(operation, {**fields, **names}, self._headers)
+
+    async def _admit(self, route: Route, fields: dict[str, Any], size: int) -> None:
+        model = fields.get("model")
+        client = self._scope.get("client")
+        self._admission = await self._gate.admit(
+            Asked(
+                request_id=self._id,
+                method=route.method,
+                path=route.path,
+                surface=self._surface.name,
+                operation=route.operation.function if route.operation else "",
+                token=self._token(),
+                client=client[0] if client else None,
+                model=model if isinstance(model, str) else None,
+                stream=bool(fields.get("stream")),
+                size=size,
+                user=user_of(fields),
+                headers=self._headers,
+                fields=fields,
+            )
+        )
+
+    def _token(self) -> str | None:
+        for name, before in KEYS:
+            value = self._headers.get(name, "")
+            if value and value[: len(before)].lower() == before:
+                return value[len(before) :].strip()
+        return None
+
+    async def _watch(self, task: asyncio.Task[Any] | None) -> None:
+        """Cancel the call of a caller that leaves."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._over and task is not None:
+            self._gone = True
+            task.cancel()
+
+    # --- what is answered ---
+
+    async def _perform(self, operation: Operation) -> None:
+        assert self._admission is not None
+        self._running.choose(self._fields, self._admission)
+        self._running.place(operation, self._fields)
+        router = self._running.router
+        self._call, flow = router.plan(operation.function, **self._parameters(operation))
+        result = await router.client.arun(flow)
+        if isinstance(result, Streaming):
+            await self._stream(result, operation)
+        else:
+            self._usage = replies.usage_of(result)
+            await self._reply(self._surface.answer(result, self._fields))
+
+    def _parameters(self, operation: Operation) -> dict[str, Any]:
+        """Return the parameters of the call; of streams the usage is wanted, whether the caller wants it or not."""
+        options = self._fields.get("stream_options")
+        if not self._fields.get("stream") or operation.function not in ("completion", "text_completion"):
+            return {**self._fields}
+        told = options if isinstance(options, dict) else {}
+        return {**self._fields, "stream_options": {**told, "include_usage": True}}
+
+    def _own(self, route: Route, names: dict[str, str]) -> Answer:
+        assert self._admission is not None
+        known = self._running.names(self._admission)
+        if route.own == "models":
+            return Answer(replies.encode(self._surface.models(known)))
+        if names["model"] not in known:
+            raise GateError(404, "model_not_found", f"There is no model {names['model'][:200]!r} here.")
+        return Answer(replies.encode(self._surface.model(names["model"])))
+
+    async def _reply(self, answer: Answer) -> None:
+        await self._settle(200, None)
+        length = (b"content-length", str(len(answer.body)).encode())
+        await self._begin(200, answer.content_type, [length])
+        await self._finish(answer.body)
+
+    async def _stream(self, streaming: Streaming[Any], operation: Operation) -> None:
+        """Send a stream piece by piece: what came in one read goes out in one write."""
+        client = self._running.router.client
+        events = self._surface.events(operation, self._fields, streaming.headers)
+        failed: BaseException | None = None
+        try:
+            chunks = await client.arun(streaming.pull())
+            self._first = time.monotonic() - self._start
+            await self._begin(200, events.content_type, [(b"cache-control", b"no-cache")])
+            while chunks:
+                for chunk in chunks:
+                    self._usage = replies.usage_of(chunk) or self._usage
+                await self._send_body(b"".join(map(events.chunk, chunks)))
+                chunks = await client.arun(streaming.pull())
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            await client.arun(streaming.end(failed))
+        await self._settle(200, None)
+        await self._finish(events.end())
+
+    async def _refuse(self, error: Exception) -> None:
+        """Tell an error: as the reply, or in a stream that began as its last event."""
+        problem = problem_of(error, self._id)
+        await self._settle(problem.status, error)
+        if self._over:
+            return
+        if self._status:
+            await self._finish(self._surface.problem_event(problem))
+            return
+        body = replies.encode(self._surface.problem(problem))
+        await self._begin(problem.status, replies.JSON, [*self._of_problem(problem)])
+        await self._finish(body)
+
+    def _of_problem(self, problem: Problem) -> Iterable[tuple[bytes, bytes]]:
+        wait = None if problem.retry_after is None else max(1, round(problem.retry_after + 0.5))
+        return replies.to_headers([*problem.headers.items(), ("retry-after", wait)])
+
+    # --- the wire ---
+
+    async def _begin(self, status: int, content_type: str, more: replies.Headers) -> None:
+        self._status = status
+        meta = None if self._call is None else self._call.meta
+        limits = self._admission.headers.items() if self._admission is not None else ()
+        headers = replies.to_headers([("content-type", content_type), *replies.told(meta, self._id), *limits])
+        await self._send({"type": "http.response.start", "status": status, "headers": headers + more})
+
+    async def _send_body(self, body: bytes) -> None:
+        if body:
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def _finish(self, body: bytes) -> None:
+        self._over = True
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    # --- the account ---
+
+    async def _settle(self, status: int, error: BaseException | None) -> None:
+        if self._admission is not None and not self._settled:
+            self._settled = True
+            await self._admission.settle(self._outcome(status, error))
+
+    def _outcome(self, status: int, error: BaseException | None) -> Outcome:
+        meta = None if self._call is None else self._call.meta
+        bill = None if meta is None else meta.bill
+        nano = None if meta is None or meta.cost is None else round(meta.cost * 1_000_000_000)
+        return Outcome(
+            request_id=self._id,
+            status=status,
+            latency=time.monotonic() - self._start,
+            first_byte=self._first,
+            usage=self._usage,
+            nano=nano,
+            estimated=bill is not None and bill.estimated,
+            error=None if error is None else f"{type(error).__name__}: {error}"[:500],
+            model="" if meta is None else meta.model,
+            provider="" if meta is None else meta.provider,
+            deployment=None if meta is None else meta.deployment,
+            attempts=0 if meta is None else meta.attempts,
+            cache_hit=meta is not None and meta.cache_hit,
+        )

@@ -1,0 +1,125 @@
+"""What serves: one configuration's router, and the requests that are on their way through it.
+
+A request stays with what it began with. A reload puts another in its place; the old one is closed when its last
+request is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from polyport import catalog, ids
+from polyport.errors import BadRequestError, NotFoundError
+from polyport.operations import Operation
+from polyport.router import Router
+from polyport_gateway.config import Config
+from polyport_gateway.gate import Admission, GateError
+
+
+class Running:
+    """A configuration at work."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.router: Router = config.router()
+        self.general = config.general
+        self.max_json = int(self.general.max_request_size_mb * 1024 * 1024)
+        self.max_upload = int(self.general.max_upload_size_mb * 1024 * 1024)
+        self.providers = self._providers()
+        #: Names of the providers' own settings, which are no caller's to choose.
+        self.settings = frozenset(
+            name
+            for provider in self.providers
+            for setting in self.router.client.providers.get(provider).plugin.settings
+            for name in setting.names
+        )
+        self.in_flight = 0
+        self._replaced = False
+
+    def _providers(self) -> list[str]:
+        """Return the providers that the configuration leads to. Raises what is wrong with one."""
+        found: dict[str, None] = {}
+        for one in self.router.groups.all():
+            if one.model == "*":
+                return self.router.client.providers.names()
+            found[self.router.place_of(one)[0]] = None
+        return list(found)
+
+    # --- a caller's models ---
+
+    def names(self, admission: Admission) -> list[str]:
+        """Return the models that a caller may ask for; of a pattern, those known that it fits."""
+        groups = self.router.groups
+        plain = [name for name in groups.names() if "*" not in name]
+        if len(plain) != len(groups.names()):
+            plain += [name for name in catalog.names(self.providers) if name not in plain and groups.has(name)]
+        return [name for name in [*plain, *admission.aliases] if allowed(name, admission)]
+
+    def choose(self, fields: dict[str, Any], admission: Admission) -> None:
+        """Put what a caller's names stand for in their place. Raises GateError for what it may not have."""
+        model = fields.get("model")
+        if isinstance(model, str):
+            model = fields["model"] = admission.aliases.get(model, model)
+            self._may(model, admission)
+        for name in fields.get("fallbacks") or ():
+            self._may(str(name), admission)
+            self.router.groups.of(str(name))
+
+    def _may(self, model: str, admission: Admission) -> None:
+        if not allowed(model, admission):
+            raise GateError(403, "model_not_allowed", f"This key may not use {model[:200]!r}.")
+
+    # --- calls that are about a file, a batch or a job ---
+
+    def place(self, operation: Operation, fields: dict[str, Any]) -> None:
+        """Say which provider a call without a model is for. Raises BadRequestError where that is not clear."""
+        if "model" not in fields and not operation.by_provider and operation.id_field is None:
+            raise BadRequestError("A model is missing at $.model: GET /v1/models lists them")
+        if "model" in fields or not (operation.by_provider or operation.id_field):
+            return
+        issued = ids.read(str(fields.get(operation.id_field))) if operation.id_field else None
+        provider = issued.provider if issued is not None else fields.get("provider")
+        able = [name for name in self.providers if operation.hook in self.router.client.providers.get(name).answers]
+        if provider is None and len(able) == 1:
+            fields["provider"] = able[0]
+        elif provider not in able:
+            there = ", ".join(able) or "none"
+            raise NotFoundError(f"{operation.function} needs to know whom to ask: ?provider=... of these: {there}")
+
+    # --- its life ---
+
+    def __enter__(self) -> Self:
+        self.in_flight += 1
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.in_flight -= 1
+
+    @property
+    def over(self) -> bool:
+        """Whether it was replaced and its last request is over."""
+        return self._replaced and not self.in_flight
+
+    def replace(self) -> None:
+        """Take note that another has its place."""
+        self._replaced = True
+
+    async def aclose(self) -> None:
+        """Close the router with all its connections."""
+        await self.router.aclose()
+
+
+def allowed(model: str, admission: Admission) -> bool:
+    """Whether a caller may ask for a model; `group/*` among its models stands for all that begin so."""
+    models = admission.models
+    return models is None or model in models or any(
+        name.endswith("*") and model.startswith(name[:-1]) for name in models
+    )  # fmt: skip
+
+
+def user_of(fields: Mapping[str, Any]) -> str | None:
+    """Return the customer that a request is for, as OpenAI's and Anthropic's SDKs say it."""
+    metadata = fields.get("metadata")
+    user = fields.get("user") or (metadata.get("user_id") if isinstance(metadata, dict) else None)
+    return user[:256] if isinstance(user, str) and user else None

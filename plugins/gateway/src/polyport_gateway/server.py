@@ -1,0 +1,171 @@
+"""The process: one socket, workers that share it, and what signals mean.
+
+SIGTERM and SIGINT: take no new requests, let those on their way finish, stop. SIGHUP: read the configuration again;
+one that cannot be used is said in the log, and the old one goes on. The server is uvicorn with uvloop and httptools.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import msgspec
+import uvicorn
+
+from polyport.errors import PolyportError
+from polyport_gateway.app import App
+from polyport_gateway.config import Config
+
+log = logging.getLogger("polyport.gateway")
+
+BACKLOG = 2048
+#: Seconds after which a connection that asks nothing is closed: longer than load balancers keep theirs (60).
+KEEP_ALIVE = 75
+#: Seconds within which a worker that ends again is not started again: its start is what fails.
+TOO_SOON = 1.0
+
+
+class Settings(msgspec.Struct, kw_only=True, frozen=True):
+    """How to serve. `read` returns the configuration anew."""
+
+    read: Callable[[], Config]
+    host: str = "127.0.0.1"
+    port: int = 4000
+    workers: int = 1
+    log_level: str = "info"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket, which child processes inherit. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+    sock.listen(BACKLOG)
+    sock.set_inheritable(True)
+    return sock
+
+
+def serve(settings: Settings, sock: socket.socket, make: Callable[[Config], App] = App) -> int:
+    """Serve until a signal says stop, and return the exit code. `make` is given the configuration in each worker."""
+    if settings.workers > 1:
+        return Workers(settings.workers, lambda: work(settings, sock, make)).run()
+    return work(settings, sock, make)
+
+
+def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App]) -> int:
+    """Be one worker."""
+    config = settings.read()
+    app = make(config)
+    server = Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop" if sys.platform != "win32" else "asyncio",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_level=settings.log_level,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=int(config.general.drain_seconds),
+        ),
+        app,
+        settings.read,
+    )
+    server.run([sock])
+    return 0 if server.started else 1
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which also knows SIGHUP and tells the application that it drains."""
+
+    def __init__(self, config: uvicorn.Config, app: App, read: Callable[[], Config]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._read = read
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve."""
+        if hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
+        await super().startup(sockets)
+
+    def reload(self) -> None:
+        """Serve by the configuration as it reads now, or go on as before where it cannot be used."""
+        try:
+            self._app.reload(self._read())
+        except PolyportError as error:
+            log.error("the configuration was not reloaded, the old one goes on: %s", error)
+            return
+        log.info("the configuration was reloaded")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no new requests, and let those on their way finish; a second SIGINT does not wait."""
+        self._app.draining = True
+        super().handle_exit(sig, frame)
+
+
+class Workers:
+    """Processes that serve one socket. One that dies is replaced; signals go to all of them."""
+
+    def __init__(self, count: int, work: Callable[[], int]) -> None:
+        self._count = count
+        self._work = work
+        self._pids: dict[int, float] = {}
+        self._stopping = False
+
+    def run(self) -> int:
+        """Run until all have ended; return the worst of their exit codes."""
+        for _ in range(self._count):
+            self._start()
+        for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(sig, self._pass_on)
+        worst = 0
+        while self._pids:
+            pid, status = os.wait()
+            worst = max(worst, self._ended(pid, os.waitstatus_to_exitcode(status)))
+        return worst
+
+    def _start(self) -> None:
+        pid = os.fork()
+        if pid:
+            self._pids[pid] = time.monotonic()
+            return
+        code = 1
+        try:
+            for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(sig, signal.SIG_DFL)
+            code = self._work()
+        except PolyportError as error:
+            sys.stderr.write(f"Error: {error}\n")
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _ended(self, pid: int, code: int) -> int:
+        started = self._pids.pop(pid, 0.0)
+        if self._stopping or pid == 0:
+            return abs(code)
+        if time.monotonic() - started < TOO_SOON:
+            self._pass_on(signal.SIGTERM, None)
+            return abs(code) or 1
+        log.error("worker %d ended with %d, another takes its place", pid, code)
+        self._start()
+        return 0
+
+    def _pass_on(self, sig: int, _: FrameType | None) -> None:
+        self._stopping = self._stopping or sig != signal.SIGHUP
+        for pid in list(self._pids):
+            os.kill(pid, sig)

@@ -1,0 +1,96 @@
+"""The routes: every row of the table of operations, with and without /v1, each on the surface that it belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from polyport.operations import BY_FUNCTION, OPERATIONS, Operation
+from polyport_gateway.anthropic import Anthropic
+from polyport_gateway.cohere import Cohere
+from polyport_gateway.gate import GateError
+from polyport_gateway.openai import OpenAI
+from polyport_gateway.surface import Surface
+
+OPENAI, ANTHROPIC, COHERE = OpenAI(), Anthropic(), Cohere()
+#: Operations whose shape is another vendor's; all others are OpenAI's.
+SURFACES: dict[str, Surface] = {"messages": ANTHROPIC, "count_tokens": ANTHROPIC, "rerank": COHERE}
+#: Addresses that name the same operation.
+ALSO = (("video_generation", "/video/generations"),)
+#: What the gateway answers itself, and is no operation of a provider.
+OWN = (("GET", "/models", "models"), ("GET", "/models/{model}", "model"))
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """An address: `operation` is called, or `own` names what the gateway answers itself."""
+
+    method: str
+    path: str
+    surface: Surface
+    operation: Operation | None = None
+    own: str = ""
+
+
+class Routes:
+    """Finds the route of a request: an exact address by one look-up, one with names in it by its pattern."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        for prefixes, route in _all():
+            for prefix in prefixes:
+                self._add(prefix + route.path, route)
+
+    def _add(self, path: str, route: Route) -> None:
+        if "{" not in path:
+            self._exact.setdefault(path, {})[route.method] = route
+            return
+        pattern = re.compile(_pattern(path))
+        known = next((routes for found, routes in self._patterns if found == pattern), None)
+        if known is None:
+            known = {}
+            self._patterns.append((pattern, known))
+        known[route.method] = route
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the route of an address, and the names in it. Raises GateError: 404, or 405 with what is allowed."""
+        names: dict[str, str] = {}
+        routes = self._exact.get(path)
+        if routes is None:
+            routes, names = self._match(path)
+        found = routes.get(method)
+        if found is None:
+            allowed = ", ".join(sorted(routes))
+            raise GateError(405, "method_not_allowed", f"{path} takes {allowed}", headers={"allow": allowed})
+        return found, names
+
+    def _match(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
+        for pattern, routes in self._patterns:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                return routes, match.groupdict()
+        raise GateError(404, "not_found", f"There is nothing at {path[:200]}: chat is at /v1/chat/completions")
+
+
+def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
+    for operation in OPERATIONS:
+        surface = SURFACES.get(operation.function, OPENAI)
+        if operation.function != "list_models":
+            prefixes = ("", "/v1", "/v2") if surface is COHERE else ("", "/v1")
+            yield prefixes, Route(method=operation.method, path=operation.path, surface=surface, operation=operation)
+    for function, path in ALSO:
+        row = BY_FUNCTION[function]
+        yield ("", "/v1"), Route(method=row.method, path=path, surface=OPENAI, operation=row)
+    for method, path, own in OWN:
+        yield ("", "/v1"), Route(method=method, path=path, surface=OPENAI, own=own)
+
+
+def _pattern(path: str) -> str:
+    """Return the pattern of an address; a model's name may have slashes."""
+    parts = re.split(r"\{(\w+)\}", path)
+    return "".join(
+        (f"(?P<{part}>.+)" if part == "model" else f"(?P<{part}>[^/]+)") if place % 2 else re.escape(part)
+        for place, part in enumerate(parts)
+    )

@@ -1,0 +1,240 @@
+"""A provider on this machine, and gateways in front of it, each a real process on a real socket."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+WORDS = ("Well", ", ", "hello")
+
+
+class Upstream(http.server.ThreadingHTTPServer):
+    """A provider that speaks OpenAI's dialect. `asked` has (path, headers, body) of every request."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[tuple[str, dict[str, str], bytes]] = []
+        self.failing: tuple[int, dict[str, str], Any] | None = None
+        self.slow = 0.0
+        self.broken = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    @property
+    def last(self) -> Any:
+        return json.loads(self.asked[-1][2])
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers as OpenAI does, as far as the tests ask."""
+
+    protocol_version = "HTTP/1.1"
+    server: Upstream
+
+    def log_message(self, *args: object) -> None: ...
+
+    def do_GET(self) -> None:
+        self.answer(b"")
+
+    def do_DELETE(self) -> None:
+        self.answer(b"")
+
+    def do_POST(self) -> None:
+        self.answer(self.rfile.read(int(self.headers.get("content-length", 0))))
+
+    def answer(self, body: bytes) -> None:
+        path = self.path.removeprefix("/v1")
+        self.server.asked.append((path, dict(self.headers), body))
+        if self.server.failing is not None:
+            status, headers, told = self.server.failing
+            self.send(status, json.dumps(told).encode(), **headers)
+        elif path == "/chat/completions" and json.loads(body).get("stream"):
+            self.stream(json.loads(body))
+        else:
+            time.sleep(self.server.slow)
+            self.plain(path, body)
+
+    def plain(self, path: str, body: bytes) -> None:
+        if path == "/audio/speech":
+            return self.send(200, b"RIFF-sound", **{"content-type": "audio/mpeg"})
+        if path == "/audio/transcriptions" and b"\r\n\r\nsrt\r\n" in body:
+            return self.send(200, b"1\n00:00 --> 00:01\nhi\n", **{"content-type": "text/plain"})
+        if path.endswith("/content"):
+            return self.send(200, b'{"a": 1}\n', **{"content-type": "application/jsonl"})
+        answers: dict[str, Any] = {
+            "/chat/completions": {
+                "id": "c1", "object": "chat.completion", "created": 1, "model": "gpt-test", "usage": USAGE,
+                "choices": [{"index": 0, "message": {"role": "assistant", "content": "".join(WORDS)},
+                             "finish_reason": "stop"}], "own_field": 1,
+            },
+            "/embeddings": {"object": "list", "model": "e", "usage": {"prompt_tokens": 2, "total_tokens": 2},
+                            "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}]},
+            "/moderations": {"id": "m", "model": "mod", "results": [
+                {"flagged": True, "categories": {"violence": True}, "category_scores": {"violence": 0.9}}]},
+            "/images/generations": {"created": 1, "data": [{"b64_json": "aGk="}]},
+            "/images/edits": {"created": 1, "data": [{"b64_json": "aGk="}]},
+            "/audio/transcriptions": {"text": "hello"},
+            "/files": {"id": "file-1", "object": "file", "bytes": 3, "created_at": 1, "filename": "f.jsonl",
+                       "purpose": "batch", "status": "processed"},
+            "/batches": {"id": "b1", "object": "batch", "endpoint": "/v1/chat/completions", "status": "validating",
+                         "input_file_id": "file-1", "completion_window": "24h", "created_at": 1},
+            "/responses": {"id": "r1", "object": "response", "created_at": 1, "model": "gpt-test",
+                           "status": "completed", "output": [{"type": "message", "id": "o", "role": "assistant",
+                           "status": "completed", "content": [{"type": "output_text", "text": "hello",
+                                                               "annotations": []}]}],
+                           "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}},
+        }  # fmt: skip
+        self.send(200, json.dumps(answers[path]).encode())
+        return None
+
+    def stream(self, asked: Any) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        frame = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-test"}
+        deltas = [{"index": 0, "delta": {"content": word}, "finish_reason": None} for word in WORDS]
+        try:
+            for choice in [*deltas, {"index": 0, "delta": {}, "finish_reason": "stop"}]:
+                self.piece(json.dumps({**frame, "choices": [choice]}))
+                time.sleep(self.server.slow)
+            if (asked.get("stream_options") or {}).get("include_usage"):
+                self.piece(json.dumps({**frame, "choices": [], "usage": USAGE}))
+            self.piece("[DONE]")
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            self.server.broken.set()
+
+    def piece(self, data: str) -> None:
+        event = f"data: {data}\n\n".encode()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+
+    def send(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in ({"content-type": "application/json"} | headers).items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Gateway:
+    """A gateway in a process of its own."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        command = [sys.executable, "-c", "from polyport.cli import main; main()", "serve", "--port", "0", *arguments]
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, "POLYPORT_TRANSPORT": "httpx", **environment}
+        )
+        self.said: list[str] = []
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._ready.wait(30) or self.process.poll() is not None:
+            self.stop()
+            raise AssertionError("".join(self.said))
+        self.url = re.findall(r"http://127.0.0.1:\d+", "".join(self.said))[0]
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(line)
+            if "startup complete" in line:
+                self._ready.set()
+        self._ready.set()
+
+    def says(self, text: str, within: float = 5.0) -> bool:
+        """Whether a line with this comes."""
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            if any(text in line for line in self.said):
+                return True
+            time.sleep(0.02)
+        return False
+
+    def stop(self) -> int:
+        """Ask it to stop; return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(20)
+        self._reader.join(5)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        return code
+
+
+KEY = "sk-master-1234"
+
+
+def config_for(upstream: Upstream, **sections: Any) -> dict[str, Any]:
+    """Return a configuration of one provider, under several names."""
+    params = {"api_base": upstream.url, "api_key": "sk-upstream-secret"}
+    names = {"gpt": "gpt-4o", "embed": "text-embedding-3-small", "sound": "whisper-1", "voice": "tts-1",
+             "moderate": "omni-moderation-latest", "paint": "gpt-image-1"}  # fmt: skip
+    models = [{"model_name": n, "litellm_params": {"model": f"openai/{m}", **params}} for n, m in names.items()]
+    return {"model_list": models, "general_settings": {"master_key": KEY}, "router_settings": {"num_retries": 0},
+            **sections}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    """The provider."""
+    server = Upstream()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def well(upstream: Upstream) -> Iterator[Upstream]:
+    """The provider, well before and after."""
+    upstream.asked.clear()
+    upstream.broken.clear()
+    yield upstream
+    upstream.failing, upstream.slow = None, 0.0
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Gateway]]:
+    """Start gateways; all are stopped at the end."""
+    pytest.importorskip("polyport_openai", reason="the gateways of these tests stand before OpenAI's dialect")
+    running: list[Gateway] = []
+
+    def begin(config: Any, *arguments: str, **environment: str) -> Gateway:
+        path = config
+        if not isinstance(config, Path):
+            path = tmp_path_factory.mktemp("gateway") / "config.yaml"
+            path.write_text(yaml.safe_dump(config))
+        running.append(Gateway("--config", str(path), *arguments, **environment))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway(upstream: Upstream, start: Callable[..., Gateway]) -> Gateway:
+    """A gateway in front of the provider."""
+    return start(config_for(upstream))
