@@ -4,39 +4,37 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from polyport.dialects.openai_errors import stream_error
 from polyport.dialects.openai_usage import count
-from polyport.errors import APIConnectionError, APIError, InvalidResponseError
+from polyport.errors import APIError
 from polyport.types.audio import TranscriptionEvent
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.completion import TextCompletion
 from polyport.types.image import ImageEvent
 from polyport.types.record import Result, learn
 from polyport.types.responses import Item
-from polyport.wire.sse import SSE
+from polyport.wire.decoding import Decoding, unreadable
+from polyport.wire.sse import SSE, Event
 
 C = TypeVar("C")
 R = TypeVar("R", bound=Result)
 FAULTS = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, binascii.Error)
 
 
-class Events(Generic[C]):
-    """The base of OpenAI's decoders: cuts events, raises those that are errors, and knows a complete stream.
+class Events(Decoding[Event, C]):
+    """The base of OpenAI's decoders: raises events that are errors; each other one is one chunk.
 
-    A stream is complete after `data: [DONE]` or a chunk for which `is_last` holds; one that ends before was cut
-    off. A subclass says how one event's data becomes a chunk. An error that comes in one piece with chunks is
-    raised after them.
+    A stream is complete after `data: [DONE]` or a chunk for which `is_last` holds. A subclass says how one event's
+    data becomes a chunk.
     """
 
     def __init__(self) -> None:
-        self._sse = SSE()
-        self._done = False
-        self._error: APIError | None = None
+        super().__init__(SSE())
 
     def decode(self, data: bytes) -> C:
         """Return the chunk that an event's data is."""
@@ -46,25 +44,8 @@ class Events(Generic[C]):
         """Whether nothing need come after this chunk."""
         return False
 
-    def feed(self, data: bytes) -> list[C]:
-        """Take the next piece and return the chunks it completed."""
-        if self._error is not None:
-            raise self._error
-        return self._chunks(self._sse.feed(data))
-
-    def close(self) -> list[C]:
-        """Return what is left. Raises APIConnectionError where the stream was cut off."""
-        if self._error is not None:
-            raise self._error
-        try:
-            chunks = self._chunks(self._sse.close())
-        except InvalidResponseError as error:
-            raise APIConnectionError("The stream was cut off in the middle of an event.") from error
-        if self._error is not None or not self._done:
-            raise self._error or APIConnectionError("The stream ended before it was complete.")
-        return chunks
-
-    def _chunks(self, events: list[tuple[bytes, bytes]]) -> list[C]:
+    def _decoded(self, events: Sequence[Event]) -> list[C]:
+        """Do as the base does, without its call and list for each event: this runs once a token."""
         chunks: list[C] = []
         decode, is_last = self.decode, self.is_last
         try:
@@ -214,9 +195,3 @@ class SpeechEvents(Events[bytes]):
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next piece and return the audio it completed."""
         return [audio for audio in super().feed(data) if audio]
-
-
-def unreadable(data: bytes, error: Exception) -> InvalidResponseError:
-    """Return the error for a streamed event that cannot be read."""
-    begin = data[:120].decode("utf-8", "replace")
-    return InvalidResponseError(f"A streamed event cannot be read: {error}. It begins {begin!r}", body=data)

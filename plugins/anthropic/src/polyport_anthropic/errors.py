@@ -12,7 +12,6 @@ from polyport.errors import (
     BadRequestError,
     ContentPolicyViolationError,
     ContextWindowExceededError,
-    InvalidResponseError,
     class_for_status,
 )
 
@@ -80,10 +79,3 @@ def from_body(body: Any) -> APIError:
         body=body,
     )
     return refine(error) or error
-
-
-def unreadable(data: bytes, error: Exception) -> InvalidResponseError:
-    """Return the error for an event that is not JSON, or not of the promised shape."""
-    begin = data[:120].decode("utf-8", "replace")
-    what = f"{type(error).__name__}: {error}"
-    return InvalidResponseError(f"A streamed event cannot be read ({what}). It begins {begin!r}", body=data)

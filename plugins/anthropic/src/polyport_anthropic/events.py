@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from polyport.errors import APIConnectionError, InvalidResponseError
 from polyport.types.responses import Item
-from polyport.wire.sse import SSE
-from polyport_anthropic.errors import event_error, unreadable
+from polyport.wire.decoding import Decoding, unreadable
+from polyport.wire.sse import SSE, Event as Cut
+from polyport_anthropic.errors import event_error
 
 C = TypeVar("C")
 decode_plain = msgspec.json.Decoder(dict[str, Any]).decode
@@ -50,44 +50,23 @@ class Event(msgspec.Struct):
     context_management: dict[str, Any] | None = None
 
 
-class Events(Generic[C]):
-    """Cuts a stream into events and raises what an `error` event tells.
-
-    A stream that ends before it said that it would was cut off: APIConnectionError.
-    """
+class Events(Decoding[Cut, C]):
+    """Raises what an `error` event tells; a subclass says in `read` what any other comes to."""
 
     def __init__(self) -> None:
-        self._sse = SSE()
-        self._done = False
+        super().__init__(SSE())
 
-    def feed(self, data: bytes) -> list[C]:
-        """Take the next piece and return what it completed."""
-        return self._read(self._sse.feed(data))
-
-    def close(self) -> list[C]:
-        """Return what is left. Raises APIConnectionError where the stream was cut off."""
-        cut: InvalidResponseError | None = None
-        made: list[C] = []
+    def take(self, event: Cut) -> list[C]:
+        """Return what an event comes to."""
+        name, data = event
+        if name == b"error":
+            raise event_error(data)
         try:
-            made = self._read(self._sse.close())
-        except InvalidResponseError as error:
-            cut = error
-        if not self._done:
-            raise APIConnectionError("The stream ended before it was complete.") from cut
-        return made
+            return self.read(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise unreadable(data, error) from error
 
-    def _read(self, events: list[tuple[bytes, bytes]]) -> list[C]:
-        made: list[C] = []
-        for name, data in events:
-            if name == b"error":
-                raise event_error(data)
-            try:
-                made += self.take(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise unreadable(data, error) from error
-        return made
-
-    def take(self, data: bytes) -> list[C]:
+    def read(self, data: bytes) -> list[C]:
         """Return what an event's data comes to. Raises a MsgspecError that names the place where it is malformed."""
         raise NotImplementedError
 
@@ -95,7 +74,7 @@ class Events(Generic[C]):
 class NativeEvents(Events[Item]):
     """Gives the events as they come, pings included."""
 
-    def take(self, data: bytes) -> list[Item]:
+    def read(self, data: bytes) -> list[Item]:
         """Return the event."""
         event = decode_plain(data)
         kind = event.get("type")

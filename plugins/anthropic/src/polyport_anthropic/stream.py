@@ -50,7 +50,7 @@ class MessageEvents(Events[ChatCompletionChunk]):
         self._calls: dict[int, int] = {}
         self._position = 0
 
-    def take(self, data: bytes) -> list[ChatCompletionChunk]:
+    def read(self, data: bytes) -> list[ChatCompletionChunk]:
         """Return the chunks an event comes to; kinds of events that are not known yet come to none."""
         event = _decode(data)
         if event.type == "content_block_delta":  # nearly all events are one of these

@@ -95,13 +95,6 @@ def blocked(reason: str, message: str | None, body: Any) -> ContentPolicyViolati
     )
 
 
-def unreadable(data: bytes, error: Exception) -> InvalidResponseError:
-    """Return the error for an event that is not JSON, or not of the promised shape."""
-    begin = data[:120].decode("utf-8", "replace")
-    what = f"{type(error).__name__}: {error}"
-    return InvalidResponseError(f"A streamed event cannot be read ({what}). It begins {begin!r}", body=data)
-
-
 def misshapen(error: msgspec.ValidationError, body: Any) -> InvalidResponseError:
     """Return the error for a reply whose parts are malformed."""
     return InvalidResponseError(f"The reply is JSON but not of the promised shape: {error}", body=body)

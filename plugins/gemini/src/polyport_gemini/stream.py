@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from polyport.errors import APIConnectionError, APIError, InvalidResponseError
 from polyport.types.chat import ChatCompletionChunk, ChunkChoice, Delta, FunctionCall, ReplyAudio, ToolCall
-from polyport.wire.sse import SSE
-from polyport_gemini.errors import from_body, unreadable
+from polyport.wire.decoding import Decoding, unreadable
+from polyport.wire.sse import SSE, Event
+from polyport_gemini.errors import from_body
 from polyport_gemini.media import Piece
 from polyport_gemini.partial import PartialCall
 from polyport_gemini.parts import image, is_text, signed, sound, tool_call
@@ -24,7 +24,7 @@ _decode = msgspec.json.Decoder(Generated).decode
 NOTHING = UsageMetadata()
 
 
-class ContentEvents:
+class ContentEvents(Decoding[Event, ChatCompletionChunk]):
     """Turns events into chat chunks: role, text and thoughts, calls, pictures and sound, a finish with the usage.
 
     `model` is who answers where the events do not tell, `created` in seconds. With `include_usage` the usage has a
@@ -32,46 +32,25 @@ class ContentEvents:
     """
 
     def __init__(self, model: str = "", *, include_usage: bool = False, created: int = 0) -> None:
-        self._sse = SSE()
+        super().__init__(SSE())
         self._include_usage = include_usage
         self._created = created
         self._id, self._model = "", model
         self._usage: UsageMetadata | None = None
         self._choices: dict[int, _Choice] = {}
-        self._error: APIError | None = None
 
-    def feed(self, data: bytes) -> list[ChatCompletionChunk]:
-        """Take the next piece and return the chunks it completed; an error among them is raised after them."""
-        if self._error is not None:
-            raise self._error
-        return self._read(self._sse.feed(data))
-
-    def close(self) -> list[ChatCompletionChunk]:
-        """Return the finish and the usage. Raises APIConnectionError where the stream was cut off."""
-        if self._error is not None:
-            raise self._error
+    def take(self, event: Event) -> list[ChatCompletionChunk]:
+        """Return the chunks an event comes to."""
+        _, data = event
         try:
-            made = self._read(self._sse.close())
-        except InvalidResponseError as error:
-            raise APIConnectionError("The stream was cut off in the middle of an event.") from error
+            return self._take(_decode(data))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _told(data) or unreadable(data, error) from error
+
+    def is_complete(self) -> bool:
+        """Whether every choice has been told to end."""
         choices = self._choices.values()
-        if not choices or any(choice.teller.reason is None for choice in choices):
-            raise APIConnectionError("The stream ended before it was complete.")
-        return made + self._finish()
-
-    def _read(self, events: list[tuple[bytes, bytes]]) -> list[ChatCompletionChunk]:
-        made: list[ChatCompletionChunk] = []
-        try:
-            for _, data in events:
-                try:
-                    made += self._take(_decode(data))
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                    raise _told(data) or unreadable(data, error) from error
-        except APIError as error:
-            if not made:
-                raise
-            self._error = error
-        return made
+        return bool(choices) and all(choice.teller.reason is not None for choice in choices)
 
     def _take(self, event: Generated) -> list[ChatCompletionChunk]:
         check(event, event.error)
@@ -98,7 +77,8 @@ class ContentEvents:
             chunks[-1].choices[0].logprobs = logprobs(candidate.logprobs_result)
         return chunks
 
-    def _finish(self) -> list[ChatCompletionChunk]:
+    def finish(self) -> list[ChatCompletionChunk]:
+        """Return the finish and the usage."""
         made = []
         for choice in self._choices.values():
             made += [self._chunk(choice.teller.index, delta) for delta in choice.end()]
