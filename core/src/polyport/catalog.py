@@ -151,9 +151,16 @@ def _shipped(provider: str) -> dict[str, ModelInfo]:
     path = models_path(entry.value.partition(":")[0].partition(".")[0], provider) if entry is not None else None
     if path is None:
         return {}
-    file = msgspec.json.decode(path.read_bytes(), type=learn(_File))
-    for name, info in file.models.items():
+    models = read_models(path)
+    for name, info in models.items():
         info.name, info.provider = name, provider
+    return models
+
+
+def read_models(path: Path) -> dict[str, ModelInfo]:
+    """Return what a `models.json` says of each model, read anew; for plugins that go by what they ship."""
+    file = msgspec.json.decode(path.read_bytes(), type=learn(_File))
+    for info in file.models.values():
         info.source, info.read = info.source or file.source, info.read or file.read
     return file.models
 

@@ -12,9 +12,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-import msgspec
-
-from polyport.catalog import ModelInfo
+from polyport.catalog import ModelInfo, read_models
 
 #: What a limit is where nothing is known of the model: every model that speaks the Messages API grants as much.
 UNKNOWN_MAX_TOKENS = 4096
@@ -26,14 +24,9 @@ UNKNOWN = ModelInfo(
 )  # fmt: skip
 
 
-class _File(msgspec.Struct):
-    models: dict[str, ModelInfo]
-
-
 @lru_cache(maxsize=1)
 def _models() -> dict[str, ModelInfo]:
-    file = Path(__file__).with_name("models.json")
-    return msgspec.json.decode(file.read_bytes(), type=_File).models
+    return read_models(Path(__file__).with_name("models.json"))
 
 
 @lru_cache(maxsize=512)

@@ -10,22 +10,15 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-import msgspec
-
-from polyport.catalog import ModelInfo
+from polyport.catalog import ModelInfo, read_models
 
 #: The generations of Embed that take one picture a call, as `images`; later ones take `inputs` of text and pictures.
 OLD_EMBED = re.compile(r"-v[23]\.0$")
 
 
-class _File(msgspec.Struct):
-    models: dict[str, ModelInfo]
-
-
 @lru_cache(maxsize=1)
 def _models() -> dict[str, ModelInfo]:
-    file = Path(__file__).with_name("models.json")
-    return msgspec.json.decode(file.read_bytes(), type=_File).models
+    return read_models(Path(__file__).with_name("models.json"))
 
 
 def thinks(model: str) -> bool:

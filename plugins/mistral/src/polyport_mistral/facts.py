@@ -5,20 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import msgspec
-
-from polyport.catalog import ModelInfo
-from polyport.types.record import learn
-
-
-class _File(msgspec.Struct):
-    models: dict[str, ModelInfo]
+from polyport.catalog import ModelInfo, read_models
 
 
 @lru_cache(maxsize=1)
 def _models() -> dict[str, ModelInfo]:
-    file = Path(__file__).with_name("models.json")
-    return msgspec.json.decode(file.read_bytes(), type=learn(_File)).models
+    return read_models(Path(__file__).with_name("models.json"))
 
 
 def thinks(model: str) -> bool:
