@@ -20,7 +20,7 @@ from polyport_gateway.store import Store
 from polyport_gateway.store.tables import DayRow, EntryRow
 
 #: A real run does 50; the suite stays quick.
-KILLS = int(os.environ.get("POLYPORT_KILLS", "8"))
+KILLS = int(os.environ.get("POLYPORT_KILLS", "5"))
 
 #: Settles as fast as it can, and tells each id when it is in the journal, as a reply's last byte would.
 WORKER = """

@@ -168,23 +168,30 @@ class Ledger:
     async def spent(self, about: Mapping[str, str], since: float | None) -> int:
         """Return the nano-dollars that were spent since an instant, or ever: {"team": id, "model": name}.
 
-        What this process has in its journal counts, too. Whole days are read from the days, so that they may be
-        older than what is kept of single requests.
+        What this process has in its journal counts, too.
         """
         await self.drain()
-        first = 0 if since is None else -(-int(since) // DAY) * DAY
-        days = [getattr(DayRow, ABOUT[name]) == value for name, value in about.items()]
-        single = [getattr(EntryRow, ABOUT[name]) == value for name, value in about.items()]
-        async with self.store.transaction() as connection:
-            total = await _sum(connection, DayRow.nano, [*days, DayRow.day >= day_of(first)])
-            if since is not None and since < first:
-                total += await _sum(connection, EntryRow.nano, [*single, EntryRow.at >= since, EntryRow.at < first])
-        return total
+        return await spent(self.store, about, since)
 
     async def forget(self, before: float) -> int:
         """Drop single requests that ended before an instant; the days stay. Returns how many."""
         async with self.store.transaction() as connection:
             return (await connection.execute(delete(EntryRow).where(EntryRow.at < before))).rowcount
+
+
+async def spent(store: Store, about: Mapping[str, str], since: float | None) -> int:
+    """Return what the ledger says was spent since an instant, or ever, in nano-dollars.
+
+    Whole days are read from the days, so that they may be older than what is kept of single requests.
+    """
+    first = 0 if since is None else -(-int(since) // DAY) * DAY
+    days = [getattr(DayRow, ABOUT[name]) == value for name, value in about.items()]
+    single = [getattr(EntryRow, ABOUT[name]) == value for name, value in about.items()]
+    async with store.transaction() as connection:
+        total = await _sum(connection, DayRow.nano, [*days, DayRow.day >= day_of(first)])
+        if since is not None and since < first:
+            total += await _sum(connection, EntryRow.nano, [*single, EntryRow.at >= since, EntryRow.at < first])
+    return total
 
 
 def by_day(entries: Iterable[Entry]) -> list[dict[str, Any]]:

@@ -50,6 +50,8 @@ class Store:
             self.engine = create_async_engine(parsed, hide_parameters=True, **options)
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
             raise BadRequestError("database_url is no URL: write sqlite:///file.db or postgresql://…") from error
+        #: How many changes this process has made: what it remembers is old at once.
+        self.changes = 0
         if self.dialect == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
 
@@ -78,6 +80,8 @@ class Store:
                 yield session
         except AWAY as error:
             raise _away(error) from error
+        finally:
+            self.changes += 1
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:

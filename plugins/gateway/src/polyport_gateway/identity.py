@@ -1,0 +1,297 @@
+"""Who calls: the master key, or a virtual key with its user, team and project.
+
+A virtual key is shown once, when it is made; the database has its SHA-256 digest. (The key is 256 random bits: no
+slower hash would add anything.) What was looked up is remembered until something changes: every change counts a
+number up, and that number is asked for at most every REFRESH seconds, so that a key blocked in one process is refused
+by all within a second. While the database is away, keys that are known go on, and others are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from polyport.errors import ServiceUnavailableError
+from polyport_gateway.gate import GateError
+from polyport_gateway.limits import Limit
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
+
+PREFIX = "sk-"
+#: Seconds between two looks at whether anything has changed.
+REFRESH = 0.4
+#: Keys, and customers, that are remembered.
+REMEMBERED = 50_000
+#: What an administrator can do, and less. A key without a role only calls models, and asks about itself.
+ROLES = ("admin", "team_admin", "member", "viewer")
+#: Columns of an entity -> fields of a Limit.
+COLUMNS = {
+    "rpm": "rpm",
+    "tpm": "tpm",
+    "parallel": "parallel",
+    "max_budget": "budget",
+    "soft_budget": "soft",
+    "budget_duration": "duration",
+}
+
+
+class Names(frozenset[str]):
+    """Names of models, of which some may be patterns: openai/*."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or any(
+            "*" in one and isinstance(name, str) and fnmatchcase(name, one) for one in self
+        )
+
+
+class Party(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who spends: a key, user, team, project or customer, as it stands in the database."""
+
+    kind: str
+    id: str
+    blocked: bool
+    limit: Limit
+    by_model: Mapping[str, Limit]
+    models: Names | None
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls, and what of it matters. No key is in it. `key_id` is "" for the master key."""
+
+    id: str
+    role: str = ""
+    key_id: str = ""
+    user_id: str = ""
+    team_id: str = ""
+    project_id: str = ""
+    teams_led: frozenset[str] = frozenset()
+    expires: float | None = None
+    parties: tuple[Party, ...] = ()
+    aliases: Mapping[str, str] = {}
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = {}
+    routes: tuple[str, ...] = ()
+    ips: tuple[str, ...] = ()
+    models: Names | None = None
+
+
+Known = TypeVar("Known", Principal, Party)
+MASTER = Principal(id="master", role="admin")
+
+
+def digest(key: str) -> str:
+    """Return what is kept of a key."""
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
+
+
+def make_key() -> str:
+    """Return a new key: 256 random bits."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+class Identity:
+    """Looks callers up. `clock` is in seconds since 1970; without a master key, only virtual keys are let in."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        master_key: str | None = None,
+        known_while_away: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._known_while_away, self._clock = store, known_while_away, clock
+        self._master = None if master_key is None else digest(master_key)
+        self._keys: dict[str, Principal | None] = {}
+        self._customers: dict[str, Party | None] = {}
+        self._old_keys: dict[str, Principal | None] = {}
+        self._old_customers: dict[str, Party | None] = {}
+        self._revision: int | None = None
+        self._generation = 0
+        self._looked = float("-inf")
+        self._own_changes = 0
+
+    async def identify(self, token: str | None) -> Principal:
+        """Return who has a key. Raises GateError: 401 for none and for unknown keys, 403 for blocked and expired."""
+        if not token:
+            raise GateError(401, "missing_api_key", "This gateway needs a key: send `Authorization: Bearer <key>`.")
+        mark = digest(token)
+        if self._master is not None and hmac.compare_digest(mark, self._master):
+            return MASTER
+        found = await self._remembered(mark, self._keys, self._old_keys, self._load)
+        if found is None:
+            raise GateError(401, "invalid_api_key", "The key is not one of this gateway's.")
+        self._check(found)
+        return found
+
+    async def customer(self, id: str) -> Party | None:
+        """Return a customer that has been set up; None for others, who are not limited. Raises GateError: 403."""
+        found = await self._remembered(id, self._customers, self._old_customers, self._load_customer)
+        if found is not None and found.blocked:
+            raise GateError(403, "customer_blocked", "This customer is blocked.")
+        return found
+
+    def _check(self, principal: Principal) -> None:
+        if principal.expires is not None and principal.expires <= self._clock():
+            raise GateError(401, "expired_api_key", f"The key {principal.key_id} has expired.")
+        for party in principal.parties:
+            if party.blocked:
+                raise GateError(403, f"{party.kind}_blocked", f"The {party.kind} {party.id} is blocked.")
+
+    # --- what is remembered ---
+
+    async def _remembered(
+        self,
+        name: str,
+        fresh: dict[str, Known | None],
+        old: dict[str, Known | None],
+        load: Callable[[AsyncSession, str], Awaitable[Known | None]],
+    ) -> Known | None:
+        try:
+            await self._refresh()
+            if name in fresh:
+                return fresh[name]
+            generation = self._generation
+            async with self._store.reading() as session:
+                found = await load(session, name)
+        except ServiceUnavailableError as error:
+            known = fresh.get(name, old.get(name))
+            if known is not None and self._known_while_away:
+                return known
+            raise GateError(
+                503, "store_unavailable", "Keys cannot be looked up now. Try again.", retry_after=1
+            ) from error
+        if generation == self._generation:  # else something changed meanwhile, perhaps this
+            while len(fresh) >= REMEMBERED:
+                del fresh[next(iter(fresh))]
+            fresh[name] = found
+        return found
+
+    async def _refresh(self) -> None:
+        """See whether anything has changed, if that was not looked at just now."""
+        if self._own_changes != self._store.changes:
+            self._own_changes = self._store.changes
+            self._forget()
+        if time.monotonic() - self._looked < REFRESH:
+            return
+        self._looked = time.monotonic()  # one request asks; neither the others nor a database that is away wait for it
+        revision = await self._store.revision()
+        if revision != self._revision:
+            self._revision = revision
+            self._forget()
+
+    def _forget(self) -> None:
+        """Look everything up anew; what was known is for when nothing can be looked up."""
+        self._generation += 1
+        self._old_keys = {**self._old_keys, **self._keys}
+        self._old_customers = {**self._old_customers, **self._customers}
+        for old in (self._old_keys, self._old_customers):
+            for name in list(old)[: max(0, len(old) - REMEMBERED)]:
+                del old[name]
+        self._keys.clear()
+        self._customers.clear()
+
+    # --- reading ---
+
+    async def _load(self, session: AsyncSession, mark: str) -> Principal | None:
+        key = (await session.execute(select(KeyRow).where(KeyRow.digest == mark))).scalar_one_or_none()
+        if key is None:
+            return None
+        user = await session.get(UserRow, key.user_id) if key.user_id else None
+        project = await session.get(ProjectRow, key.project_id) if key.project_id else None
+        team_id = key.team_id or (project.team_id if project else "")
+        team = await session.get(TeamRow, team_id) if team_id else None
+        rows: list[tuple[str, Entity | None]] = [("key", key), ("user", user), ("team", team), ("project", project)]
+        parties = tuple([await party(session, kind, row) for kind, row in rows if row is not None])
+        led = await _teams_led(session, key.user_id) if key.role == "team_admin" else frozenset()
+        return Principal(
+            id=key.id,
+            role=key.role,
+            key_id=key.id,
+            user_id=key.user_id,
+            team_id=team_id,
+            project_id=key.project_id,
+            teams_led=led,
+            expires=key.expires,
+            parties=parties,
+            aliases=key.aliases,
+            tags=tuple(dict.fromkeys(tag for _, row in rows if row is not None for tag in row.tags)),
+            metadata=key.details,
+            routes=tuple(key.routes),
+            ips=tuple(key.ips),
+            models=_common(parties),
+        )
+
+    async def _load_customer(self, session: AsyncSession, id: str) -> Party | None:
+        row = await session.get(CustomerRow, id)
+        return None if row is None else await party(session, "customer", row)
+
+
+async def party(session: AsyncSession, kind: str, row: Entity) -> Party:
+    """Return an entity with its limits; those of its own go before those of the budget that it names."""
+    budget = await session.get(BudgetRow, row.budget_id) if row.budget_id else None
+    about = ((kind, row.id),)
+    given = {field: _first(getattr(row, name), getattr(budget, name, None)) for name, field in COLUMNS.items()}
+    models = {**(budget.model_limits if budget else {}), **row.model_limits}
+    return Party(
+        kind=kind,
+        id=row.id,
+        blocked=row.blocked,
+        limit=Limit(about=about, **{**given, "duration": given["duration"] or ""}),
+        by_model={
+            model: Limit(
+                about=(*about, ("model", model)),
+                **{field: limits[name] for name, field in COLUMNS.items() if limits.get(name) is not None},
+            )
+            for model, limits in models.items()
+        },
+        models=Names(row.models) or None,
+    )
+
+
+async def _teams_led(session: AsyncSession, user: str) -> frozenset[str]:
+    rows = (await session.execute(select(TeamRow.id, TeamRow.members))).all()
+    return frozenset(team for team, members in rows if user and members.get(user) == "admin")
+
+
+def _first(own: Any, shared: Any) -> Any:
+    return shared if own is None or own == "" else own
+
+
+def _common(parties: Iterable[Party]) -> Names | None:
+    """Return the models that all allow; a pattern of one is narrowed by the names of another."""
+    lists = [party.models for party in parties if party.models is not None]
+    if not lists:
+        return None
+    first, *others = lists
+    for names in others:
+        first = Names({*(one for one in first if one in names), *(one for one in names if one in first)})
+    return first
+
+
+def allows_route(principal: Principal, path: str) -> bool:
+    """Whether a key may be used on a path (without /v1). Patterns may end in *."""
+    bare = [route.removeprefix("/v1") for route in principal.routes]
+    return not bare or any(fnmatchcase(path, route) for route in bare)
+
+
+def allows_address(principal: Principal, client: str | None) -> bool:
+    """Whether a key may be used from an address; a key bound to networks is not, where no address is known."""
+    if not principal.ips:
+        return True
+    try:
+        address = ipaddress.ip_address((client or "").split("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return any(mapped in ipaddress.ip_network(network, strict=False) for network in principal.ips)

@@ -1,0 +1,430 @@
+"""Managing keys, users, teams, projects, customers and budgets, and reading what was spent and who changed what.
+
+Plain functions of a store, of who asks, and of a request's body; the routes are the application's. Each change is in
+the audit log, in the same transaction, with what was before and after. A key's text is in the answer that makes it,
+and nowhere else.
+
+Who may: an admin everything; a viewer read everything; a team_admin what belongs to the teams it leads; a member the
+keys of its own user, in its own team and project (limits that must hold for it stand with those); any key ask about
+itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from polyport.errors import BadRequestError, ConflictError, NotFoundError, PermissionDeniedError
+from polyport.types.bill import NANO
+from polyport_gateway.fields import COMMON, KINDS, read, show
+from polyport_gateway.identity import Principal, digest, make_key
+from polyport_gateway.ledger import ABOUT, spent
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import AuditRow, DayRow, Entity, EntryRow, KeyRow, ProjectRow, TeamRow, UserRow
+
+#: Rows that a list returns at most.
+PAGE = 1000
+#: What a key may belong to -> its table; named ones must be there.
+OWNERS: dict[str, type[Entity]] = {"user_id": UserRow, "team_id": TeamRow, "project_id": ProjectRow}
+#: What only an admin may say of a key: they lift limits that others set.
+ADMINS = ("role", "budget_id")
+
+
+# --- keys ---
+
+
+async def generate_key(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a key and return it, this once, with all that is known of it."""
+    fields = KINDS["key"][1]
+    values = read(fields, "/key/generate", body)
+    if by.role == "member":
+        values = {"user_id": by.user_id, "team_id": by.team_id, "project_id": by.project_id, **values}
+    text = make_key()
+    async with store.change() as session:
+        row = KeyRow(id=_new_id("key"), digest=digest(text), hint=_hint(text), **_blank(), **values)
+        await _owned(session, by, row, values)
+        session.add(row)
+        await session.flush()
+        _audit(session, by, "generate", "key", row.id, {}, show("key", row))
+        return {"key": text, **show("key", row)}
+
+
+async def rotate_key(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a new text in the place of a key's old one, which is refused from now on; all else stays."""
+    text = make_key()
+    async with store.change() as session:
+        row = await _key(session, by, body)
+        before = show("key", row)
+        row.digest, row.hint, row.updated_at = digest(text), _hint(text), time.time()
+        _audit(session, by, "rotate", "key", row.id, before, show("key", row))
+        return {"key": text, **show("key", row)}
+
+
+async def block_key(store: Store, by: Principal, body: Mapping[str, Any], *, blocked: bool = True) -> dict[str, Any]:
+    """Refuse a key from now on, or let it in again."""
+    return await update(store, by, "key", {**_name_of("key", body), "blocked": blocked})
+
+
+# --- everything that has an id ---
+
+
+async def create(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a user, team, project, customer or budget. Its id may be given, as `team_id` and so on."""
+    table, fields = KINDS[kind]
+    named, rest = _split(kind, body)
+    values = read(fields, f"/{kind}/new", rest)
+    async with store.change() as session:
+        if named and await session.get(table, named) is not None:
+            raise ConflictError(f"There is a {kind} {named!r} already: change it by /{kind}/update.", retryable=False)
+        row = table(**{"id": named or _new_id(kind), **_blank(), **values})
+        await _may_change(session, by, kind, row)
+        session.add(row)
+        await session.flush()
+        _audit(session, by, "create", kind, row.id, {}, show(kind, row))
+        return show(kind, row)
+
+
+async def update(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Change what is given, and only that; null takes a limit away."""
+    fields = KINDS[kind][1]
+    values = read(fields, f"/{kind}/update", _split(kind, body)[1])
+    async with store.change() as session:
+        row = await _found(session, kind, body)
+        await _may_change(session, by, kind, row)
+        before = show(kind, row)
+        for name, value in values.items():
+            setattr(row, name, value)
+        if isinstance(row, KeyRow):
+            await _owned(session, by, row, values)
+        else:
+            await _may_change(session, by, kind, row)  # nor may it be moved to where one has no say
+        row.updated_at = time.time()
+        _audit(session, by, "update", kind, row.id, before, show(kind, row))
+        return show(kind, row)
+
+
+async def delete(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove one; what it spent stays in the ledger. What has keys, or is a project's team, is not removed."""
+    _only({*_naming(kind)}, f"/{kind}/delete", body)
+    async with store.change() as session:
+        row = await _found(session, kind, body)
+        await _may_change(session, by, kind, row)
+        used = await _used_by(session, kind, row.id)
+        if used:
+            raise ConflictError(f"The {kind} {row.id!r} has {used}: delete or move those first.", retryable=False)
+        _audit(session, by, "delete", kind, row.id, show(kind, row), {})
+        await session.delete(row)
+        return {"deleted": row.id}
+
+
+async def info(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one, with what it has spent, in USD. A key that names none asks about itself."""
+    if kind == "key" and not body and by.key_id:
+        body = {"key_id": by.key_id}
+    _only({*_naming(kind)}, f"/{kind}/info", body)
+    async with store.reading() as session:
+        row = await _found(session, kind, body)
+        _may_read(by, kind, row)
+        shown = show(kind, row)
+    if kind in ABOUT:
+        shown["spend"] = await spent(store, {kind: row.id}, None) / NANO
+    return shown
+
+
+async def list_all(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those that one may see, by id; `after` is the last id of the page before, `limit` at most PAGE."""
+    table = KINDS[kind][0]
+    known = {"after", "limit", *(OWNERS if kind == "key" else ()), *(("team_id",) if kind == "project" else ())}
+    _only(known, f"/{kind}/list", body)
+    query = select(table).where(table.id > str(body.get("after", ""))).order_by(table.id)
+    for name in known & OWNERS.keys() & body.keys():
+        query = query.where(getattr(table, name) == str(body[name]))
+    if by.role not in ("admin", "viewer"):
+        query = query.where(_visible(by, kind))
+    async with store.reading() as session:
+        rows = (await session.execute(query.limit(_limit(body)))).scalars().all()
+    return {f"{kind}s": [show(kind, row) for row in rows]}
+
+
+# --- what was spent, and who changed what ---
+
+
+async def spend_report(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Add up what was spent, by day (UTC) and any dimensions: {"start_date", "end_date", "group_by": ["team"]}."""
+    names = {**ABOUT, "day": "day"}
+    _only({"start_date", "end_date", "group_by", *ABOUT}, "/spend/report", body)
+    groups = body.get("group_by", ["day"])
+    groups = [groups] if isinstance(groups, str) else groups
+    if not isinstance(groups, list) or not all(isinstance(one, str) and one in names for one in groups):
+        raise BadRequestError(f"group_by is a list of {', '.join(sorted(names))}.")
+    columns = [getattr(DayRow, names[one]).label(one) for one in dict.fromkeys(groups)]
+    sums = [
+        func.sum(getattr(DayRow, one)).label(one) for one in ("requests", "failures", "prompt", "completion", "nano")
+    ]
+    query = select(*columns, *sums).group_by(*columns).order_by(*columns).where(_readable(by, DayRow))
+    if "start_date" in body:
+        query = query.where(DayRow.day >= str(body["start_date"]))
+    if "end_date" in body:
+        query = query.where(DayRow.day <= str(body["end_date"]))
+    for name in ABOUT.keys() & body.keys():
+        query = query.where(getattr(DayRow, ABOUT[name]) == str(body[name]))
+    async with store.transaction() as connection:
+        rows = (await connection.execute(query)).mappings().all()
+    return {"results": [_in_usd(row) for row in rows]}
+
+
+async def spend_logs(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return single requests, the newest first; `before` is the `at` of the last one of the page before."""
+    _only({"before", "after", "limit", "request_id", "status", *ABOUT}, "/spend/logs", body)
+    query = select(EntryRow.__table__).where(_readable(by, EntryRow)).order_by(EntryRow.at.desc(), EntryRow.id)
+    if "request_id" in body:
+        query = query.where(EntryRow.id == str(body["request_id"]))
+    if "before" in body:
+        query = query.where(EntryRow.at < _number("before", body["before"]))
+    if "after" in body:
+        query = query.where(EntryRow.at >= _number("after", body["after"]))
+    if "status" in body:
+        query = query.where(EntryRow.status == int(_number("status", body["status"])))
+    for name in ABOUT.keys() & body.keys():
+        query = query.where(getattr(EntryRow, ABOUT[name]) == str(body[name]))
+    async with store.transaction() as connection:
+        rows = (await connection.execute(query.limit(_limit(body)))).mappings().all()
+    return {"results": [_in_usd(row) for row in rows]}
+
+
+async def audit_log(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changes, the newest first: who, what, before, after."""
+    if by.role not in ("admin", "viewer"):
+        raise PermissionDeniedError("The audit log is for roles admin and viewer.")
+    _only({"before", "limit", "kind", "id"}, "/audit", body)
+    query = select(AuditRow.__table__).order_by(AuditRow.id.desc())
+    if "before" in body:
+        query = query.where(AuditRow.id < int(_number("before", body["before"])))
+    if "kind" in body:
+        query = query.where(AuditRow.kind == str(body["kind"]))
+    if "id" in body:
+        query = query.where(AuditRow.entity_id == str(body["id"]))
+    async with store.transaction() as connection:
+        rows = (await connection.execute(query.limit(_limit(body)))).mappings().all()
+    return {"changes": [dict(row) for row in rows]}
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV. A text that a spreadsheet would run as a formula gets an apostrophe."""
+    if not rows:
+        return ""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return out.getvalue()
+
+
+# --- who may ---
+
+
+async def _may_change(session: AsyncSession, by: Principal, kind: str, row: Entity) -> None:
+    leads = (
+        kind == "project" and isinstance(row, ProjectRow) and row.team_id in by.teams_led and by.role == "team_admin"
+    )
+    owns = isinstance(row, KeyRow) and await _manages_key(session, by, row)
+    if by.role != "admin" and not leads and not owns:
+        raise PermissionDeniedError(f"Changing this {kind} takes the role admin, or team_admin of its team.")
+
+
+async def _manages_key(session: AsyncSession, by: Principal, row: KeyRow) -> bool:
+    if by.role == "team_admin":
+        project = await session.get(ProjectRow, row.project_id) if row.project_id else None
+        teams = {row.team_id, project.team_id if project else row.team_id}
+        return bool(row.team_id or project) and teams <= by.teams_led and not row.role
+    mine = bool(by.user_id) and row.user_id == by.user_id
+    same = (row.team_id or "", row.project_id or "") == (by.team_id, by.project_id)  # not out of its team's limits
+    return by.role == "member" and mine and same and not row.role
+
+
+async def _owned(session: AsyncSession, by: Principal, row: KeyRow, values: Mapping[str, Any]) -> None:
+    """See that a key's owners are there, and that who asks may give it to them, as it now stands."""
+    if by.role != "admin":
+        forbidden = next((name for name in ADMINS if values.get(name)), None)
+        if forbidden:
+            raise PermissionDeniedError(f"Giving a key a {forbidden} takes the role admin.")
+        if by.role == "member" and values.get("blocked") is False:
+            raise PermissionDeniedError("Letting a blocked key in again takes the role admin or team_admin.")
+    with session.no_autoflush:
+        await _may_change(session, by, "key", row)
+        for name, table in OWNERS.items():
+            owner = values.get(name)
+            if owner and await session.get(table, owner) is None:
+                raise NotFoundError(f"There is no {name.removesuffix('_id')} {owner!r}: make it first.")
+
+
+def _may_read(by: Principal, kind: str, row: Entity) -> None:
+    own = {"key": by.key_id, "user": by.user_id, "team": by.team_id, "project": by.project_id}.get(kind)
+    belongs = isinstance(row, KeyRow) and (
+        (by.role in ("member", "team_admin") and by.user_id != "" and row.user_id == by.user_id)
+        or row.team_id in by.teams_led
+    )
+    led = row.id in by.teams_led or (isinstance(row, ProjectRow) and row.team_id in by.teams_led)
+    if by.role not in ("admin", "viewer") and row.id != own and not belongs and not led:
+        raise PermissionDeniedError(f"Reading this {kind} takes the role admin or viewer.")
+
+
+def _visible(by: Principal, kind: str) -> Any:
+    """Return which rows of a list somebody without a view of all may see."""
+    table = KINDS[kind][0]
+    own = {"key": by.key_id, "user": by.user_id, "team": by.team_id, "project": by.project_id}.get(kind, "")
+    seen = [table.id == own]
+    led = list(by.teams_led)
+    if table is KeyRow:
+        seen.append(KeyRow.team_id.in_(led))
+        if by.user_id and by.role in ("member", "team_admin"):
+            seen.append(KeyRow.user_id == by.user_id)
+    elif table is TeamRow:
+        seen.append(TeamRow.id.in_(led))
+    elif table is ProjectRow:
+        seen.append(ProjectRow.team_id.in_(led))
+    return or_(*seen)
+
+
+def _readable(by: Principal, table: type[DayRow | EntryRow]) -> Any:
+    """Return whose spending somebody may see: all, the teams one leads, one's own."""
+    if by.role in ("admin", "viewer"):
+        return table.key_id.is_not(None)
+    seen = [table.key_id == (by.key_id or None), table.team_id.in_(list(by.teams_led))]
+    if by.user_id and by.role in ("member", "team_admin"):
+        seen.append(table.user_id == by.user_id)
+    return or_(*seen)
+
+
+# --- finding ---
+
+
+async def _found(session: AsyncSession, kind: str, body: Mapping[str, Any]) -> Any:
+    if kind == "key":
+        return await _by_key(session, body)
+    named = _name_of(kind, body)[f"{kind}_id"]
+    row = await session.get(KINDS[kind][0], _split(kind, body)[0])
+    if row is None:
+        raise NotFoundError(f"There is no {kind} {named[:60]!r}.")
+    return row
+
+
+async def _key(session: AsyncSession, by: Principal, body: Mapping[str, Any]) -> KeyRow:
+    _only({"key", "key_id"}, "/key", body)
+    row = await _by_key(session, body)
+    await _may_change(session, by, "key", row)
+    return row
+
+
+async def _by_key(session: AsyncSession, body: Mapping[str, Any]) -> KeyRow:
+    """Find a key by its id, or by its text. The error quotes neither."""
+    name = _name_of("key", body)
+    where = KeyRow.id == name["key_id"] if "key_id" in name else KeyRow.digest == digest(name["key"])
+    row = (await session.execute(select(KeyRow).where(where))).scalar_one_or_none()
+    if row is None:
+        raise NotFoundError("There is no such key; say which by key_id, or by the key itself.")
+    return row
+
+
+def _name_of(kind: str, body: Mapping[str, Any]) -> dict[str, str]:
+    names = _naming(kind)
+    for name in names:
+        if isinstance(body.get(name), str):
+            return {name: body[name]}
+    raise BadRequestError(f"Say which {kind} by {' or '.join(names)}.")
+
+
+async def _used_by(session: AsyncSession, kind: str, id: str) -> str:
+    column = f"{kind}_id"
+    if column in OWNERS and await _counted(session, KeyRow, column, id):
+        return "keys"
+    if kind == "team" and await _counted(session, ProjectRow, column, id):
+        return "projects"
+    if kind == "budget":
+        for other, (table, _) in KINDS.items():
+            if await _counted(session, table, column, id):
+                return f"{other}s that name it"
+    return ""
+
+
+async def _counted(session: AsyncSession, table: type[Entity], column: str, id: str) -> int:
+    query = select(func.count()).select_from(table).where(getattr(table, column) == id)
+    return (await session.execute(query)).scalar_one()
+
+
+# --- small things ---
+
+
+def _audit(
+    session: AsyncSession, by: Principal, action: str, kind: str, id: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    row = AuditRow(at=time.time(), by=by.id, action=action, kind=kind, entity_id=id, before=before, after=after)
+    session.add(row)
+
+
+def _split(kind: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Part what names an entity from what is said of it."""
+    names = _naming(kind)
+    rest = {name: value for name, value in body.items() if name not in names}
+    return read({names[0]: COMMON["budget_id"]}, kind, {names[0]: body.get(names[0])})[COMMON["budget_id"][0]], rest
+
+
+def _naming(kind: str) -> tuple[str, ...]:
+    return ("key_id", "key") if kind == "key" else (f"{kind}_id",)
+
+
+def _blank() -> dict[str, Any]:
+    now = time.time()
+    return {"created_at": now, "updated_at": now}
+
+
+def _new_id(kind: str) -> str:
+    return f"{kind}_{uuid.uuid4().hex[:20]}"
+
+
+def _hint(text: str) -> str:
+    return f"sk-...{text[-4:]}"
+
+
+def _only(known: set[str], where: str, body: Mapping[str, Any]) -> None:
+    unknown = next((name for name in body if name not in known), None)
+    if unknown is not None:
+        raise BadRequestError(f"{where} has no {str(unknown)[:60]!r}; there are {', '.join(sorted(known))}.")
+
+
+def _limit(body: Mapping[str, Any]) -> int:
+    return max(1, min(int(_number("limit", body.get("limit", 100))), PAGE))
+
+
+def _number(name: str, value: Any) -> float:
+    """Read a number that may come from a query string."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise BadRequestError(f"{name} must be a number.") from error
+    if not abs(number) < 2**53:
+        raise BadRequestError(f"{name} must be a number that can be counted to.")
+    return number
+
+
+def _in_usd(row: Mapping[Any, Any]) -> dict[str, Any]:
+    shown = {str(name): value for name, value in row.items()}
+    amount = int(shown.pop("nano"))
+    return {
+        **{
+            name: int(v) if name in ("requests", "failures", "prompt", "completion") else v for name, v in shown.items()
+        },
+        "spend": amount / NANO,
+    }
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
