@@ -41,7 +41,7 @@ class Guardrail(Provider):
 
     modes: tuple[Mode, ...] = ("pre_call",)
     passed_on: ClassVar[frozenset[str]] = frozenset()
-    window: int | None = 1
+    window: int | None = 32
     overlap: int = 128
 
     def check(self, seen: Seen) -> Judged:

@@ -37,6 +37,8 @@ T = TypeVar("T")
 VIEWS = frozenset({"_conversation", "_for_logs"})
 #: Results that keep the bytes they were read from, where a masked text would still be.
 KEPT = ("_bytes", "_raw", "_parsed")
+NUMBERS = frozenset({int, float})
+PLAIN = frozenset({"system", "developer", "user", "assistant"})
 
 
 def of_request(call: Call) -> list[Text]:
@@ -81,17 +83,20 @@ def below(value: Any, path: Path, role: str = "assistant", without: frozenset[st
 
 
 def _walk(value: Any, path: Path, role: str, kind: Kind, found: list[Text]) -> None:
-    if isinstance(value, str):
+    if type(value) is str:
         if value:
             found.append(_json(path, value, role, kind) if kind == "arguments" else Text(path, value, role, kind))
     elif isinstance(value, dict):
         _walk_fields(value, path, role, kind, found)
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            _walk(inner, (*path, index), role, kind, found)
+            if type(inner) not in NUMBERS:  # an embedding's input may be many tokens
+                _walk(inner, (*path, index), role, kind, found)
     elif isinstance(value, msgspec.Struct):
         fields = {name: inner for name in value.__struct_fields__ if (inner := getattr(value, name)) is not None}
         _walk_fields(fields, path, role, kind, found)
+    elif isinstance(value, str):  # an enum's member, say
+        _walk(str.__str__(value), path, role, kind, found)
 
 
 def _json(path: Path, value: str, role: str, kind: Kind) -> Text:
@@ -100,11 +105,15 @@ def _json(path: Path, value: str, role: str, kind: Kind) -> Text:
 
 
 def _walk_fields(value: Mapping[str, Any], path: Path, role: str, kind: Kind, found: list[Text]) -> None:
-    said, variant = value.get("role"), value.get("type")
-    if isinstance(said, str):
+    said, variant, content = value.get("role"), value.get("type"), value.get("content")
+    if len(value) == 2 and type(said) is str and type(content) is str and said in PLAIN:  # most messages
+        if content:
+            found.append(Text((*path, "content"), content, said, kind))
+        return
+    if type(said) is str:
         role = said
         kind = "tool_result" if said in ("tool", "function") else kind
-    if isinstance(variant, str):
+    if type(variant) is str:
         if variant in TOOL_RESULTS:
             role, kind = "tool", "tool_result"
         elif variant in OWN:
@@ -112,7 +121,7 @@ def _walk_fields(value: Mapping[str, Any], path: Path, role: str, kind: Kind, fo
         elif variant == "text" and isinstance(value.get("data"), str):  # a document that is plain text
             found.append(Text((*path, "data"), value["data"], role, kind))
     for name, inner in value.items():
-        if inner is None or name in SKIPPED or (name in STRUCTURE and isinstance(inner, str)):
+        if inner is None or name in SKIPPED or (name in STRUCTURE and type(inner) is str):
             continue
         if name in FREE or (name == "input" and variant in CALLS) or (name == "arguments" and isinstance(inner, dict)):
             _walk_free(inner, (*path, name), role, "arguments", found)

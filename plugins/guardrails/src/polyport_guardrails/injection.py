@@ -32,11 +32,16 @@ ROLES = ("user", "tool")
 
 
 class Rule(NamedTuple):
-    """One thing that such texts say, and how much it tells."""
+    """One thing that such texts say, and how much it tells. No text fits without one of the pieces it `needs`."""
 
     name: str
     weight: float
     pattern: re.Pattern[str]
+    needs: tuple[str, ...]
+
+    def fits(self, said: str) -> bool:
+        """Whether a text, made plain, says it."""
+        return any(piece in said for piece in self.needs) and self.pattern.search(said) is not None
 
 
 @lru_cache(maxsize=1)
@@ -47,7 +52,7 @@ def rules() -> tuple[Rule, ...]:
     made = []
     for name, rule in told["rules"].items():
         pattern = re.sub("<([A-Z]+)>", lambda match: words[match[1]], rule["pattern"])
-        made.append(Rule(name, rule["weight"], re.compile(pattern)))
+        made.append(Rule(name, rule["weight"], re.compile(pattern), tuple(rule["needs"])))
     return tuple(made)
 
 
@@ -102,7 +107,7 @@ class PromptInjection(Guardrail):
         said = plain(text)
         names, left = [], 1.0
         for rule in self._rules:
-            if rule.weight and rule.pattern.search(said):
+            if rule.weight and rule.fits(said):
                 names.append(rule.name)
                 left *= 1 - rule.weight
         return 1 - left, names

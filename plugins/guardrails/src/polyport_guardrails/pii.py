@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from polyport.errors import BadRequestError
 from polyport_guardrails.entities import ENTITIES, GROUPS
 from polyport_guardrails.scanning import Action, Match, Scanner
+
+_DIGIT = re.compile(r"\d")
 
 
 class Pii(Scanner):
@@ -34,7 +37,10 @@ class Pii(Scanner):
 
     def find(self, text: str) -> Iterator[Match]:
         """Give what has an entity's form, and its checksum."""
+        has_digit = _DIGIT.search(text) is not None
         for name, entity in self._entities:
+            if not entity.may_be_in(text, has_digit):
+                continue
             start = 0
             while found := entity.pattern.search(text, start):
                 begin, end = found.span()

@@ -55,7 +55,8 @@ class Scanner(Guardrail):
         found: dict[Action, list[tuple[int, Match]]] = {"block": [], "mask": [], "detect": []}
         for index, one in enumerate(seen.texts):
             if self.roles is None or one.role in self.roles:
-                for match in longest(self.find(one.text)):
+                matches = [*self.find(one.text)]
+                for match in longest(matches) if matches else ():
                     found[self.actions.get(match.entity, self.action)].append((index, match))
         if found["block"]:
             names = sorted({match.entity for _, match in found["block"]})
