@@ -228,14 +228,15 @@ class MemoryState:
         record = self._records.get(id)
         if record is None:
             return Standing()
+        cooling = record.cool_until - now
         return Standing(
             record.busy,
             record.requests.read(now),
             record.tokens.read(now),
-            record.failures.read(now),
+            record.failures.read(now) if record.failures.total else 0,
             record.latency,
             now - record.measured,
-            max(0.0, record.cool_until - now),
+            cooling if cooling > 0 else 0.0,
         )
 
 

@@ -57,13 +57,15 @@ def obstacle(
     one: Candidate, call: Call, providers: Providers, tokens: int, tags: Sequence[str] | None
 ) -> Obstacle | None:
     """Return why a deployment cannot be taken, whatever else there is; None where it can."""
-    return (
-        _cannot(one, call, providers)
-        or (None if tags is None else _tagged(one.deployment, tags))
-        or (_too_small(one, tokens) if tokens else None)
-        or (_resting(one.standing) if one.standing.cooling > 0 else None)
-        or (None if one.deployment.limits is UNLIMITED else _full(one, tokens))
-    )
+    if call.operation.hook not in providers.get(one.provider).answers and (found := _cannot(one, call, providers)):
+        return found
+    if tags is not None and (found := _tagged(one.deployment, tags)):
+        return found
+    if tokens and (found := _too_small(one, tokens)):
+        return found
+    if one.standing.cooling > 0:
+        return _resting(one.standing)
+    return None if one.deployment.limits is UNLIMITED else _full(one, tokens)
 
 
 def refusal(found: Refusal | None) -> Obstacle | None:

@@ -46,7 +46,8 @@ class Deployment(msgspec.Struct, kw_only=True, eq=False):
     """One place that answers for a model group.
 
     `options` are options of the call (`api_key`, `api_base`, `timeout` ...), `extra` goes into every request.
-    Deployments of a lower `order` are taken first, as long as one of them can be.
+    Deployments of a lower `order` are taken first, as long as one of them can be. `place` is where the router found
+    that the model's name leads: a provider, and its own name of the model.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Deployment(msgspec.Struct, kw_only=True, eq=False):
     options: dict[str, Any]
     extra: dict[str, Any]
     info: dict[str, Any]
+    place: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
         return f"<Deployment {self.id} of {self.group}: {self.model}>"

@@ -78,7 +78,7 @@ class Groups:
             match = pattern.fullmatch(name)
             if match is not None:
                 star = match[1]
-                return [replace(one, model=one.model.replace("*", star)) for one in self._exact[group]]
+                return [replace(one, model=one.model.replace("*", star), place=None) for one in self._exact[group]]
         return []
 
 

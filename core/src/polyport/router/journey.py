@@ -178,9 +178,9 @@ class Journey(Rules):
         able: list[Candidate] = []
         unable: list[Hindered] = []
         tags = router.tags_of(call)
-        place_of = router.place_of
         for deployment, standing in zip(self.members, standings, strict=True):
-            one = Candidate(deployment, standing, *place_of(deployment))
+            provider, model = deployment.place or router.place_of(deployment)
+            one = Candidate(deployment, standing, provider, model)
             found = choosing.obstacle(one, call, providers, tokens, tags)
             if found is None and refused:
                 found = choosing.refusal(refused.get(deployment.id))

@@ -119,8 +119,7 @@ class Router(Interface):
         self._defaults = dict(default_litellm_params or {})
         self._aliases = dict(model_group_alias or {})
         self._changing = threading.Lock()
-        #: Where models lead, and by deployment the options last made for it: most calls bring none of their own.
-        self._places: dict[tuple[str, str | None], tuple[str, str]] = {}
+        #: By deployment the options last made for it: most calls bring none of their own.
         self._options: dict[str, tuple[Options, Deployment, Any, Options]] = {}
         self.groups = Groups(self._read(model_list), self._aliases)
         self.detours = Detours(
@@ -155,11 +154,14 @@ class Router(Interface):
         if not call.group:
             return call, self.client.onion(call)
         following = self._following(call)
+        bare = call.options
         lent = self._lend_prices(call)
+        with_prices = call.options
 
         def core(call: Call) -> Flow[Any]:
             if lent is not None and call.options.prices is lent:
-                call = replace(call, options=replace(call.options, prices=None))
+                untouched = call.options is with_prices
+                call = replace(call, options=bare if untouched else replace(call.options, prices=None))
             return fallbacks(call, self._through_group, following)
 
         return call, self.client.onion(call, core)
@@ -167,7 +169,7 @@ class Router(Interface):
     def _lend_prices(self, call: Call) -> dict[str, Any] | None:
         """Give the layers around the router the prices of the group's first deployment, for their estimates."""
         first = self.groups.of(call.group)[0]
-        own = first.options.get("prices") or of_params(first.extra)
+        own = first.options.get("prices") or (of_params(first.extra) if first.extra else None)
         if own is None or call.options.prices is not None:
             return None
         lent = {**own}
@@ -240,12 +242,9 @@ class Router(Interface):
 
     def place_of(self, one: Deployment) -> tuple[str, str]:
         """Return the provider, and its own name of the model, that a deployment's model leads to."""
-        key = (one.model, one.options.get("provider"))
-        found = self._places.get(key)
+        found = one.place
         if found is None:
-            found = resolve(one.model, self.client.providers, key[1])
-            if len(self._places) < MAX_ROUTES:
-                self._places[key] = found
+            found = one.place = resolve(one.model, self.client.providers, one.options.get("provider"))
         return found
 
     def deployed(self, call: Call, one: Candidate) -> Call:
