@@ -58,7 +58,8 @@ class Videos(ContentWire):
         """Fetch a finished job's bytes."""
         if request.variant not in (None, "video"):
             request.unsupported("variant", "Veo makes videos and no thumbnails of them")
-        operation = finished((yield self._operation(request)), request.video_id)
+        operation: Operation = decode((yield self._operation(request)), Operation)
+        operation.check_finished(request.video_id)
         return (yield from self._fetch(operation, request))
 
     def _operation(self, request: VideoIdRequest) -> HttpRequest:
@@ -153,46 +154,83 @@ class _Done(msgspec.Struct, rename="camel"):
     generate_video_response: _Samples | None = None
 
 
-class Operation(msgspec.Struct):
-    """A long-running operation that makes a video."""
+class Job(msgspec.Struct):
+    """A long-running operation that makes a video; where it tells of what it made is each door's own."""
 
     name: str
     done: bool = False
     error: dict[str, Any] | None = None
-    response: _Done | None = None
 
     @property
     def uris(self) -> list[str]:
         """Where the videos are."""
-        samples = self.response.generate_video_response if self.response is not None else None
-        found = samples.generated_samples if samples is not None else []
-        return [sample.video.uri for sample in found if sample.video is not None and sample.video.uri]
+        raise NotImplementedError
+
+    @property
+    def has_video(self) -> bool:
+        """Whether a video was made."""
+        return bool(self.uris)
+
+    @property
+    def filtered(self) -> list[str]:
+        """Why videos were filtered."""
+        raise NotImplementedError
 
     @property
     def failure(self) -> dict[str, Any] | None:
         """Why it failed, in OpenAI's shape; None while it runs, and where it succeeded."""
         if self.error is not None:
             return {"code": str(self.error.get("code", "")), "message": from_body({"error": self.error}).message}
-        if not self.done or self.uris:
+        if not self.done or self.has_video:
             return None
-        samples = self.response.generate_video_response if self.response is not None else None
-        why = "; ".join(samples.rai_media_filtered_reasons) if samples is not None else ""
+        why = "; ".join(self.filtered)
         return {"code": "content_policy_violation", "message": why or "no video was made, and Google does not say why"}
+
+    def to_video(self) -> Video:
+        """Return the job in OpenAI's words."""
+        failure = self.failure
+        status = "failed" if failure else "completed" if self.done else "in_progress"
+        made = Video(id=self.name, status=status, model=model_of(self.name), error=failure)
+        made.progress = 100 if status == "completed" else None
+        made.carry({"uris": self.uris} if self.uris else {})
+        return made
+
+    def check_finished(self, video_id: str) -> None:
+        """Raise ConflictError while it runs, NotFoundError where it has no video."""
+        if self.failure is not None:
+            raise NotFoundError(f"{video_id!r} has no video: {self.failure['message']}", status_code=404)
+        if not self.done:
+            raise ConflictError(
+                f"{video_id!r} is not finished; ask video_status(...) until it is.", status_code=409, retryable=False
+            )
+
+
+class Operation(Job):
+    """A job of the Gemini API."""
+
+    response: _Done | None = None
+
+    @property
+    def _samples(self) -> _Samples:
+        return (self.response.generate_video_response if self.response is not None else None) or _Samples()
+
+    @property
+    def uris(self) -> list[str]:
+        """Where the videos are."""
+        found = self._samples.generated_samples
+        return [sample.video.uri for sample in found if sample.video is not None and sample.video.uri]
+
+    @property
+    def filtered(self) -> list[str]:
+        """Why videos were filtered."""
+        return self._samples.rai_media_filtered_reasons
 
 
 def to_video(reply: HttpReply) -> Video:
     """Return the job that a reply describes."""
     operation: Operation = decode(reply, Operation)
-    failure = operation.failure
-    status = "failed" if failure else "completed" if operation.done else "in_progress"
-    made = Video(
-        id=operation.name,
-        status=status,
-        progress=100 if status == "completed" else None,
-        model=model_of(operation.name),
-        error=failure,
-    )
-    made.keep(reply.content, extra={"uris": operation.uris} if operation.uris else {})
+    made = operation.to_video()
+    made.keep(reply.content, extra=made.extra)
     return made
 
 
@@ -200,15 +238,3 @@ def model_of(name: str) -> str:
     """Return the model that an operation's name tells."""
     found = re.search(r"models/([^/]+)/", name)
     return found[1] if found else ""
-
-
-def finished(reply: HttpReply, video_id: str) -> Operation:
-    """Return a finished operation. Raises ConflictError while it runs, NotFoundError where it has no video."""
-    operation: Operation = decode(reply, Operation)
-    if operation.failure is not None:
-        raise NotFoundError(f"{video_id!r} has no video: {operation.failure['message']}", status_code=404)
-    if not operation.done:
-        raise ConflictError(
-            f"{video_id!r} is not finished; ask video_status(...) until it is.", status_code=409, retryable=False
-        )
-    return operation

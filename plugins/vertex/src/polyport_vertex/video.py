@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any
 
 import msgspec
 
-from polyport.errors import BadRequestError, ConflictError, InvalidResponseError, NotFoundError
+from polyport.errors import BadRequestError, InvalidResponseError
 from polyport.flow import Flow, HttpReply, HttpRequest, Items, Raw, Streaming
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.audio import Binary
 from polyport.types.video import Video, VideoIdRequest
-from polyport_gemini.errors import from_body
-from polyport_gemini.video import Videos, model_of
+from polyport_gemini.video import Job, Videos
 from polyport_vertex.settings import HOST, HOSTS
 from polyport_vertex.storage import media
 
@@ -38,7 +36,9 @@ class VertexVideos(Videos):
         """Fetch a finished job's bytes: from the reply, or from the bucket that the job was told to write to."""
         if request.variant not in (None, "video"):
             request.unsupported("variant", "Veo makes videos and no thumbnails of them")
-        found = _finished((yield self._operation(request)), request.video_id)
+        operation = decode((yield self._operation(request)), _Operation)
+        operation.check_finished(request.video_id)
+        found = operation.videos[0]
         if found.gcs_uri is not None:
             reply: HttpReply = yield self.get(media(found.gcs_uri), stream=request.stream)
             if request.stream:
@@ -82,46 +82,26 @@ class _Videos(msgspec.Struct, rename="camel"):
     rai_media_filtered_reasons: list[str] = []
 
 
-class _Operation(msgspec.Struct):
-    name: str
-    done: bool = False
-    error: dict[str, Any] | None = None
+class _Operation(Job):
     response: _Videos | None = None
 
     @property
-    def failure(self) -> dict[str, Any] | None:
-        """Why it failed, in OpenAI's shape; None while it runs, and where it succeeded."""
-        if self.error is not None:
-            return {"code": str(self.error.get("code", "")), "message": from_body({"error": self.error}).message}
-        if not self.done or (self.response is not None and self.response.videos):
-            return None
-        why = "; ".join(self.response.rai_media_filtered_reasons) if self.response is not None else ""
-        return {"code": "content_policy_violation", "message": why or "no video was made, and Google does not say why"}
+    def videos(self) -> list[_Video]:
+        return self.response.videos if self.response is not None else []
+
+    @property
+    def has_video(self) -> bool:
+        return bool(self.videos)
+
+    @property
+    def uris(self) -> list[str]:
+        return [video.gcs_uri for video in self.videos if video.gcs_uri]
+
+    @property
+    def filtered(self) -> list[str]:
+        return self.response.rai_media_filtered_reasons if self.response is not None else []
 
 
 def to_video(reply: HttpReply) -> Video:
     """Return the job that a reply describes; the bytes of a finished one are left out."""
-    operation: _Operation = decode(reply, _Operation)
-    failure = operation.failure
-    status = "failed" if failure else "completed" if operation.done else "in_progress"
-    made = Video(
-        id=operation.name,
-        status=status,
-        progress=100 if status == "completed" else None,
-        model=model_of(operation.name),
-        error=failure,
-    )
-    uris = [video.gcs_uri for video in operation.response.videos if video.gcs_uri] if operation.response else []
-    made.carry({"uris": uris} if uris else {})
-    return made
-
-
-def _finished(reply: HttpReply, video_id: str) -> _Video:
-    operation: _Operation = decode(reply, _Operation)
-    if operation.failure is not None:
-        raise NotFoundError(f"{video_id!r} has no video: {operation.failure['message']}", status_code=404)
-    if not operation.done or operation.response is None:
-        raise ConflictError(
-            f"{video_id!r} is not finished; ask video_status(...) until it is.", status_code=409, retryable=False
-        )
-    return operation.response.videos[0]
+    return decode(reply, _Operation).to_video()
