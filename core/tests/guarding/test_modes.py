@@ -12,10 +12,10 @@ from core.tests.guarding.conftest import ASK, blocks, entry, masks, passes, stre
 from polyport import BadRequestError, GuardrailError, PluginError, RateLimitError
 from polyport.drivers.simulation import Simulation
 from polyport.flow import NOW, Call, HttpRequest, Sleep
-from polyport.guarding.logs import for_logs
 from polyport.guarding.verdicts import PASS, Block, Mask
 from polyport.middleware.guardrails import Guardrails
 from polyport.testing import Reply, Wire
+from polyport.types.guard import for_logs
 
 
 def slow(verdict, seconds=1.0):
@@ -201,7 +201,7 @@ def test_logs_get_masked_texts_and_nobody_else_does(guarded, streamed):
     text = "".join(chunk.choices[0].delta.content or "" for chunk in result) if streamed else result.text
     assert text == "from amy@example.com."
     assert b"bob@example.com" in wire.requests[0].content
-    logged = for_logs(seen[0])
+    logged = for_logs(seen[0].request)
     assert logged.request.messages[0]["content"] == "write to [EMAIL] please"
     if streamed:
         assert "".join(chunk.choices[0].delta.content or "" for chunk in logged.chunks) == "from [EMAIL]."
@@ -222,8 +222,42 @@ def test_what_is_blocked_for_logs_is_withheld_from_them(guarded):
         client = guarded(completion("amy@example.com"), entry(function, "logging_only"))
         client.middleware.insert(0, watch)
         assert client.completion("fake/m", ASK).text == "amy@example.com"
-        logged = for_logs(kept[0])
+        logged = for_logs(kept[0].request)
         assert (logged.withheld, logged.silent) == (True, True)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_observers_are_told_what_logs_may_hold(guarded, streamed):
+    """The masked texts of both sides; of what is masked before the call, that it was."""
+    told = []
+    wire = Wire(stream("from amy@ex", "ample.com.") if streamed else completion("from amy@example.com."))
+    client = guarded(wire, entry(masks, ["pre_call", "logging_only"]), success_callback=[told.append])
+    result = client.completion("fake/m", ASK, stream=streamed)
+    _ = list(result) if streamed else result
+    client.close()
+    observed = until(told)
+    assert observed.request["messages"][0]["content"] == "write to [EMAIL] please"
+    assert observed.response["choices"][0]["message"]["content"] == "from [EMAIL]."
+
+
+def test_observers_are_told_nothing_of_a_stream_that_was_left(guarded):
+    """It was not judged to its end."""
+    told = []
+    client = guarded(
+        Wire(stream("from amy@example.com ", "bye")), entry(masks, "logging_only"), success_callback=[told.append]
+    )
+    with client.completion("fake/m", ASK, stream=True) as chunks:
+        next(chunks)
+        next(chunks)
+    assert "amy" not in str(until(told).to_dict())
+
+
+def until(told):
+    """What an observer was told, once it was."""
+    from polyport.observing.dispatcher import shared
+
+    assert shared().flush(5.0)
+    return told[0]
 
 
 # --- chosen by a call ---

@@ -23,11 +23,11 @@ from polyport.errors import BadRequestError, GuardrailError
 from polyport.flow import All, Flow, Streaming
 from polyport.guarding import border, texts
 from polyport.guarding.border import Begun, Judge
-from polyport.guarding.logs import Logged, for_logs
 from polyport.guarding.rules import Rule, rule
 from polyport.guarding.shapes import GUARDED, REQUESTS, RESULTS
 from polyport.guarding.verdicts import Block, Mask, Mode, Path, Seen
 from polyport.guarding.windows import guard, listen
+from polyport.types.guard import Logged, for_logs
 
 TOO_LATE = "what it would mask is on its way already; mode: pre_call masks before"
 
@@ -104,12 +104,12 @@ class Guardrails:
         for one in chosen.get("pre_call", ()):
             call = yield from self._before(call, one)
         if call is not outer:
-            Logged.of(outer).request = call.request
+            Logged.of(outer.request).request = call.request
         result = yield from self._beside(call, proceed, chosen.get("during_call", ()))
         for one in chosen.get("post_call", ()):
             result = yield from self._after(result, call, one)
         if "logging_only" in chosen:
-            logged = for_logs(outer) or Logged.of(outer)
+            logged = for_logs(outer.request) or Logged.of(outer.request)
             for one in chosen["logging_only"]:
                 yield from self._request_noted(call, one, logged)
                 result = yield from self._answer_noted(result, call, one, logged)
@@ -200,10 +200,11 @@ class Guardrails:
             logged.request = texts.with_request(call, changed).request
 
     def _answer_noted(self, result: Any, call: Call, one: Rule, logged: Logged) -> Flow[Any]:
-        if call.operation.hook not in RESULTS or logged.silent:
+        if call.operation.hook not in RESULTS or (logged.silent and not isinstance(result, Streaming)):
             return result
         judge = Judge(one, call, "logging_only", "result", self._ask)
         if isinstance(result, Streaming):
+            logged.silent = True  # until it has been heard to its end
             return listen(result, judge, logged.hear)
         answer = logged.result if logged.heard else result
         seen = judge.see(texts.of_result(call.operation.hook, answer), result=answer)

@@ -17,6 +17,7 @@ from polyport.observing.redaction import (
     outline_of_request,
     secrets_of,
 )
+from polyport.types.guard import Logged, for_logs
 from polyport.types.record import Result
 
 #: Parameters that stand in an event by themselves.
@@ -64,12 +65,14 @@ def event_of(record: Record, *, content: bool) -> Event:
     meta, request = call.meta, call.request
     copier = Copier(secrets_of(call), record.redact)
     record.id = record.id or uuid4().hex
-    asked = {**request.given(), **request.extra}
+    logged = for_logs(request)
+    told = request if logged is None or logged.request is None else logged.request
+    asked = {**told.given(), **told.extra}
     withheld: list[str] = []
-    if not content:
+    if not content or (logged is not None and logged.withheld):
         asked, withheld = outline_of_request({name: value for name, value in asked.items() if name not in LABELS})
     answer = record.whole()
-    response = _response(record, answer, content)
+    response = _response(record, _masked(record, answer, logged), content and not (logged and logged.silent))
     metadata = _metadata(call)
     over = record.ended is not None
     return Event(
@@ -105,6 +108,15 @@ def event_of(record: Record, *, content: bool) -> Event:
         tags=[copier.text(str(tag)) for tag in _tags(call, metadata)],
         withheld=withheld,
     )
+
+
+def _masked(record: Record, answer: Any, logged: Logged | None) -> Any:
+    """Return the answer as guardrails that judge for logs let it be told."""
+    if logged is None or not logged.heard or answer is None:
+        return answer
+    if logged.chunks is not None:
+        return assembled(record.call.operation.response, logged.chunks)
+    return answer if logged.result is None else logged.result
 
 
 def _since(record: Record, time: float | None) -> float | None:
