@@ -216,22 +216,32 @@ def well(upstream: Upstream) -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Gateway]]:
-    """Start gateways; all are stopped at the end."""
-    pytest.importorskip("polyport_openai", reason="the gateways of these tests stand before OpenAI's dialect")
+def serve() -> Iterator[Callable[..., Gateway]]:
+    """Run `polyport serve` with these arguments; all gateways are stopped at the end."""
     running: list[Gateway] = []
 
-    def begin(config: Any, *arguments: str, **environment: str) -> Gateway:
-        path = config
-        if not isinstance(config, Path):
-            path = tmp_path_factory.mktemp("gateway") / "config.yaml"
-            path.write_text(yaml.safe_dump(config))
-        running.append(Gateway("--config", str(path), *arguments, **environment))
+    def begin(*arguments: str, **environment: str) -> Gateway:
+        running.append(Gateway(*arguments, **environment))
         return running[-1]
 
     yield begin
     for one in running:
         one.stop()
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory, serve: Callable[..., Gateway]) -> Callable[..., Gateway]:
+    """Start gateways of a configuration, or of the file that holds one."""
+    pytest.importorskip("polyport_openai", reason="the gateways of these tests stand before OpenAI's dialect")
+
+    def begin(config: Any, *arguments: str) -> Gateway:
+        path = config
+        if not isinstance(config, Path):
+            path = tmp_path_factory.mktemp("gateway") / "config.yaml"
+            path.write_text(yaml.safe_dump(config))
+        return serve("--config", str(path), *arguments)
+
+    return begin
 
 
 @pytest.fixture(scope="module")

@@ -76,9 +76,10 @@ class Exchange:
             await self._settle(LEFT, None)
         except PolyportError as error:
             await self._refuse(error)
-        except Exception as error:  # the outermost border: a fault of ours is told, too, and settled
-            log.exception("request %s failed", self._id)
+        except Exception as error:  # a fault of ours: told and settled as any other, then for the server to log
+            log.error("request %s failed", self._id)
             await self._refuse(error)
+            raise
 
     async def _answer(self, route: Route, names: dict[str, str]) -> None:
         operation = route.operation

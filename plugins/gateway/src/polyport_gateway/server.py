@@ -84,6 +84,8 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
         app,
         settings.read,
     )
+    for sig in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again at its end, to whom it found there
+        signal.signal(sig, server.handle_exit)
     server.run([sock])
     return 0 if server.started else 1
 

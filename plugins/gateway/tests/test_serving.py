@@ -1,0 +1,146 @@
+"""The process: callers that leave, signals, reloads, health, what comes over the wire that is no request."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+KEY = "sk-master-1234"
+AUTHORIZED = {"authorization": f"Bearer {KEY}"}
+CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def post(gateway: Any, body: Any = CHAT, path: str = "/v1/chat/completions", **headers: str) -> httpx.Response:
+    """Ask."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return httpx.post(gateway.url + path, content=content, headers={**AUTHORIZED, **headers})
+
+
+def test_who_leaves_ends_the_providers_work(gateway: Any, well: Any) -> None:
+    """The provider's stream is cut when the caller hangs up, so that nobody pays for what nobody reads."""
+    well.slow = 0.3
+    with httpx.stream(
+        "POST", f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=AUTHORIZED
+    ) as r:
+        next(r.iter_bytes())
+    assert well.broken.wait(5)
+
+
+def test_health_needs_no_key(gateway: Any) -> None:
+    """Alive and ready, by every usual name."""
+    for path in ("/health", "/health/liveliness", "/health/readiness", "/livez", "/readyz"):
+        assert httpx.get(gateway.url + path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [(b"{", 400, "no JSON"), (b"[]", 400, "JSON object"), (b"", 400, "$.model"), (b"\xff{}", 400, "JSON"),
+     (b"{}", 400, "$.model"), (b'{"model": 3, "messages": []}', 400, "$.model"),
+     (b'{"model": "gpt", "messages": [], "timeout": "x"}', 400, "timeout")],
+)  # fmt: skip
+def test_what_is_no_request_is_told_so(gateway: Any, well: Any, body: bytes, status: int, says: str) -> None:
+    """A 400 that names the place; nothing is sent."""
+    told = post(gateway, body)
+    assert (told.status_code, says in told.json()["error"]["message"]) == (status, True), told.text
+    assert not well.asked
+
+
+def test_bodies_are_bounded(start: Callable[..., Any], upstream: Any) -> None:
+    """One that says it is too large is not read, and one that lies is cut off."""
+    from_config = {
+        "model_list": [{"model_name": "gpt", "params": {"model": "openai/gpt-4o", "api_base": upstream.url}}]
+    }
+    gateway = start({**from_config, "general_settings": {"max_request_size_mb": 0.001}})
+    assert post(gateway, b" " * 2000).status_code == 413
+    assert httpx.post(f"{gateway.url}/v1/chat/completions", content=iter([b" " * 600] * 4)).status_code == 413
+    assert post(gateway, b"{}", **{"content-encoding": "gzip"}).status_code == 415
+
+
+def test_wrong_addresses_and_methods(gateway: Any) -> None:
+    """404 and 405, with what there is."""
+    assert httpx.get(f"{gateway.url}/v1/chat/completions").headers["allow"] == "POST"
+    assert httpx.get(f"{gateway.url}/nothing").json()["error"]["code"] == "not_found"
+    broken = post(gateway, b"--x\r\nbroken", "/v1/files", **{"content-type": "multipart/form-data; boundary=x"})
+    assert broken.status_code == 400
+
+
+def test_running_streams_finish_after_sigterm(start: Callable[..., Any], upstream: Any, well: Any) -> None:
+    """No new request is taken, the ones on their way get their last byte, and the process ends well."""
+    gateway = start(config(upstream))
+    well.slow = 0.3
+    with httpx.stream(
+        "POST", f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=AUTHORIZED
+    ) as r:
+        pieces = r.iter_bytes()
+        first = next(pieces)
+        gateway.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{gateway.url}/health")
+        assert (first + b"".join(pieces)).endswith(b"data: [DONE]\n\n")
+    assert gateway.process.wait(10) in (0, -signal.SIGTERM)
+
+
+def test_a_reload_takes_a_good_configuration_and_no_bad_one(
+    start: Callable[..., Any], upstream: Any, well: Any, tmp_path: Path
+) -> None:
+    """SIGHUP: a wrong file is told in the log and changes nothing; a right one is served from then on."""
+    path = tmp_path / "config.yaml"
+    given = config(upstream)
+    path.write_text(yaml.safe_dump(given))
+    gateway = start(path)
+    path.write_text("model_list: [{model_nam: x}]")
+    gateway.process.send_signal(signal.SIGHUP)
+    assert gateway.says("was not reloaded")
+    assert gateway.says("did you mean 'model_name'")
+    assert post(gateway).status_code == 200
+    given["model_list"][0]["model_name"] = "renamed"
+    path.write_text(yaml.safe_dump(given))
+    gateway.process.send_signal(signal.SIGHUP)
+    assert gateway.says("was reloaded")
+    assert post(gateway).status_code == 404
+    assert post(gateway, {**CHAT, "model": "renamed"}).status_code == 200
+
+
+def test_workers_share_a_port_and_are_replaced(start: Callable[..., Any], upstream: Any, well: Any) -> None:
+    """A worker that is killed is replaced while the others serve; SIGTERM ends all of them."""
+    gateway = start(config(upstream), "--workers", "2")
+    started = [line for line in gateway.said if "Started server process" in line]
+    assert gateway.says("Started server process")
+    time.sleep(1.2)
+    worker = int(started[0].partition("[")[2].partition("]")[0])
+    os.kill(worker, signal.SIGKILL)
+    assert gateway.says("another takes its place")
+    assert [post(gateway).status_code for _ in range(20)] == [200] * 20
+    assert gateway.stop() == 0
+
+
+def test_a_caller_that_says_nothing_holds_nobody_up(gateway: Any, well: Any) -> None:
+    """Half a request does not keep others from being served."""
+    host, port = gateway.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        answers: list[int] = []
+        threads = [threading.Thread(target=lambda: answers.append(post(gateway).status_code)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == [200] * 8
+
+
+def config(upstream: Any) -> dict[str, Any]:
+    """A configuration with one model."""
+    params = {"model": "openai/gpt-4o", "api_base": upstream.url, "api_key": "sk-u"}
+    return {"model_list": [{"model_name": "gpt", "params": params}], "general_settings": {"master_key": KEY}}
