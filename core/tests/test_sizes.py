@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from polyport.types.size import nearest, pixels_of, ratio_of
+from polyport.errors import UnsupportedParamsError
+from polyport.types.record import Options, Request
+from polyport.types.size import fit, nearest, pixels_of, ratio_of
 
 RATIOS = ("21:9", "16:9", "3:2", "5:4", "1:1", "4:5", "2:3", "9:16", "9:21")
 
@@ -47,3 +49,22 @@ def test_the_nearest_shape_is_found(size, shape, same):
 def test_what_is_no_size_has_no_shape():
     """The provider says what it takes."""
     assert nearest("large", RATIOS) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "told"),
+    [
+        ("16:9", "16:9", []),
+        ("1792x1024", "16:9", ["renamed"]),
+        ("4:3", "5:4", ["clamped"]),
+        ("large", None, ["dropped"]),
+    ],
+)
+def test_what_is_made_of_a_size_is_told(size, shape, told):
+    """Only where it is not the size as it was given; what is no size is refused."""
+    request = Request(options=Options(drop_params=True))
+    assert fit(request, size, RATIOS, "m") == shape
+    assert [one.action for one in request.adaptations] == told
+    if shape is None:
+        with pytest.raises(UnsupportedParamsError, match="m takes a shape"):
+            fit(Request(), size, RATIOS, "m")
