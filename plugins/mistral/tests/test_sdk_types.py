@@ -59,7 +59,7 @@ def test_chats(wire, client):
 def test_what_is_mistrals_own(wire, client):
     """Parameters that OpenAI does not have."""
     own = {"safe_prompt": True, "prompt_mode": "reasoning", "min_tokens": 1, "repetition_penalty": 1.1,
-           "guardrails": [{"block_on_error": True}]}  # fmt: skip
+           "extra_body": {"guardrails": [{"block_on_error": True}]}}  # fmt: skip
     check(models.ChatCompletionRequest, sent(wire, client, "completion", "mistral/m", HELLO, top_k=5, **own))
 
 
