@@ -1,0 +1,91 @@
+"""What a request may use, before it is sent: tokens, and money at the dearest deployment that may answer.
+
+It is set aside, and replaced by what was used; so it need not be exact, but should rather be too much.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from polyport.errors import PolyportError
+from polyport.middleware.budget import DEFAULT_ANSWER, LIMITS
+from polyport.pricefile import rates_given
+from polyport.prices import Rates, Used, rates_of
+from polyport.router import Router
+
+#: Returns the prices that may hold for a model's name; none where nobody knows.
+Prices = Callable[[str], Sequence[Rates]]
+#: Operations that answer with tokens; others only read them.
+ANSWERING = frozenset({"completion", "text_completion", "responses", "messages"})
+#: What is read; the rest of a request says how.
+CONTENT = ("messages", "input", "prompt", "system", "instructions", "tools", "query", "documents", "suffix", "contents")
+#: Tokens of a picture, a file or a sound in a prompt: most are fewer.
+ATTACHED = 1000
+#: What stands for bytes, not for text.
+BYTES = frozenset({"url", "data", "file_data", "image_url", "b64_json", "image", "file"})
+#: Characters of a token: of English four, of many other scripts about one and a half.
+ASCII, OTHER = 4.0, 1.5
+
+
+def tokens(operation: str, fields: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many tokens a request has, and how many its answer may have."""
+    prompt = math.ceil(sum(_size(fields[name]) for name in CONTENT if name in fields))
+    if operation not in ANSWERING:
+        return prompt, 0
+    limit = next((value for name in LIMITS if isinstance(value := fields.get(name), int)), DEFAULT_ANSWER)
+    answers = fields.get("n")
+    return prompt, max(0, limit) * (max(1, answers) if isinstance(answers, int) else 1)
+
+
+def nano(prompt: int, answer: int, fields: Mapping[str, Any], prices: Sequence[Rates]) -> int | None:
+    """Return what that may cost, in nano-dollars; None where no price is known."""
+    bills = [rates.bill(_used(prompt, answer, fields, rates)) for rates in prices]
+    return max((bill.nano for bill in bills if bill is not None), default=None)
+
+
+def prices_of(router: Callable[[], Router]) -> Prices:
+    """Return what knows the prices of a router's models; of the router that serves now, after a reload too."""
+
+    def prices(model: str) -> list[Rates]:
+        serving = router()
+        found = []
+        for one in serving.groups.of(model) if serving.groups.has(model) else ():
+            given = one.options.get("prices")
+            try:
+                rates = rates_given(given) if given else rates_of(*serving.place_of(one))
+            except PolyportError:  # the call itself will say what is wrong
+                continue
+            if rates is not None:
+                found.append(rates)
+        return found
+
+    return prices
+
+
+def _used(prompt: int, answer: int, fields: Mapping[str, Any], rates: Rates) -> Used:
+    count = fields.get("n")
+    said = fields.get("input")
+    documents = fields.get("documents")
+    units: dict[str, float | int | None] = {
+        "image": count if isinstance(count, int) else 1,
+        "character": len(said) if isinstance(said, str) else 0,
+        "search": math.ceil(len(documents) / 100) if isinstance(documents, list) else 1,
+    }
+    size, quality = fields.get("size"), fields.get("quality")
+    kinds = (f"{quality}/{size}", str(size), str(quality))
+    buckets = {"input": prompt, **({"output": answer} if "output" in rates.prices else {})}
+    return Used(tokens=buckets, units=units, kinds=kinds, prompt=prompt)
+
+
+def _size(value: Any, name: str = "") -> float:
+    if isinstance(value, str):
+        if name in BYTES or value.startswith("data:"):
+            return ATTACHED
+        return len(value) / (ASCII if value.isascii() else OTHER)
+    if isinstance(value, Mapping):
+        return 4 + sum(_size(inner, str(key)) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return sum(_size(inner, name) for inner in value)
+    return 1 if isinstance(value, int | float) else 0

@@ -1,0 +1,272 @@
+"""The keeper: a gate with accounts. It knows who calls, reserves, and writes down what came of it.
+
+admit:  identify the key -> may it be used here -> its limits and its customer's -> reserve on all of them
+settle: into the journal, before the reply's last byte -> what was used in place of what was reserved
+
+    keeper = Keeper(Store("sqlite:///gateway.db"), Path("journal"), master_key="sk-...", prices=prices_of(router))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from polyport.errors import ServiceUnavailableError
+from polyport.types.bill import NANO
+from polyport_gateway import estimate
+from polyport_gateway.gate import Asked, Caller, GateError, Outcome
+from polyport_gateway.identity import Identity, Party, Principal, allows_address, allows_route
+from polyport_gateway.journal import Journal
+from polyport_gateway.ledger import Entry, Ledger, clean
+from polyport_gateway.limits import Limit, Limits, MemoryLimits, Refusal, Reservation
+from polyport_gateway.store import Store
+
+log = logging.getLogger("polyport.gateway.keeper")
+#: Buckets of tokens that were written; all others were read.
+WRITTEN = frozenset({"output", "reasoning", "audio_output", "image_output"})
+#: The status of a caller that left before its answer was complete.
+LEFT = 499
+#: What is said of a limit that does not hold.
+SAID = {
+    "rpm": "{whose} may make {limit.rpm} requests a minute",
+    "tpm": "{whose} may use {limit.tpm} tokens a minute, and this request may need {tokens}",
+    "parallel": "{whose} may make {limit.parallel} requests at a time",
+    "budget": "The budget of {whose} does not hold this request",
+}
+
+
+class Keeper:
+    """A gate over a store, a journal's folder, and limits in this process (or those given, which others share).
+
+    `on_store_failure` is "allow" (known keys go on while the database is away) or "deny". `on_soft_budget` is told
+    of each soft budget that is crossed. Times are in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Path,
+        *,
+        master_key: str | None = None,
+        prices: estimate.Prices | None = None,
+        limits: Callable[[Ledger], Limits] | None = None,
+        on_store_failure: str = "allow",
+        on_soft_budget: Callable[[Limit], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store, self.clock = store, clock
+        self.allow = on_store_failure != "deny"
+        self.identity = Identity(store, master_key=master_key, known_while_away=self.allow, clock=clock)
+        self.ledger = Ledger(store, Journal(journal))
+        self.limits: Limits = limits(self.ledger) if limits else MemoryLimits(self.ledger.spent)
+        self._prices = prices
+        self._on_soft_budget = on_soft_budget or _warn
+        self._ready = False
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Bring the tables up to date and begin to drain. Raises ServiceUnavailableError."""
+        async with self._starting:
+            if not self._ready:
+                await self.store.migrate()
+                self.ledger.start()
+                self._ready = True
+
+    async def identify(self, token: str | None, client: str | None = None) -> Principal:
+        """Return who has a key, for the management's routes. Raises GateError."""
+        await self._started()
+        principal = await self.identity.identify(token)
+        if not allows_address(principal, client):
+            raise GateError(403, "address_not_allowed", f"The key {principal.key_id} may not be used from here.")
+        return principal
+
+    async def admit(self, asked: Asked) -> Admitted:
+        """Return the admission of a request, with what it may use reserved. Raises GateError."""
+        principal = await self.identify(asked.token, asked.client)
+        if not allows_route(principal, asked.path):
+            raise GateError(403, "route_not_allowed", f"The key {principal.key_id} may not be used for {asked.path}.")
+        if not asked.operation:
+            return Admitted(self, asked, principal, "", "", None)
+        if principal.role == "viewer":
+            raise GateError(403, "viewer", "A key with the role viewer reads, and calls no models.")
+        model = principal.aliases.get(asked.model or "", asked.model or "")
+        customer = clean(asked.user)
+        party = await self.identity.customer(customer) if customer else None
+        taken = await self._reserve(asked, model, [*principal.parties, *([party] if party else [])])
+        return Admitted(self, asked, principal, model, customer, taken)
+
+    async def aclose(self) -> None:
+        """Drain what there is, and close everything."""
+        await self.ledger.aclose()
+        await self.limits.aclose()
+        await self.store.aclose()
+
+    async def _started(self) -> None:
+        if not self._ready:
+            try:
+                await self.start()
+            except ServiceUnavailableError as error:
+                raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
+
+    # --- before the call ---
+
+    async def _reserve(self, asked: Asked, model: str, parties: Sequence[Party]) -> Reservation | None:
+        limits = limits_of(parties, model)
+        if not limits:
+            return None
+        tokens, nano = self._estimate(asked, model, limits)
+        now = self.clock()
+        try:
+            found = await self.limits.reserve(limits, tokens, nano, now)
+        except ServiceUnavailableError as error:
+            if not self.allow:
+                raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
+            log.warning("What was spent cannot be looked up now: a request is let in without its budgets")
+            unpaid = [msgspec.structs.replace(limit, budget=None, soft=None) for limit in limits]
+            found = await self.limits.reserve(unpaid, tokens, nano, now)
+        if isinstance(found, Refusal):
+            raise refused(found, tokens)
+        return found
+
+    def _estimate(self, asked: Asked, model: str, limits: Sequence[Limit]) -> tuple[int, int]:
+        """Return the tokens and nano-dollars to reserve; models without a price reserve no money."""
+        money = any(limit.budget is not None for limit in limits)
+        if not money and all(limit.tpm is None for limit in limits):
+            return 0, 0
+        prompt, answer = estimate.tokens(asked.operation, asked.fields)
+        if not money or self._prices is None or not model:
+            return prompt + answer, 0
+        nano = estimate.nano(prompt, answer, asked.fields, self._prices(model))
+        return prompt + answer, nano or 0
+
+    # --- after it ---
+
+    async def settle(self, admitted: Admitted, outcome: Outcome) -> None:
+        """Write an outcome down, then give back what was reserved. Raises GateError where it could not be kept."""
+        taken, now = admitted.taken, self.clock()
+        entry = entry_of(admitted, outcome, now)
+        try:
+            if admitted.asked.operation:
+                self.ledger.record(entry)
+        except OSError as error:
+            log.critical("The journal takes nothing any more (%s): nothing is acknowledged until it does", error)
+            raise GateError(503, "journal_unavailable", "The gateway cannot write down what calls cost.") from error
+        finally:
+            if taken is not None:
+                used = entry.prompt + entry.completion if outcome.usage or outcome.status >= 400 else None
+                for limit in await self.limits.settle(taken, used, entry.nano, now):
+                    self._on_soft_budget(limit)
+
+
+class Admitted:
+    """A request that was let in; see `polyport_gateway.gate.Admission`."""
+
+    __slots__ = ("_keeper", "_settled", "asked", "caller", "customer", "model", "principal", "taken")
+
+    def __init__(
+        self, keeper: Keeper, asked: Asked, principal: Principal, model: str, customer: str, taken: Reservation | None
+    ) -> None:
+        self._keeper, self.asked, self.principal = keeper, asked, principal
+        self.model, self.customer, self.taken = model, customer, taken
+        self.caller = Caller(id=principal.id, tags=principal.tags, metadata=principal.metadata)
+        self._settled = False
+
+    @property
+    def models(self) -> Collection[str] | None:
+        """The names of models that the caller may use; None for all of them."""
+        return self.principal.models
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The caller's own names of models."""
+        return self.principal.aliases
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """How much is left of the tightest limits, by the names that OpenAI's SDK knows."""
+        return {} if self.taken is None else told(self.taken)
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Take note of how it ended. Only the first call counts."""
+        if not self._settled:
+            self._settled = True
+            await self._keeper.settle(self, outcome)
+
+
+def limits_of(parties: Sequence[Party], model: str) -> list[Limit]:
+    """Return the limits that a request falls under: of everybody for all models, and for this one."""
+    found = []
+    for party in parties:
+        found.append(party.limit)
+        if model in party.by_model:
+            found.append(party.by_model[model])
+    return [limit for limit in found if _says_something(limit)]
+
+
+def _says_something(limit: Limit) -> bool:
+    return any(one is not None for one in (limit.rpm, limit.tpm, limit.parallel, limit.budget, limit.soft))
+
+
+def refused(refusal: Refusal, tokens: int) -> GateError:
+    """Return a refusal as it goes to the caller: a budget as 400, since SDKs send a 429 again and again."""
+    limit = refusal.limit
+    whose = "the " + " on the ".join(f"{kind} {name}" for kind, name in limit.about)
+    message = SAID[refusal.kind].format(whose=whose, limit=limit, tokens=tokens)
+    message = message[:1].upper() + message[1:]
+    wait = refusal.seconds
+    if refusal.kind == "budget":
+        amount = f"{(limit.budget or 0) / NANO:.9f}".rstrip("0").rstrip(".")
+        again = "ask for a larger one" if wait is None else f"it begins anew in {wait:.0f} s"
+        return GateError(400, "budget_exceeded", f"{message}: ${amount} is all there is; {again}.")
+    again = "send it in smaller parts" if refusal.kind == "tpm" and wait is None else "wait, then try again"
+    wait = 1.0 if wait is None and refusal.kind == "parallel" else wait
+    return GateError(429, "rate_limit_exceeded", f"{message}: {again}.", retry_after=wait)
+
+
+def told(taken: Reservation) -> dict[str, str]:
+    """Return x-ratelimit headers. https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers"""
+    found = {}
+    for name, room in (("requests", taken.requests), ("tokens", taken.tokens_left)):
+        if room is not None:
+            found[f"x-ratelimit-limit-{name}"] = str(room[0])
+            found[f"x-ratelimit-remaining-{name}"] = str(max(0, room[1]))
+    return found
+
+
+def entry_of(admitted: Admitted, outcome: Outcome, now: float) -> Entry:
+    """Return what is kept of a request. What nobody told the cost of counts with what was reserved for it."""
+    principal, taken = admitted.principal, admitted.taken
+    written = sum(count for bucket, count in outcome.usage.items() if bucket in WRITTEN)
+    sent = outcome.status < 400 or (outcome.status == LEFT and outcome.attempts > 0)
+    unknown = taken.nano if taken is not None and sent else 0
+    return Entry(
+        id=clean(outcome.request_id, 64),
+        at=now,
+        key_id=principal.key_id,
+        user_id=principal.user_id,
+        team_id=principal.team_id,
+        project_id=principal.project_id,
+        customer_id=admitted.customer,
+        model=clean(admitted.model),
+        provider=clean(outcome.provider),
+        upstream=clean(outcome.model),
+        operation=clean(admitted.asked.operation, 64),
+        status=outcome.status,
+        error=clean((outcome.error or "").partition(":")[0], 64),
+        prompt=sum(outcome.usage.values()) - written,
+        completion=written,
+        nano=unknown if outcome.nano is None else outcome.nano,
+        estimated=outcome.estimated or (outcome.nano is None and unknown > 0),
+        seconds=outcome.latency,
+        attempts=outcome.attempts,
+        tags=principal.tags,
+    )
+
+
+def _warn(limit: Limit) -> None:
+    log.warning("The soft budget of %s is used up", limit.account)
