@@ -27,7 +27,8 @@ def wait_for(ask: Callable[[], Flow[R | None]], request: Request, what: str, pau
     """Ask until there is an answer, and return it; before each question there is one of the `pauses`.
 
     An error that may pass lets the question be asked again, after `retry_after` where that is longer. Raises Timeout
-    after the call's `timeout`, 600 seconds if it has none; it is not retryable, as what is being made goes on.
+    after the call's `timeout`, 600 seconds if it has none. No error that is raised here is retryable, as what is being
+    made goes on.
     """
     start: float = yield NOW
     limit = patience(request)
@@ -46,6 +47,7 @@ def wait_for(ask: Callable[[], Flow[R | None]], request: Request, what: str, pau
         except APIError as error:
             failures += 1
             if not error.retryable or failures >= MOST_FAILURES:
+                error.retryable = False  # the job goes on: begun anew, it would be paid for twice
                 raise
             at_least = error.retry_after or 0.0
     within = f"within {limit:g} s; pass a longer timeout=..." if limit is not None else "after the last question"
