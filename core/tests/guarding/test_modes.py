@@ -8,8 +8,9 @@ import threading
 import pytest
 from core.tests.conftest import completion
 from core.tests.guarding.conftest import ASK, blocks, entry, masks, passes, stream
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from polyport import BadRequestError, GuardrailError, PluginError, RateLimitError
+from polyport import BadRequestError, GuardrailError, InternalServerError, PluginError, RateLimitError
 from polyport.drivers.simulation import Simulation
 from polyport.flow import NOW, Call, HttpRequest, Sleep
 from polyport.guarding.verdicts import PASS, Block, Mask
@@ -80,6 +81,50 @@ def test_what_a_blocked_call_opened_is_closed_again(guarded, streamed):
 
     asyncio.run(main())
     assert wire.open == 0
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    answer=st.floats(0, 5),
+    pause=st.floats(0, 2),
+    delays=st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=3),
+    streamed=st.booleans(),
+    fails=st.booleans(),
+)
+def test_whatever_comes_first_nothing_is_seen_before_every_verdict(guarded, answer, pause, delays, streamed, fails):
+    """The call ends as its verdicts say, when the last of them or the answer is there; every flow is over then."""
+    running = []
+
+    def judge(seconds, blocks):
+        def check(seen):
+            running.append(seconds)
+            try:
+                yield Sleep(seconds)
+            finally:
+                running.remove(seconds)
+            return Block("no") if blocks else PASS
+
+        return check
+
+    body = stream("a", "b") if streamed else completion()
+    reply = Reply.of(b"{}", status=500, delay=answer) if fails else Reply.of(body, delay=answer, pause=pause)
+    entries = [entry(judge(seconds, blocks), "during_call", f"g{n}") for n, (seconds, blocks) in enumerate(delays)]
+    client = guarded(Wire(lambda sent: reply), *entries)
+    simulation = Simulation(client._drivers._http.simulated)
+    task = simulation.start(client.flow("completion", model="fake/m", messages=ASK, stream=streamed))
+    simulation.run()
+    refusals = [seconds for seconds, blocks in delays if blocks]
+    assert task.done
+    assert not running
+    if isinstance(task.error, GuardrailError):
+        assert task.ended >= min(refusals)
+        assert not task.chunks
+    elif fails:
+        assert isinstance(task.error, InternalServerError)
+    else:
+        assert not refusals
+        assert task.error is None
+        assert task.ended >= max([answer, *(seconds for seconds, _ in delays)])
 
 
 def test_a_call_that_fails_first_ends_its_guardrail(guarded):
