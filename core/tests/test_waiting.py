@@ -74,3 +74,10 @@ def test_trouble_that_does_not_pass_is_raised_at_once():
     """A key that is taken away."""
     error = AuthenticationError("no")
     assert wait([None, error]) == (error, 3, 2)
+
+
+def test_a_job_that_cannot_be_asked_after_is_not_begun_anew():
+    """After several questions in vain the error is raised, and says that trying again would not help."""
+    error, _, asked = wait([RateLimitError("later", retryable=True) for _ in range(9)])
+    assert isinstance(error, RateLimitError)
+    assert (error.retryable, asked) == (False, 4)
