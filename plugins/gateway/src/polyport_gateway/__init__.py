@@ -1,10 +1,11 @@
 """One URL for every model: polyport behind the HTTP interfaces that official SDKs speak.
 
 gate.py      who may call, and what it came to: the seam to the accounts
-config.py    config.yaml -> Config -> Router              commands.py  polyport serve, polyport config
-app.py       the ASGI application, one request from top to bottom
-asked.py     bodies -> parameters of a call: JSON, multipart, bounded; what callers may not say
-replies.py   results -> JSON, bytes, events; the headers that go with them
-surfaces.py  the routes, from the table of operations; openai.py, anthropic.py, cohere.py, gemini.py: each one's shapes
-health.py    is it alive, is it ready                     server.py    sockets, workers, signals
+commands.py  polyport serve, polyport config              server.py    one socket, workers, signals
+config.py    config.yaml -> Config -> Router              running.py   a configuration at work
+app.py       the ASGI application                         health.py    is it alive, is it ready
+exchange.py  one request from top to bottom               asked.py     bodies -> parameters; what callers may not say
+surfaces.py  the routes, from the table of operations     replies.py   results -> JSON, events, headers
+surface.py   what a surface is; openai.py, anthropic.py, cohere.py, gemini.py are those there are
+limits.py, ledger.py, journal.py, store/: the accounts
 """

@@ -50,10 +50,9 @@ class OpenAI(Surface):
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
         """Return JSON, bytes, or for transcriptions that were asked for as text, text."""
-        kind = TEXTS.get(str(fields.get("response_format")))
-        text = result if isinstance(result, str) else getattr(result, "text", None)
-        if kind is not None and isinstance(text, str) and "file" in fields:
-            return Answer(text.encode(), kind)
+        kind = TEXTS.get(str(fields.get("response_format"))) if "file" in fields else None
+        if kind is not None:
+            return Answer((result if isinstance(result, str) else str(result.text)).encode(), kind)
         return super().answer(result, fields)
 
     def events(self, operation: Operation, fields: Mapping[str, Any], headers: Mapping[str, str]) -> Events:

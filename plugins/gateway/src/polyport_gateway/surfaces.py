@@ -11,14 +11,17 @@ from polyport.operations import BY_FUNCTION, OPERATIONS, Operation
 from polyport_gateway.anthropic import Anthropic
 from polyport_gateway.cohere import Cohere
 from polyport_gateway.gate import GateError
+from polyport_gateway.gemini import Gemini
 from polyport_gateway.openai import OpenAI
 from polyport_gateway.surface import Surface
 
-OPENAI, ANTHROPIC, COHERE = OpenAI(), Anthropic(), Cohere()
+OPENAI, ANTHROPIC, COHERE, GEMINI = OpenAI(), Anthropic(), Cohere(), Gemini()
 #: Operations whose shape is another vendor's; all others are OpenAI's.
 SURFACES: dict[str, Surface] = {"messages": ANTHROPIC, "count_tokens": ANTHROPIC, "rerank": COHERE}
 #: Addresses that name the same operation.
 ALSO = (("video_generation", "/video/generations"),)
+#: Gemini's addresses of a chat, which end with what is to be done.
+CONTENTS = (("generateContent", GEMINI), ("streamGenerateContent", Gemini(stream=True)))
 #: What the gateway answers itself, and is no operation of a provider.
 OWN = (("GET", "/models", "models"), ("GET", "/models/{model}", "model"))
 
@@ -75,6 +78,12 @@ class Routes:
 
 
 def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
+    chat = BY_FUNCTION["completion"]
+    for verb, gemini in CONTENTS:  # before /models/{model}, which would take them for names
+        yield (
+            ("/v1", "/v1beta"),
+            Route(method="POST", path=f"/models/{{model}}:{verb}", surface=gemini, operation=chat),
+        )
     for operation in OPERATIONS:
         surface = SURFACES.get(operation.function, OPENAI)
         if operation.function != "list_models":
@@ -85,6 +94,7 @@ def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
         yield ("", "/v1"), Route(method=row.method, path=path, surface=OPENAI, operation=row)
     for method, path, own in OWN:
         yield ("", "/v1"), Route(method=method, path=path, surface=OPENAI, own=own)
+        yield ("/v1beta",), Route(method=method, path=path, surface=GEMINI, own=own)
 
 
 def _pattern(path: str) -> str:

@@ -1,0 +1,64 @@
+"""`polyport serve --model local/...`: real models, official SDKs, nothing else to start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+openai = pytest.importorskip("openai")
+cohere = pytest.importorskip("cohere")
+pytest.importorskip("polyport_local")
+
+MODELS = ("local/smollm2", "local/e5", "local/espeak", "local/whisper")
+
+
+@pytest.fixture(scope="module")
+def url(serve: Callable[..., Any]) -> str:
+    """A gateway over the models of this machine, without a key."""
+    from polyport_local import weights
+
+    if weights.located("smollm2") is None:
+        pytest.skip("the weights of SmolLM2 are not here: polyport local pull smollm2")
+    found: str = serve(*(word for model in MODELS for word in ("--model", model))).url
+    return found
+
+
+def test_real_models_answer_the_openai_sdk(url: str) -> None:
+    """Chat, whole and streamed, vectors, speech, and what was said in it."""
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+        hello = [{"role": "user", "content": "What is the capital of France? One word."}]
+        answer = client.chat.completions.create(model="local/smollm2", messages=hello, max_tokens=12, temperature=0)
+        text = answer.choices[0].message.content
+        assert "Paris" in text
+        stream = client.chat.completions.create(
+            model="local/smollm2", messages=hello, max_tokens=12, temperature=0, stream=True
+        )
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == text
+        with client.responses.stream(model="local/smollm2", input="Say hello.", max_output_tokens=8) as events:
+            kinds = [event.type for event in events]
+        assert (kinds[0], "response.output_text.delta" in kinds) == ("response.created", True)
+        assert len(client.embeddings.create(model="local/e5", input=["a", "b"]).data[1].embedding) == 384
+        sound = client.audio.speech.create(
+            model="local/espeak",
+            voice="en",
+            input="The quick brown fox jumps over the lazy dog.",
+            response_format="wav",
+        )
+        assert sound.content[:4] == b"RIFF"
+        heard = client.audio.transcriptions.create(model="local/whisper", file=("fox.wav", sound.content))
+        assert "fox" in heard.text.lower()
+
+
+@pytest.mark.parametrize("kind", ["Client", "ClientV2"])
+def test_real_models_answer_the_cohere_sdk(url: str, kind: str) -> None:
+    """Rerank by both of its interfaces."""
+    pytest.importorskip("tokenizers", reason="the cohere SDK needs it, and fastavro")
+    with httpx.Client() as http:
+        client = getattr(cohere, kind)(api_key="any", base_url=url, httpx_client=http)
+        ranked = client.rerank(
+            model="local/e5", query="What do cats eat?", documents=["Paris is in France.", "Cats eat mice and fish."]
+        )
+    assert ranked.results[0].index == 1
