@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]  # it has neither types nor stubs of its own
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, event, make_url, select, text, update
@@ -29,7 +30,7 @@ DRIVERS = {
 #: PostgreSQL lock that replicas take in turn to make the tables; any number that nobody else uses.
 MIGRATION_LOCK = 7_091_276_500
 #: What says that the database is away, or cannot be asked.
-AWAY = (SQLAlchemyError, OSError)
+AWAY = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Store:

@@ -1,0 +1,193 @@
+"""A real PostgreSQL: replicas start together, share keys and the ledger, and outlive its restart."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from polyport.errors import PolyportError
+from polyport_gateway import management as manage
+from polyport_gateway.gate import Asked, GateError, Outcome
+from polyport_gateway.identity import MASTER, Identity
+from polyport_gateway.journal import Journal
+from polyport_gateway.keeper import Keeper
+from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import DayRow, EntryRow
+
+
+class Server:
+    """A PostgreSQL on a port of its own. It runs as `postgres` where we are root, which it refuses to be."""
+
+    def __init__(self, folder: str, programs: str) -> None:
+        self._programs, self._folder = programs, folder
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(folder, self._user)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self.url = f"postgresql://keeper@127.0.0.1:{self.port}/postgres"
+        self._run("initdb", "-U", "keeper", "-A", "trust", "-E", "UTF8", "--locale", "C")
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories="
+        self._run("pg_ctl", "-w", "-l", f"{self._folder}.log", "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop it at once, as a machine that goes down would."""
+        self._run("pg_ctl", "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(Path(self._programs) / program), "-D", f"{self._folder}/data", *arguments]
+        command = [f"{self._folder}/log" if one == f"{self._folder}.log" else one for one in command]
+        done = subprocess.run(
+            command, user=self._user, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A running PostgreSQL."""
+    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        made = Server(folder, programs[-1])
+        made.start()
+        yield made
+        made.stop()
+
+
+async def counts(store: Store) -> tuple[int, int]:
+    """How many requests the ledger has, and how many the days say."""
+    async with store.transaction() as connection:
+        rows = (await connection.execute(select(func.count()).select_from(EntryRow))).scalar_one()
+        days = (await connection.execute(select(func.coalesce(func.sum(DayRow.requests), 0)))).scalar_one()
+    return rows, int(days)
+
+
+def test_replicas_that_start_together_make_the_tables_once(server: Server) -> None:
+    """They take turns; starting again changes nothing."""
+
+    async def run() -> None:
+        replicas = [Store(server.url) for _ in range(4)]
+        await asyncio.gather(*(one.migrate() for one in replicas))
+        assert await replicas[0].revision() == 0
+        await replicas[1].migrate()
+        for one in replicas:
+            await one.aclose()
+
+    asyncio.run(run())
+
+
+def test_replicas_share_keys_and_see_a_block_within_a_second(server: Server) -> None:
+    """What one changes, the other knows."""
+
+    async def run() -> None:
+        one, two = Store(server.url), Store(server.url)
+        await one.migrate()
+        here, there = Identity(one), Identity(two)
+        body = {"max_budget": 1e6, "tpm_limit": 2**31 - 1, "metadata": {"a": ["ü"]}, "budget_duration": "1mo"}
+        made = await manage.generate_key(one, MASTER, body)
+        found = await there.identify(made["key"])
+        assert found.metadata == {"a": ["ü"]}
+        assert (await manage.info(two, MASTER, "key", {"key": made["key"]}))["max_budget"] == 1e6
+        await manage.block_key(one, MASTER, {"key_id": made["key_id"]})
+        start = time.monotonic()
+        with pytest.raises(GateError, match="blocked"):
+            while time.monotonic() - start < 1:
+                await there.identify(made["key"])
+                await asyncio.sleep(0.02)
+        with pytest.raises(GateError, match="blocked"):
+            await here.identify(made["key"])
+        assert len((await manage.audit_log(two, MASTER, {"id": made["key_id"]}))["changes"]) == 2
+        await one.aclose()
+        await two.aclose()
+
+    asyncio.run(run())
+
+
+def test_replicas_that_drain_together_count_each_request_once(server: Server, tmp_path: Path) -> None:
+    """Even where both have the same lines; nobody waits for the other for ever."""
+
+    async def run() -> None:
+        stores = [Store(server.url) for _ in range(3)]
+        await stores[0].migrate()
+        before = await counts(stores[0])
+        ledgers = [Ledger(store, Journal(tmp_path / str(number))) for number, store in enumerate(stores)]
+        for ledger in ledgers:
+            for number in range(1500):
+                key = f"k{(number * 7919) % 50}"
+                ledger.record(Entry(id=f"pg-{number}", at=1e9 + number, key_id=key, model="m", nano=7))
+        assert sum(await asyncio.gather(*(ledger.drain() for ledger in ledgers))) == 1500
+        rows, days = await counts(stores[0])
+        assert (rows - before[0], days - before[1]) == (1500, 1500)
+        assert await ledgers[0].spent({"model": "m"}, 1e9) == 1500 * 7
+        report = await manage.spend_report(stores[0], MASTER, {"group_by": ["model"], "model": "m"})
+        assert report["results"][0]["requests"] == 1500
+        for ledger, store in zip(ledgers, stores, strict=True):
+            await ledger.aclose()
+            await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_database_that_goes_down_and_comes_back_loses_nothing(server: Server, tmp_path: Path) -> None:
+    """Known keys go on meanwhile, unknown ones are refused without SQL; the drain catches up."""
+
+    async def run() -> None:
+        store = Store(server.url, timeout=1)
+        keeper = Keeper(store, tmp_path / "journal", master_key="sk-master")
+        await keeper.start()
+        before = await counts(store)
+        made = await manage.generate_key(store, MASTER, {"rpm_limit": 10_000})
+
+        async def call(number: int, token: str) -> None:
+            asked = Asked(
+                request_id=f"down-{number}", method="POST", path="/chat/completions", surface="openai",
+                operation="completion", token=token, model="m", fields={"model": "m"},
+            )  # fmt: skip
+            await (await keeper.admit(asked)).settle(Outcome(request_id=asked.request_id, status=200, latency=0.1))
+
+        await call(0, made["key"])
+        server.stop()
+        try:
+            for number in range(1, 60):
+                await call(number, made["key"])
+                await asyncio.sleep(0.02)
+            with pytest.raises(GateError) as refused:
+                await call(999, "sk-unknown")
+            assert refused.value.status_code == 503
+            with pytest.raises(PolyportError) as error:
+                await manage.generate_key(store, MASTER, {})
+            for one in (refused.value, error.value):
+                assert not any(word in str(one) for word in ("SELECT", "UPDATE", "127.0.0.1", "keeper", "sk-"))
+        finally:
+            server.start()
+        for number in range(60, 100):
+            await call(number, made["key"])
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            try:
+                rows, days = await counts(store)
+            except PolyportError:
+                continue
+            if rows - before[0] == 100:
+                break
+        assert (rows - before[0], days - before[1]) == (100, 100)
+        await keeper.aclose()
+
+    asyncio.run(run())
