@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from polyport.errors import BadRequestError
 from polyport.simulating.faults import Fault, Span, check_targets, read
@@ -104,6 +104,7 @@ KINDS = st.sampled_from(["down", "hang%5", "cut", "429%5", "503", "slow*3", "slo
 NUMBERS = st.integers(0, 5000)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TARGETS, KINDS, NUMBERS, st.integers(1, 500)), max_size=5))
 def test_what_is_written_is_read(rows):
     """Any faults, in any number."""
@@ -115,6 +116,7 @@ def test_what_is_written_is_read(rows):
         assert not fault.holds(start + more)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab:*@;,-/%=+0123. downslowrpm\n", max_size=40))
 def test_any_text_is_read_or_refused_with_a_place(text):
     """Nothing else ever happens."""

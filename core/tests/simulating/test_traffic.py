@@ -46,7 +46,7 @@ def test_rates_change_over_time():
     assert sum(900 <= time < 2700 for time in points) == pytest.approx(13_500, abs=2)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     rps=st.one_of(
         st.floats(0.0, 20.0),

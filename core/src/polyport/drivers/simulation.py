@@ -40,19 +40,29 @@ class Answer(msgspec.Struct):
 Wire = Callable[[HttpRequest, float], Answer]
 
 
+#: What stands at the end of every body.
+END: tuple[float, Any] = (0.0, None)
+
+
 class SimulatedSource:
     """An open body whose pieces come at virtual times. `limit` is the longest wait for a piece, in seconds."""
 
-    __slots__ = ("_pieces", "closed", "limit")
+    __slots__ = ("_next", "_pieces", "closed", "limit")
 
     def __init__(self, pieces: Iterable[tuple[float, Any]], limit: float | None = None) -> None:
         self._pieces = iter(pieces)
+        self._next = next(self._pieces, END)
         self.limit = limit
         self.closed = False
 
     def following(self) -> tuple[float, Any]:
         """Return how long the next piece takes, and the piece; None at the end."""
-        return next(self._pieces, (0.0, None))
+        found, self._next = self._next, next(self._pieces, END)
+        return found
+
+    def is_ready(self) -> bool:
+        """Whether the next piece is there without a wait."""
+        return self._next[0] <= 0
 
     def read(self) -> Any:
         """Return the next piece at once: for code that reads a simulated body without a clock."""
@@ -194,6 +204,8 @@ class Simulation:
                 return
             value = error = None
             at_once = self._at_once.get(type(effect))
+            if type(effect) is Read and type(effect.source) is SimulatedSource and effect.source.is_ready():
+                at_once = _read_now
             if at_once is None:
                 self._perform[type(effect)](task, effect)
                 return
@@ -297,6 +309,11 @@ class Simulation:
             if child is not winner and not child.done:
                 child._on_done = None
                 self.cancel(child)
+
+
+def _read_now(effect: Read) -> Any:
+    source: Any = effect.source
+    return source.read()
 
 
 def _drain(stream: Streaming[Any], chunks: list[Any]) -> Flow[None]:

@@ -6,7 +6,6 @@ import copy
 import difflib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +242,6 @@ def _read(stream: Streaming[Any]) -> Flow[None]:
         yield from stream.end(error)
 
 
-@lru_cache(maxsize=4096)
 def prompt_of(tokens: int) -> list[dict[str, str]]:
     """Return messages that are estimated at about so many tokens."""
     return [{"role": "user", "content": "x" * max(1, int(LETTERS * tokens) - len("user\n"))}]
