@@ -16,6 +16,8 @@ PLUGINS = {
     path.parent.name: tomllib.loads(path.read_text())["project"] for path in ROOT.glob("plugins/*/pyproject.toml")
 }
 
+#: Plugin -> the extras it is developed with, "[google]".
+EXTRAS = dict(re.findall(r'"polyport-([\w-]+)(\[[\w,]+\])"', (ROOT / "pyproject.toml").read_text()))
 TOOLS = (f"{ROOT / 'core'}[cli]", "pytest", "hypothesis", "typing_extensions")
 #: The contract's hundreds of checks are core's own, and run in the workspace.
 CHOSEN = ("-k", "not TestContract")
@@ -31,10 +33,23 @@ print(json.dumps({
 """
 
 
+def named(dependencies: list[str]) -> list[str]:
+    """Return the plugins among some dependencies."""
+    return re.findall(r"^polyport-([\w-]+)", "\n".join(dependencies), re.MULTILINE)
+
+
 def folders(name: str) -> list[str]:
     """Return the folders of a plugin and of the plugins that it depends on."""
-    needed = [re.split(r"[\[<>=~! ]", one)[0].removeprefix("polyport-") for one in PLUGINS[name]["dependencies"]]
-    return [str(ROOT / "plugins" / name), *(path for one in needed if one in PLUGINS for path in folders(one))]
+    needed = named(PLUGINS[name]["dependencies"])
+    return [str(ROOT / "plugins" / name), *(path for one in needed for path in folders(one))]
+
+
+def companions(name: str) -> list[str]:
+    """Return what its tests need besides: plugins of its extras, and a provider where it is none."""
+    optional = PLUGINS[name].get("optional-dependencies", {})
+    extras = [one for extra, needed in optional.items() if extra in EXTRAS.get(name, "") for one in named(needed)]
+    is_provider = "polyport.providers" in PLUGINS[name].get("entry-points", {})
+    return [path for one in [*extras, *([] if is_provider else ["openai"])] for path in folders(one)]
 
 
 @pytest.mark.slow
@@ -51,8 +66,8 @@ def test_a_plugin_alone(tmp_path: Path, name: str) -> None:
     wanted = {f"polyport_{Path(folder).name.replace('-', '_')}" for folder in folders(name)} | {"polyport"}
     assert set(found["imported"]) <= wanted
     assert {one.replace("-", "_") for one in found["installed"] if one.startswith("polyport")} == wanted
-    extras = ",".join(PLUGINS[name].get("optional-dependencies", ()))
-    environment.install(f"{ROOT / 'plugins' / name}[{extras}]", *folders(name)[1:], *TOOLS)
+    own = f"{ROOT / 'plugins' / name}{EXTRAS.get(name, '')}"
+    environment.install(own, *folders(name)[1:], *companions(name), *TOOLS)
     plain = ["-o", "addopts=--import-mode=importlib -ra --strict-markers --strict-config", "-p", "no:cacheprovider"]
     said = environment.run("-m", "pytest", "-q", *plain, *CHOSEN, str(ROOT / "plugins" / name / "tests"), at=ROOT)
     assert " passed" in said
