@@ -24,7 +24,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Unconnected, NoScriptError, RedisError, TimeoutError as Late
 
-from polyport.errors import ServiceUnavailableError
+from polyport.errors import BadRequestError, ServiceUnavailableError
 from polyport.states import WINDOW
 from polyport_gateway.limits import Limit, MemoryLimits, Refusal, Reservation, Spent, period, tightest
 
@@ -188,7 +188,10 @@ class SharedLimits:
         retry_after: float = RETRY_AFTER,
     ) -> None:
         options: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
-        self._client: Any = redis.asyncio.Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
+        try:
+            self._client: Any = redis.asyncio.Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
+        except ValueError as error:
+            raise BadRequestError("redis_url is no URL of a Redis: write redis://host:6379/0") from error
         self._spent, self._prefix, self._lease, self._retry_after = spent, prefix, lease, retry_after
         self._local = MemoryLimits(spent)
         self._owed: deque[tuple[Taken, int | None, int]] = deque(maxlen=OWED)
