@@ -27,6 +27,9 @@ class Counting:
         self.aliases = {"mine": "gpt"}
         self.headers = {"x-ratelimit-remaining-requests": "4"}
 
+    async def identify(self, token: str | None, client: str | None = None) -> Caller:
+        return self.caller
+
     async def admit(self, asked: Asked) -> Counting:
         self.asked.append(asked)
         if self.refuse is not None:

@@ -67,6 +67,14 @@ def test_bodies_are_bounded(start: Callable[..., Any], upstream: Any) -> None:
     assert post(gateway, b"{}", **{"content-encoding": "gzip"}).status_code == 415
 
 
+def test_uploads_of_strangers_are_not_read(gateway: Any) -> None:
+    """The key is looked at before half a gigabyte is."""
+    host, port = gateway.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as stranger:
+        stranger.sendall(b"POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 400000000\r\n\r\n")
+        assert b" 401 " in stranger.recv(1000)
+
+
 def test_wrong_addresses_and_methods(gateway: Any) -> None:
     """404 and 405, with what there is."""
     assert httpx.get(f"{gateway.url}/v1/chat/completions").headers["allow"] == "POST"

@@ -87,7 +87,10 @@ class Exchange:
             await self._admit(route, {}, 0)
             await self._reply(self._own(route, names))
             return
-        limit = self._running.max_upload if operation.body == "multipart" else self._running.max_json
+        limit = self._running.max_json
+        if operation.body == "multipart":
+            await self._gate.identify(self._token(), self._client())
+            limit = self._running.max_upload
         body = Body(self._receive, self._headers, limit)
         try:
             self._fields = await self._read(body, operation, names)
@@ -113,7 +116,6 @@ class Exchange:
 
     async def _admit(self, route: Route, fields: dict[str, Any], size: int) -> None:
         model = fields.get("model")
-        client = self._scope.get("client")
         self._admission = await self._gate.admit(
             Asked(
                 request_id=self._id,
@@ -122,7 +124,7 @@ class Exchange:
                 surface=self._surface.name,
                 operation=route.operation.function if route.operation else "",
                 token=self._token(),
-                client=client[0] if client else None,
+                client=self._client(),
                 model=model if isinstance(model, str) else None,
                 stream=bool(fields.get("stream")),
                 size=size,
@@ -131,6 +133,10 @@ class Exchange:
                 fields=fields,
             )
         )
+
+    def _client(self) -> str | None:
+        address = self._scope.get("client")
+        return address[0] if address else None
 
     def _token(self) -> str | None:
         for name, before in KEYS:

@@ -120,6 +120,9 @@ class Admission(Protocol):
 class Gate(Protocol):
     """Lets requests in."""
 
+    async def identify(self, token: str | None, client: str | None = None) -> object:
+        """Raise GateError for a key that is nobody's: asked before a large body is read, and then `admit` as well."""
+
     async def admit(self, asked: Asked) -> Admission:
         """Return the admission of a request. Raises GateError."""
 
@@ -148,16 +151,21 @@ class MasterKey:
         self._key = None if key is None else key.encode()
         self._admission = Free(Caller(id="master" if key else "anyone"))
 
-    async def admit(self, asked: Asked) -> Free:
-        """Let in who has the key, or everybody where there is none."""
+    async def identify(self, token: str | None, client: str | None = None) -> Caller:
+        """Return who has the key; without a key, that is everybody."""
         if self._key is None:
-            return self._admission
-        if asked.token is None:
+            return self._admission.caller
+        if token is None:
             raise GateError(
                 401, "missing_api_key", "This gateway needs a key: send it as `Authorization: Bearer <key>`."
             )
-        if not hmac.compare_digest(asked.token.encode(errors="replace"), self._key):
+        if not hmac.compare_digest(token.encode(errors="replace"), self._key):
             raise GateError(401, "invalid_api_key", "The key is not one of this gateway's.")
+        return self._admission.caller
+
+    async def admit(self, asked: Asked) -> Free:
+        """Let in who has the key, or everybody where there is none."""
+        await self.identify(asked.token)
         return self._admission
 
     async def aclose(self) -> None:
