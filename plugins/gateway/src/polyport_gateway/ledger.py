@@ -71,7 +71,9 @@ _decode = msgspec.json.Decoder(Entry).decode
 
 def clean(text: str | None, length: int = 255) -> str:
     """Return a text that every database takes: callers choose some of these, and one must not stop the drain."""
-    return (text or "").replace("\x00", "").encode(errors="replace").decode()[:length]
+    if text is None or (len(text) <= length and text.isascii() and "\x00" not in text):
+        return text or ""
+    return text.replace("\x00", "").encode(errors="replace").decode()[:length]
 
 
 class Ledger:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -27,6 +26,9 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 WORDS = {"hourly": "1h", "daily": "1d", "weekly": "1w", "monthly": "1mo", "yearly": "12mo"}
 #: Above so many accounts, those that stand at nothing are forgotten; their spending is in the ledger.
 MANY = 50_000
+
+#: The period that each duration was last found in: it holds for a while.
+_periods: dict[str, tuple[float, float]] = {}
 
 #: Asks the ledger what was spent on an account since an instant, or ever.
 Spent = Callable[[Mapping[str, str], float | None], Awaitable[int]]
@@ -58,7 +60,10 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reservation(msgspec.Struct):
-    """What a call took, to be settled once. `second` is when; `requests` and `tokens_left` are (limit, left)."""
+    """What a call took, to be settled once. `second` is when; `requests` and `tokens_left` are (limit, left).
+
+    `id` names it among the calls in flight, where others see them, too; "" in memory.
+    """
 
     id: str
     limits: Sequence[Limit]
@@ -99,9 +104,19 @@ def period(duration: str, now: float) -> tuple[float | None, float | None]:
     Seconds, minutes, hours and days are counted from 1970, so 1d begins at midnight; weeks begin on Monday, months on
     the first, several months with January 1970. Raises BadRequestError for what is no duration.
     """
-    duration = WORDS.get(duration, duration)
     if not duration:
         return None, None
+    found = _periods.get(duration)
+    if found is None or not found[0] <= now < found[1]:
+        found = _reckon(duration, now)
+        if len(_periods) > 1000:
+            _periods.clear()
+        _periods[duration] = found
+    return found
+
+
+def _reckon(duration: str, now: float) -> tuple[float, float]:
+    duration = WORDS.get(duration, duration)
     match = re.fullmatch(r"([1-9]\d{0,8})(mo|[smhdw])", duration)
     if match is None:
         words = ", ".join(DURATIONS)
@@ -182,7 +197,7 @@ class MemoryLimits:
             account.tokens.add(tokens, now)
         requests = [(one.rpm, one.rpm - account.requests.total) for one, account in accounts if one.rpm is not None]
         left = [(one.tpm, one.tpm - account.tokens.total) for one, account in accounts if one.tpm is not None]
-        return Reservation(uuid.uuid4().hex, limits, tokens, nano, int(now), tightest(requests), tightest(left))
+        return Reservation("", limits, tokens, nano, int(now), tightest(requests), tightest(left))
 
     async def settle(self, taken: Reservation, tokens: int | None, nano: int, now: float) -> list[Limit]:
         """Put what was used in place of what was taken."""
