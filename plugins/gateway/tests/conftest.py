@@ -139,11 +139,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Gateway:
     """A gateway in a process of its own."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         command = [sys.executable, "-c", "from polyport.cli import main; main()", "serve", "--port", "0", *arguments]
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, "POLYPORT_TRANSPORT": "httpx", **environment}
-        )
+        environment = {**os.environ, "POLYPORT_TRANSPORT": "httpx"}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder)
         self.said: list[str] = []
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -216,12 +215,12 @@ def well(upstream: Upstream) -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="module")
-def serve() -> Iterator[Callable[..., Gateway]]:
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Gateway]]:
     """Run `polyport serve` with these arguments; all gateways are stopped at the end."""
     running: list[Gateway] = []
 
-    def begin(*arguments: str, **environment: str) -> Gateway:
-        running.append(Gateway(*arguments, **environment))
+    def begin(*arguments: str) -> Gateway:
+        running.append(Gateway(tmp_path_factory.mktemp("folder"), *arguments))
         return running[-1]
 
     yield begin

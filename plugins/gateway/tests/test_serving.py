@@ -148,6 +148,22 @@ def test_a_caller_that_says_nothing_holds_nobody_up(gateway: Any, well: Any) -> 
     assert answers == [200] * 8
 
 
+def test_with_a_database_keys_are_made_and_used(
+    start: Callable[..., Any], upstream: Any, well: Any, tmp_path: Path
+) -> None:
+    """`polyport serve` with database_url has accounts: a key may do what it was made for, and spends what is noted."""
+    given = config(upstream)
+    given["general_settings"]["database_url"] = f"sqlite:///{tmp_path}/gateway.db"
+    gateway = start(given)
+    made = post(gateway, {"models": ["gpt"]}, "/key/generate")
+    assert made.status_code == 200, made.text
+    key = {"authorization": f"Bearer {made.json()['key']}"}
+    assert post(gateway, CHAT, **key).status_code == 200
+    assert httpx.get(f"{gateway.url}/v1/models", headers=key).json()["data"][0]["id"] == "gpt"
+    assert post(gateway, CHAT, authorization="Bearer sk-nobody").status_code == 401
+    assert gateway.stop() == 0
+
+
 def config(upstream: Any) -> dict[str, Any]:
     """A configuration with one model."""
     params = {"model": "openai/gpt-4o", "api_base": upstream.url, "api_key": "sk-u"}
