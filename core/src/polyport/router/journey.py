@@ -141,7 +141,9 @@ class Journey(Rules):
         while True:
             able, unable = yield from self.weigh(call, tokens, refused)
             if not able:
-                refusals = yield from self._ask_the_full(unable, tokens)
+                found, refusals = yield from self._ask_the_full(unable, tokens)
+                if found is not None:
+                    return found
                 self._nobody = choosing.nobody(self.group, unable, refusals)
                 raise self._nobody
             one = router.strategy(able, call.random, router.strategy_args)
@@ -153,8 +155,10 @@ class Journey(Rules):
                 return one, taken
             refused[one.deployment.id] = taken
 
-    def _ask_the_full(self, unable: Sequence[Hindered], tokens: int) -> Flow[list[Refusal]]:
-        """Return when those at their limits are free again; one that has become free meanwhile is free at once."""
+    def _ask_the_full(
+        self, unable: Sequence[Hindered], tokens: int
+    ) -> Flow[tuple[tuple[Candidate, Ticket] | None, list[Refusal]]]:
+        """Return one of those at their limits that has become free meanwhile; else when each of them is free again."""
         refusals: list[Refusal] = []
         for one, obstacle in unable:
             if obstacle.kind != "limit":
@@ -163,10 +167,9 @@ class Journey(Rules):
             deployment = one.deployment
             taken = yield from self.router.state.take(deployment.id, deployment.limits, tokens, now)
             if isinstance(taken, Ticket):
-                yield from self.router.state.settle(taken, Outcome(tokens=0), now)
-                taken = Refusal("limit", 0.0)
+                return (one, taken), refusals
             refusals.append(taken)
-        return refusals
+        return None, refusals
 
     def weigh(
         self, call: Call, tokens: int, refused: dict[str, Refusal]
