@@ -25,6 +25,7 @@ class Upstream:
 
     def __init__(self, text: str = "call 555-1234") -> None:
         self.text = text
+        self.usage = USAGE
         self.bodies: list[bytes] = []
         self.http = httpx.MockTransport(self._answer)
 
@@ -32,7 +33,7 @@ class Upstream:
         self.bodies.append(request.content)
         if b'"stream":true' in request.content:
             return httpx.Response(200, content=ROLE + event(self.text) + DONE)
-        return httpx.Response(200, json=completion(self.text, usage=USAGE))
+        return httpx.Response(200, json=completion(self.text, usage=self.usage))
 
 
 class Numbers(Guardrail):
@@ -155,3 +156,15 @@ def test_a_fallback_has_prices_of_its_own(upstream):
         assert (got.meta.model, got.meta.cost) == ("second", None)
         got = client.completion("fake/first", ASK, input_cost_per_token=1, fallbacks=["fake/second"])
         assert (got.meta.model, got.meta.cost) == ("second", None)
+
+
+def test_what_was_spent_is_not_forgotten_when_another_setting_changes(upstream):
+    """A budget counts on, whatever is switched on or off beside it."""
+    with Client(providers={"fake": Fake}, http=upstream.http, api_key=KEY, max_budget=0.0025) as client:
+        client.completion("fake/m", ASK, prices=PRICES, max_tokens=5)
+        client.callbacks = [lambda event: None]
+        upstream.usage = {"prompt_tokens": 1000, "completion_tokens": 1000, "total_tokens": 2000}
+        client.completion("fake/m", ASK, prices=PRICES, max_tokens=5)
+        client.callbacks = []
+        with pytest.raises(BudgetExceededError):
+            client.completion("fake/m", ASK, prices=PRICES, max_tokens=5)

@@ -125,8 +125,10 @@ class Client(Interface):
         self.callbacks, self.success_callback, self.failure_callback = callbacks, success_callback, failure_callback
         self.redact = redact
         self.middleware = [plugins.middleware(layer) if isinstance(layer, str) else layer for layer in middleware]
-        #: The settings last seen and the layers made of them.
+        #: The settings last seen and the layers made of them; a budget's layer outlives other changes.
         self._layered: tuple[tuple[Any, ...], list[Middleware]] = ((), [])
+        self._budgeted: tuple[float | Budget | None, list[Middleware]] = (None, [])
+        self._layering = threading.Lock()
         #: The defaults last seen and their Options: most calls bring no options of their own.
         self._defaults: tuple[tuple[Any, ...], Options] = ((None,) * len(DEFAULTS), NO_OPTIONS)
         self.secrets = secrets or plugins.secret
@@ -281,12 +283,14 @@ class Client(Interface):
         judges = _listed(self.guardrails)
         settings = (self.max_budget, *self.middleware, self.cache, judges, told, _listed(self.redact))
         if settings != self._layered[0]:
-            self._layered = (settings, [layer for layer in self._make_layers(*told) if layer is not None])
+            with self._layering:
+                self._layered = (settings, [layer for layer in self._make_layers(*told) if layer is not None])
         return self._layered[1]
 
     def _make_layers(self, *told: Sequence[Any]) -> Iterator[Middleware | None]:
-        if self.max_budget is not None:
-            yield budgeted(self.max_budget)
+        if self._budgeted[0] != self.max_budget:
+            self._budgeted = (self.max_budget, [] if self.max_budget is None else [budgeted(self.max_budget)])
+        yield from self._budgeted[1]
         yield from reversed(self.middleware)
         if self.cache is not None:
             yield self.cache.layer_for(self)
