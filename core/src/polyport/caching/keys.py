@@ -26,7 +26,7 @@ from urllib.parse import quote
 import msgspec
 
 from polyport.border import Call
-from polyport.types.record import NO_OPTIONS, Request, SECRET_SETTING
+from polyport.types.record import NO_OPTIONS, SECRET_SETTING, Request
 from polyport.types.upload import Upload
 
 FORMAT = 1
