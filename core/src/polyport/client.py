@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from random import Random
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -25,7 +25,7 @@ from polyport import ids, plugins
 from polyport.border import Call, Middleware, Next, attribute, exchange, stamp
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import NOW, Flow, Streaming, TimeoutSpec
-from polyport.interface import Interface
+from polyport.interface import Closing, Interface
 from polyport.middleware.budget import max_budget as budgeted
 from polyport.middleware.cost import cost, without_prices
 from polyport.middleware.fallbacks import fallbacks, one_by_one
@@ -66,7 +66,7 @@ FLUSH = 10.0
 DEFAULTS = ("api_base", "api_version", "timeout", "num_retries", "drop_params", "strict")
 
 
-class Client(Interface):
+class Client(Closing, Interface):
     """Calls models. Shares connections between calls; safe across threads and event loops. Close it when done.
 
     `api_key` is one key for all, or a mapping from provider to key. `providers` adds or replaces providers by
@@ -370,18 +370,6 @@ class Client(Interface):
             from polyport.observing import flush_callbacks
 
             flush_callbacks(FLUSH)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"<polyport.Client {', '.join(self.providers.names())}>"

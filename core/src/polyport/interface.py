@@ -6,8 +6,9 @@ parameter has are passed on to the provider. Each has an asynchronous twin with 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from polyport.operations import BY_FUNCTION, Operation
 
@@ -44,6 +45,30 @@ if TYPE_CHECKING:
     from polyport.types.responses import Item, Response, ResponseIdParams, ResponsesParams
     from polyport.types.upload import FileInput
     from polyport.types.video import Video, VideoDeleted, VideoList, VideoListParams, VideoParams
+
+
+class Closing(ABC):
+    """What is closed at the end of a `with`, or of an `async with`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is held, for use without async code."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Let go of what is held, the running event loop's included."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
 
 
 class Interface:

@@ -444,6 +444,10 @@ def test_a_model_list_is_read_strictly():
         ({"model_name": "g", "parms": {}}, r"has 'parms', which nothing reads: did you mean 'params'"),
         ({"model_name": "g", "params": {"model": "fake/m", "rpm": "x"}}, r"got `str` at \$.model_list\[0\].params.rpm"),
         ({"model_name": "g", "params": {"model": "fake/m", "fallbacks": []}}, "fallbacks is no matter of one deploy"),
+        (
+            {"model_name": "g", "params": {"model": "fake/m", "guardrails": ["a"]}},
+            "guardrails is no matter of one depl",
+        ),
     ):
         with pytest.raises(BadRequestError, match=told):
             Router([entry], providers={"fake": Fake})

@@ -113,9 +113,14 @@ def test_a_limit_of_tokens_is_not_exceeded_by_what_was_known(strategy, tpm, seed
 @EXPENSIVE
 @given(policy=POLICIES, seed=st.integers(0, 9), sick=st.sampled_from(["down", "500", "hang", "429", "slow*10"]))
 def test_no_strategy_starves_a_healthy_deployment(policy, seed, sick):
-    """While another one is sick, and after: each healthy one gets requests, if fewer where another is faster."""
+    """While another one is sick, and after: each healthy one has a part of the requests that is not small.
+
+    By latency it may be smaller: the faster of two healthy ones is what that strategy looks for.
+    """
     _, report = world(router(*IDS, **policy), f"a:{sick}@40-80", SHORT, seed)
-    assert min(one.share for one in report.deployments) > 0.02
+    a, b, c = report.deployments
+    assert min(b.share, c.share) > (0.02 if policy["routing_strategy"] == "latency-based-routing" else 0.1)
+    assert a.share > 0.02
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "cost-based-routing"])

@@ -25,7 +25,7 @@ ENVIRON = "os.environ/"
 #: The parameters of a deployment that are the router's own.
 OWN = ("rpm", "tpm", "max_parallel_requests", "weight", "tags", "order", "stream_timeout", "max_retries")
 #: What belongs to the whole call, not to where it goes.
-ROUTERS = frozenset({"fallbacks", "cache"})
+ROUTERS = frozenset({"fallbacks", "cache", "guardrails"})
 ENTRY = frozenset({"model_name", "litellm_params", "params", "model_info"})
 
 

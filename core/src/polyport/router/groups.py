@@ -25,21 +25,19 @@ class Groups:
         self.hidden = {name for name, value in aliases.items() if isinstance(value, Mapping) and value.get("hidden")}
         self._exact: dict[str, list[Deployment]] = {}
         self._matched: dict[str, list[Deployment]] = {}
+        ids: dict[str, str] = {}
         for one in deployments:
-            self._check_id(one)
+            if one.id in ids:
+                raise BadRequestError(
+                    f"Two deployments have the id {one.id!r}, of {ids[one.id]!r} and {one.group!r}: give each its own "
+                    "model_info.id, or leave one out"
+                )
+            ids[one.id] = one.group
             self._exact.setdefault(one.group, []).append(one)
         wild = [name for name in self._exact if "*" in name]
         self._patterns = [
             (_pattern(name), name) for name in sorted(wild, key=lambda name: -len(name.partition("*")[0]))
         ]
-
-    def _check_id(self, new: Deployment) -> None:
-        for one in self.all():
-            if one.id == new.id:
-                raise BadRequestError(
-                    f"Two deployments have the id {new.id!r}, of {one.group!r} and {new.group!r}: give each its own "
-                    "model_info.id, or leave one out"
-                )
 
     def all(self) -> list[Deployment]:
         """Return every deployment."""

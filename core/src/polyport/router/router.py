@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -24,7 +24,7 @@ from polyport.border import Call
 from polyport.client import MAX_ROUTES, Client, complete
 from polyport.errors import APIError, BadRequestError, PluginError
 from polyport.flow import Flow
-from polyport.interface import Interface
+from polyport.interface import Closing, Interface
 from polyport.middleware.cost import cost
 from polyport.middleware.fallbacks import Following, fallbacks, may_help
 from polyport.middleware.retry import DEFAULT_RETRIES, retry
@@ -47,7 +47,7 @@ DEFAULT_ALLOWED_FAILS = 3
 DEFAULT_MAX_FALLBACKS = 5
 
 
-class Router(Interface):
+class Router(Closing, Interface):
     """Routes calls to deployments. The parameters have the names users of LiteLLM's router know; times are in seconds.
 
     `model_list` is described in `router.deployments`. `num_retries` attempts may follow the first, each on another
@@ -408,18 +408,6 @@ class Router(Interface):
         """Close the client and the state, what belongs to this event loop included."""
         await self.client.aclose()
         await self.state.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"<polyport.Router {', '.join(self.get_model_names())}>"
