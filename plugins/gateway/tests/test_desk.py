@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from polyport.errors import BadRequestError
 from polyport_gateway import config
-from polyport_gateway.desk import app_of
+from polyport_gateway.assembly import app_of
 from polyport_gateway.fields import KINDS
 from polyport_gateway.keeper import Keeper
 
@@ -31,7 +31,7 @@ def run(
     given = {"model_list": [{"model_name": "gpt", "litellm_params": params}], "general_settings": general}
 
     async def main() -> None:
-        app = app_of(config.read(given), journal=folder / "journal")
+        app = app_of(config.read(given), data=folder)
         transport = httpx.ASGITransport(app, client=("10.0.0.1", 1))
         headers = {"authorization": f"Bearer {MASTER_KEY}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
@@ -154,5 +154,5 @@ def test_settings_that_cannot_be_used_are_said_at_the_start(tmp_path: Path, wron
     general = {"master_key": MASTER_KEY, "database_url": f"sqlite:///{tmp_path / 'gateway.db'}", **wrong}
     models = [{"model_name": "gpt", "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-x"}}]
     with pytest.raises(BadRequestError) as error:
-        app_of(config.read({"model_list": models, "general_settings": general}), journal=tmp_path / "journal")
+        app_of(config.read({"model_list": models, "general_settings": general}), data=tmp_path)
     assert "secret" not in str(error.value)

@@ -7,5 +7,6 @@ app.py       the ASGI application                         health.py    is it ali
 exchange.py  one request from top to bottom               asked.py     bodies -> parameters; what callers may not say
 surfaces.py  the routes, from the table of operations     replies.py   results -> JSON, events, headers
 surface.py   what a surface is; openai.py, anthropic.py, cohere.py, gemini.py are those there are
+assembly.py  accounts, surfaces and parts put together   desk.py       management over HTTP
 limits.py, ledger.py, journal.py, store/: the accounts
 """

@@ -22,20 +22,23 @@ from polyport_gateway.surfaces import Routes
 log = logging.getLogger("polyport.gateway")
 
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+Hook = Callable[[], Awaitable[None]]
 
 
 class App:
     """The gateway. `gate` admits requests; by default, the configuration's master key alone does.
 
-    `mounts` are applications for all addresses that begin with a word: {"key": ..., "ui": ...}.
+    `starting` and `closing` are run with the server's start, and before its end.
     """
 
-    def __init__(self, config: Config, *, gate: Gate | None = None, mounts: Mapping[str, ASGI] | None = None) -> None:
+    def __init__(self, config: Config, *, gate: Gate | None = None) -> None:
         self.running = Running(config)
         self.draining = False
         self._own_gate = gate is None
         self.gate: Gate = gate or MasterKey(config.general.master_key)
-        self._mounts = dict(mounts or {})
+        self.starting: list[Hook] = []
+        self.closing: list[Hook] = []
+        self._mounts: dict[str, ASGI] = {}
         self._routes = Routes()
         self._replaced: list[Running] = []
 
@@ -46,7 +49,23 @@ class App:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008, "reason": "not served here"})
+            await self._websocket(scope, receive, send)
+
+    def mount(self, applications: Mapping[str, ASGI]) -> None:
+        """Serve applications at all addresses that begin with a word: {"key": ..., "ui": ...}; WebSockets, too."""
+        taken = self._mounts.keys() & applications.keys()
+        if taken:
+            raise ValueError(f"/{min(taken)} is mounted twice")
+        self._mounts.update(applications)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"].removeprefix("/v1")
+        mounted = self._mounts.get(path[1:].partition("/")[0])
+        if mounted is not None:
+            await mounted(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": "not served here"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -88,6 +107,8 @@ class App:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                for hook in self.starting:
+                    await hook()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.aclose()
@@ -95,7 +116,9 @@ class App:
                 return
 
     async def aclose(self) -> None:
-        """Close the gate, then all connections."""
+        """Close what parts have open, the gate, then all connections."""
+        for hook in reversed(self.closing):
+            await hook()
         await self.gate.aclose()
         await asyncio.gather(*(one.aclose() for one in (self.running, *self._replaced)))
 

@@ -31,7 +31,7 @@ def serve(
         exits.stop("Say what to serve: --config config.yaml, or --model provider/model")
     if log_level not in LEVELS:
         exits.stop(f"--log-level is one of {', '.join(LEVELS)}")
-    from polyport_gateway import desk, server  # the command line's other commands need no server
+    from polyport_gateway import assembly, server  # the command line's other commands need no server
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -49,7 +49,7 @@ def serve(
     typer.echo(f"polyport gateway on http://{host}:{sock.getsockname()[1]}/v1", err=True)
     if first.general.master_key is None and host not in LOCAL:
         typer.echo(f"warning: without general_settings.master_key everybody who reaches {host} may call", err=True)
-    code = server.serve(settings, sock, desk.app_of)
+    code = server.serve(settings, sock, assembly.app_of)
     if code:
         raise typer.Exit(code)
 

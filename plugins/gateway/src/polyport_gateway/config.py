@@ -34,7 +34,8 @@ SECTIONS = frozenset(
 #: The gateway's own settings, and what each means.
 GENERAL: dict[str, str] = {
     "master_key": "the key that may do everything",
-    "database_url": "where keys and the ledger are: postgresql+asyncpg://...",
+    "database_url": "where keys and the ledger are: postgresql+asyncpg://...; by default SQLite in data_dir",
+    "data_dir": "the folder of this instance's journal and SQLite database: polyport-data",
     "redis_url": "what replicas share: redis://...",
     "on_store_failure": "allow or deny calls while the database is away",
     "max_request_size_mb": "the largest JSON body",

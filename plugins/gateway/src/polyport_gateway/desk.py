@@ -1,4 +1,4 @@
-"""The desk: management over HTTP, mounted beside the surfaces, and a gateway with accounts put together.
+"""The desk: management over HTTP, mounted beside the surfaces.
 
 POST /key/generate, /key/rotate, /key/block, /key/unblock, and /{kind}/new, /update, /delete; GET or POST
 /{kind}/info, /{kind}/list, /spend/report, /spend/logs (`format=csv` for a file), /audit.
@@ -10,23 +10,17 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from polyport.errors import BadRequestError, PolyportError
 from polyport_gateway import management as manage, replies
-from polyport_gateway.app import ASGI, App
 from polyport_gateway.asked import Body, Gone, Receive
-from polyport_gateway.config import Config
-from polyport_gateway.estimate import prices_of
 from polyport_gateway.exchange import KEYS, Send
 from polyport_gateway.fields import KINDS
 from polyport_gateway.gate import GateError
 from polyport_gateway.identity import Principal
 from polyport_gateway.keeper import Keeper
-from polyport_gateway.ledger import Ledger
-from polyport_gateway.limits import Limits
 from polyport_gateway.store import Store
 from polyport_gateway.surface import problem_of
 from polyport_gateway.surfaces import OPENAI
@@ -34,8 +28,6 @@ from polyport_gateway.surfaces import OPENAI
 log = logging.getLogger("polyport.gateway.desk")
 #: Bytes that a request may have here.
 LIMIT = 1024 * 1024
-#: What an instance keeps of its own, until the database has it.
-JOURNAL = "polyport-journal"
 
 Function: TypeAlias = Callable[[Store, Principal, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -137,38 +129,3 @@ async def _send(send: Send, status: int, kind: str, body: bytes, id: str) -> Non
     pairs = [("content-type", kind), ("content-length", len(body)), ("x-polyport-request-id", id)]
     await send({"type": "http.response.start", "status": status, "headers": replies.to_headers(pairs)})
     await send({"type": "http.response.body", "body": body})
-
-
-# --- a gateway with accounts ---
-
-
-def app_of(config: Config, *, journal: Path | None = None) -> App:
-    """Return the gateway that a configuration describes: with accounts where it has a database_url.
-
-    `redis_url` shares limits among replicas, `on_store_failure` is allow or deny. Raises BadRequestError.
-    """
-    given = config.general.given
-    if not given.get("database_url"):
-        return App(config)
-    failing = str(given.get("on_store_failure") or "allow")
-    if failing not in ("allow", "deny"):
-        raise BadRequestError(f"general_settings.on_store_failure is {failing[:40]!r}: write allow or deny.")
-    keeper = Keeper(
-        Store(str(given["database_url"])),
-        journal or Path(JOURNAL),
-        master_key=config.general.master_key,
-        prices=prices_of(lambda: app.running.router),
-        limits=_shared(str(given["redis_url"])) if given.get("redis_url") else None,
-        on_store_failure=failing,
-    )
-    desk: ASGI = Desk(keeper)
-    app = App(config, gate=keeper, mounts=dict.fromkeys(MOUNTS, desk))
-    return app
-
-
-def _shared(url: str) -> Callable[[Ledger], Limits]:
-    try:
-        from polyport_gateway.shared import SharedLimits
-    except ImportError as error:
-        raise BadRequestError("redis_url needs the client: pip install 'polyport-gateway[redis]'") from error
-    return lambda ledger: SharedLimits(url, ledger.spent)

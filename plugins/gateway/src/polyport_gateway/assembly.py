@@ -1,0 +1,85 @@
+"""A gateway put together: the surfaces, the accounts, and the parts that are mounted beside them.
+
+    app = app_of(config.load("config.yaml"))
+
+Accounts (keys, limits, a ledger) are there where there is a `master_key` or a `database_url`; without either the
+gateway is open to whoever reaches it. A part is a function that is given the Gateway and returns applications by the
+first word of their addresses; it may also add to `gateway.app.starting` and `gateway.app.closing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from polyport.errors import BadRequestError
+from polyport_gateway import desk
+from polyport_gateway.app import ASGI, App
+from polyport_gateway.config import Config
+from polyport_gateway.estimate import prices_of
+from polyport_gateway.keeper import Keeper
+from polyport_gateway.ledger import Ledger
+from polyport_gateway.limits import Limits
+from polyport_gateway.store import Store
+
+#: Where an instance keeps its database, where none is named, and its journal.
+DATA = "polyport-data"
+
+Part = Callable[["Gateway"], Mapping[str, ASGI]]
+
+
+class Gateway:
+    """What parts are given. `keeper` is None for a gateway without accounts; `data` is this instance's own folder."""
+
+    def __init__(self, app: App, keeper: Keeper | None, data: Path) -> None:
+        self.app, self.keeper, self.data = app, keeper, data
+
+    @property
+    def config(self) -> Config:
+        """The configuration that serves now; another one after a reload."""
+        return self.app.running.config
+
+
+def _desk(gateway: Gateway) -> Mapping[str, ASGI]:
+    return {} if gateway.keeper is None else dict.fromkeys(desk.MOUNTS, desk.Desk(gateway.keeper))
+
+
+#: What is mounted, in this order; a later one may not take an earlier one's word.
+PARTS: tuple[Part, ...] = (_desk,)
+
+
+def app_of(config: Config, *, data: Path | None = None) -> App:
+    """Return the gateway that a configuration describes. Raises BadRequestError."""
+    folder = data or Path(str(config.general.given.get("data_dir") or DATA))
+    keeper = _keeper(config, folder, lambda: app)
+    app = App(config, gate=keeper)
+    gateway = Gateway(app, keeper, folder)
+    for part in PARTS:
+        app.mount(part(gateway))
+    return app
+
+
+def _keeper(config: Config, folder: Path, app: Callable[[], App]) -> Keeper | None:
+    given = config.general.given
+    url = given.get("database_url")
+    if not url and config.general.master_key is None:
+        return None
+    failing = str(given.get("on_store_failure") or "allow")
+    if failing not in ("allow", "deny"):
+        raise BadRequestError(f"general_settings.on_store_failure is {failing[:40]!r}: write allow or deny.")
+    return Keeper(
+        Store(str(url or f"sqlite:///{folder / 'gateway.db'}")),
+        folder / "journal",
+        master_key=config.general.master_key,
+        prices=prices_of(lambda: app().running.router),
+        limits=_shared(str(given["redis_url"])) if given.get("redis_url") else None,
+        on_store_failure=failing,
+    )
+
+
+def _shared(url: str) -> Callable[[Ledger], Limits]:
+    try:
+        from polyport_gateway.shared import SharedLimits
+    except ImportError as error:
+        raise BadRequestError("redis_url needs the client: pip install 'polyport-gateway[redis]'") from error
+    return lambda ledger: SharedLimits(url, ledger.spent)
