@@ -192,35 +192,6 @@ def streams(name: str, url: str) -> dict[str, float]:
     return {"us": statistics.median(rounds), "chunks": chunks}
 
 
-def core(name: str, _url: str) -> dict[str, float]:
-    """Microseconds of polyport's own work for one call: the transport answers at once from memory."""
-    import polyport
-    from polyport.drivers.sync import SyncDriver
-    from polyport.flow import HttpReply
-
-    reply = json.dumps(
-        {
-            "id": "c",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "gpt-4o",
-            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-        }
-    ).encode()
-
-    class Answering:
-        def send(self, request: Any) -> HttpReply:
-            return HttpReply(status=200, content=reply)
-
-        def close(self) -> None:
-            pass
-
-    client = polyport.Client(api_key="k")
-    client._drivers._sync = SyncDriver(Answering())
-    return {"us": median_us(lambda: client.completion("openai/gpt-4o", MESSAGES))}
-
-
 def median_us(call: Callable[[], Any]) -> float:
     """Return the median of a call's time in microseconds, after a warm-up."""
     for _ in range(50):
@@ -234,7 +205,7 @@ def median_us(call: Callable[[], Any]) -> float:
     return statistics.median(times) * 1e6
 
 
-KINDS = {"import": imports, "ready": ready, "sync": sync_call, "async": async_calls, "stream": streams, "core": core}
+KINDS = {"import": imports, "ready": ready, "sync": sync_call, "async": async_calls, "stream": streams}
 
 if __name__ == "__main__":
     _, chosen, kind, base = sys.argv
