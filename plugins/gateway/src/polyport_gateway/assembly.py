@@ -20,6 +20,7 @@ from polyport_gateway.estimate import prices_of
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.ledger import Ledger
 from polyport_gateway.limits import Limits
+from polyport_gateway.signon import door
 from polyport_gateway.store import Store
 
 #: Where an instance keeps its database, where none is named, and its journal.
@@ -44,8 +45,13 @@ def _desk(gateway: Gateway) -> Mapping[str, ASGI]:
     return {} if gateway.keeper is None else dict.fromkeys(desk.MOUNTS, desk.Desk(gateway.keeper))
 
 
+def _door(gateway: Gateway) -> Mapping[str, ASGI]:
+    keeper = gateway.keeper
+    return {} if keeper is None else {"auth": door.Door(keeper, lambda: gateway.config)}
+
+
 #: What is mounted, in this order; a later one may not take an earlier one's word.
-PARTS: tuple[Part, ...] = (_desk,)
+PARTS: tuple[Part, ...] = (_desk, _door)
 
 
 def app_of(config: Config, *, data: Path | None = None) -> App:

@@ -25,6 +25,8 @@ from polyport import plugins
 from polyport.client import Client
 from polyport.errors import BadRequestError, PolyportError
 from polyport.router import Router
+from polyport_gateway.signon import settings as signon
+from polyport_gateway.signon.settings import SIGNON
 
 ENVIRON = "os.environ/"
 SECTIONS = frozenset(
@@ -41,6 +43,7 @@ GENERAL: dict[str, str] = {
     "max_request_size_mb": "the largest JSON body",
     "max_upload_size_mb": "the largest multipart body",
     "drain_seconds": "how long running calls may go on after SIGTERM",
+    **SIGNON,
 }
 #: Names of settings -> the parameter of Router or Client that they are.
 RENAMED = {"request_timeout": "timeout"}
@@ -68,6 +71,7 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     max_request_size_mb: float = 64.0
     max_upload_size_mb: float = 512.0
     drain_seconds: float = 30.0
+    trusted_proxies: tuple[str, ...] = ()
     given: Mapping[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -192,8 +196,11 @@ def _general(section: Mapping[str, Any], secrets: Secret, notes: list[str]) -> G
     own = {key: value for key, value in found.items() if key in General.__struct_fields__}
     try:
         general: General = msgspec.convert({**own, "given": found}, General)
+        signon.read(found)
     except msgspec.ValidationError as error:
         raise ConfigError(f"$.general_settings: {error}") from error
+    except BadRequestError as error:
+        raise ConfigError(error.message) from error
     if general.master_key == "":
         raise ConfigError("$.general_settings.master_key is empty: leave it out for a gateway that is open to all")
     return general

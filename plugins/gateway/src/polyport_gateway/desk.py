@@ -16,11 +16,12 @@ from urllib.parse import parse_qsl
 from polyport.errors import BadRequestError, PolyportError
 from polyport_gateway import management as manage, replies
 from polyport_gateway.asked import Body, Gone, Receive
-from polyport_gateway.exchange import KEYS, Send
+from polyport_gateway.exchange import Send
 from polyport_gateway.fields import KINDS
 from polyport_gateway.gate import GateError
 from polyport_gateway.identity import Principal
 from polyport_gateway.keeper import Keeper
+from polyport_gateway.signon import credential
 from polyport_gateway.store import Store
 from polyport_gateway.surface import problem_of
 from polyport_gateway.surfaces import OPENAI
@@ -90,7 +91,7 @@ class Desk:
             raise _nothing_at(path)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         client = scope.get("client")
-        by = await self._keeper.identify(_token(headers), client[0] if client else None)
+        by = await self._keeper.identify(credential.of(headers, scope), client[0] if client else None)
         given = await self._given(scope, receive, headers)
         style = given.pop("format", "json") if path.startswith("/spend/") else "json"
         if style not in ("json", "csv"):
@@ -115,14 +116,6 @@ def _nothing_at(path: str) -> GateError:
     if known:
         return GateError(405, "method_not_allowed", f"{path} takes POST{', GET' if path in READING else ''}.")
     return GateError(404, "not_found", f"There is nothing at {path[:200]}: keys are made at POST /key/generate.")
-
-
-def _token(headers: Mapping[str, str]) -> str | None:
-    for name, before in KEYS:
-        value = headers.get(name, "")
-        if value and value[: len(before)].lower() == before:
-            return value[len(before) :].strip()
-    return None
 
 
 async def _send(send: Send, status: int, kind: str, body: bytes, id: str) -> None:

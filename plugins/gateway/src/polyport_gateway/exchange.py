@@ -22,6 +22,7 @@ from polyport_gateway import asked, replies
 from polyport_gateway.asked import Body, Gone
 from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome
 from polyport_gateway.running import Running, user_of
+from polyport_gateway.signon import credential
 from polyport_gateway.surface import Answer, Problem, Surface, problem_of
 from polyport_gateway.surfaces import ANTHROPIC, OPENAI, Route, Routes
 
@@ -29,8 +30,6 @@ log = logging.getLogger("polyport.gateway")
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-#: Where a caller's key may stand, and what stands before it there.
-KEYS = (("authorization", "bearer "), ("x-api-key", ""), ("x-goog-api-key", ""), ("api-key", ""))
 #: The status that is noted of a caller that left: nobody sees it. nginx made it common.
 LEFT = 499
 
@@ -139,11 +138,7 @@ class Exchange:
         return address[0] if address else None
 
     def _token(self) -> str | None:
-        for name, before in KEYS:
-            value = self._headers.get(name, "")
-            if value and value[: len(before)].lower() == before:
-                return value[len(before) :].strip()
-        return None
+        return credential.of(self._headers, self._scope)
 
     async def _watch(self, task: asyncio.Task[Any] | None) -> None:
         """Cancel the call of a caller that leaves."""

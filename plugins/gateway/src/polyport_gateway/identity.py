@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import select
@@ -86,7 +86,18 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Known = TypeVar("Known", Principal, Party)
+Load = Callable[[AsyncSession], Awaitable[Principal | None]]
 MASTER = Principal(id="master", role="admin")
+
+
+class Bearer(Protocol):
+    """A kind of token that is no key of ours: a session, a JWT."""
+
+    def takes(self, token: str) -> bool:
+        """Whether a token looks like one of these."""
+
+    async def principal(self, token: str) -> Principal:
+        """Return who has it. Raises GateError."""
 
 
 def digest(key: str) -> str:
@@ -111,7 +122,10 @@ class Identity:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._known_while_away, self._clock = store, known_while_away, clock
-        self._master = None if master_key is None else digest(master_key)
+        #: The master key's digest.
+        self.master = None if master_key is None else digest(master_key)
+        #: Who else is asked about a token, in this order, before the keys are.
+        self.bearers: list[Bearer] = []
         self._keys: dict[str, Principal | None] = {}
         self._customers: dict[str, Party | None] = {}
         self._old_keys: dict[str, Principal | None] = {}
@@ -126,12 +140,25 @@ class Identity:
         if not token:
             raise GateError(401, "missing_api_key", "This gateway needs a key: send `Authorization: Bearer <key>`.")
         mark = digest(token)
-        if self._master is not None and hmac.compare_digest(mark, self._master):
+        if self.master is not None and hmac.compare_digest(mark, self.master):
             return MASTER
+        for bearer in self.bearers:
+            if bearer.takes(token):
+                return await bearer.principal(token)
         found = await self._remembered(mark, self._keys, self._old_keys, self._load)
         if found is None:
             raise GateError(401, "invalid_api_key", "The key is not one of this gateway's.")
         self._check(found)
+        return found
+
+    async def known(self, name: str, load: Load) -> Principal | None:
+        """Return what `load` finds, remembered by a name until something changes. Raises GateError: 403 for blocked.
+
+        A name has a space in it, which no digest of a key has.
+        """
+        found = await self._remembered(name, self._keys, self._old_keys, lambda session, _: load(session))
+        if found is not None:
+            self._check(found)
         return found
 
     async def customer(self, id: str) -> Party | None:
@@ -205,36 +232,44 @@ class Identity:
 
     async def _load(self, session: AsyncSession, mark: str) -> Principal | None:
         key = (await session.execute(select(KeyRow).where(KeyRow.digest == mark))).scalar_one_or_none()
-        if key is None:
-            return None
-        user = await session.get(UserRow, key.user_id) if key.user_id else None
-        project = await session.get(ProjectRow, key.project_id) if key.project_id else None
-        team_id = key.team_id or (project.team_id if project else "")
-        team = await session.get(TeamRow, team_id) if team_id else None
-        rows: list[tuple[str, Entity | None]] = [("key", key), ("user", user), ("team", team), ("project", project)]
-        parties = tuple([await party(session, kind, row) for kind, row in rows if row is not None])
-        led = await _teams_led(session, key.user_id) if key.role == "team_admin" else frozenset()
-        return Principal(
-            id=key.id,
-            role=key.role,
-            key_id=key.id,
-            user_id=key.user_id,
-            team_id=team_id,
-            project_id=key.project_id,
-            teams_led=led,
-            expires=key.expires,
-            parties=parties,
-            aliases=key.aliases,
-            tags=tuple(dict.fromkeys(tag for _, row in rows if row is not None for tag in row.tags)),
-            metadata=key.details,
-            routes=tuple(key.routes),
-            ips=tuple(key.ips),
-            models=_common(parties),
-        )
+        return None if key is None else await of_key(session, key)
 
     async def _load_customer(self, session: AsyncSession, id: str) -> Party | None:
         row = await session.get(CustomerRow, id)
         return None if row is None else await party(session, "customer", row)
+
+
+async def of_key(session: AsyncSession, key: KeyRow) -> Principal:
+    """Return who has a key, with its user, team and project."""
+    user = await session.get(UserRow, key.user_id) if key.user_id else None
+    project = await session.get(ProjectRow, key.project_id) if key.project_id else None
+    team_id = key.team_id or (project.team_id if project else "")
+    team = await session.get(TeamRow, team_id) if team_id else None
+    rows: list[tuple[str, Entity | None]] = [("key", key), ("user", user), ("team", team), ("project", project)]
+    parties = tuple([await party(session, kind, row) for kind, row in rows if row is not None])
+    led = await _teams_led(session, key.user_id) if key.role == "team_admin" else frozenset()
+    return Principal(
+        id=key.id,
+        role=key.role,
+        key_id=key.id,
+        user_id=key.user_id,
+        team_id=team_id,
+        project_id=key.project_id,
+        teams_led=led,
+        expires=key.expires,
+        parties=parties,
+        aliases=key.aliases,
+        tags=tags_of(row for _, row in rows if row is not None),
+        metadata=key.details,
+        routes=tuple(key.routes),
+        ips=tuple(key.ips),
+        models=common(parties),
+    )
+
+
+def tags_of(rows: Iterable[Entity]) -> tuple[str, ...]:
+    """Return the tags of all, each once."""
+    return tuple(dict.fromkeys(tag for row in rows for tag in row.tags))
 
 
 async def party(session: AsyncSession, kind: str, row: Entity) -> Party:
@@ -268,7 +303,7 @@ def _first(own: Any, shared: Any) -> Any:
     return shared if own is None or own == "" else own
 
 
-def _common(parties: Iterable[Party]) -> Names | None:
+def common(parties: Iterable[Party]) -> Names | None:
     """Return the models that all allow; a pattern of one is narrowed by the names of another."""
     lists = [party.models for party in parties if party.models is not None]
     if not lists:

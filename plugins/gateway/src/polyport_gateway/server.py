@@ -78,6 +78,8 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
             log_level=settings.log_level,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(config.general.trusted_proxies),
+            forwarded_allow_ips=list(config.general.trusted_proxies),
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=int(config.general.drain_seconds),
         ),

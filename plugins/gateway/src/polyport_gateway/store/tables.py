@@ -151,6 +151,28 @@ class AuditRow(Base):
     after: Mapped[dict[str, Any]]
 
 
+class IdentityRow(Base):
+    """Who a user is at a provider of identities. `teams` are those that the provider put the user into.
+
+    `user_made` is when the user was made: another one by the same id is not meant.
+    """
+
+    __tablename__ = "identities"
+    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(index=True)
+    user_made: Mapped[float]
+    teams: Mapped[list[str]]
+
+
+class RevokedRow(Base):
+    """A session that was ended before its time, which is `until`."""
+
+    __tablename__ = "revoked"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    until: Mapped[float]
+
+
 class RevisionRow(Base):
     """One row, counted up by every change: other processes see by it that what they remember is old."""
 

@@ -221,10 +221,39 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_users_email"), "users", ["email"], unique=False)
+    op.create_table(
+        "identities",
+        sa.Column("provider", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.String(length=255), nullable=False),
+        sa.Column("user_made", sa.Float(precision=53), nullable=False),
+        sa.Column("teams", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "subject"),
+    )
+    op.create_index(op.f("ix_identities_user_id"), "identities", ["user_id"], unique=False)
+    op.create_table(
+        "revoked",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("until", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
     op.execute("INSERT INTO revision (id, number, note) VALUES (1, 0, '')")
 
 
 def downgrade() -> None:
     """Drop them."""
-    for table in ("revision", "audit", "days", "ledger", "budgets", "customers", "projects", "teams", "users", "keys"):
+    for table in (
+        "revoked",
+        "identities",
+        "revision",
+        "audit",
+        "days",
+        "ledger",
+        "budgets",
+        "customers",
+        "projects",
+        "teams",
+        "users",
+        "keys",
+    ):
         op.drop_table(table)

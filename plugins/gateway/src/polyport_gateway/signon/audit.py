@@ -1,0 +1,34 @@
+"""What the audit log keeps of signing on: who came, who was refused and why, who left. Never a secret."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import insert
+
+from polyport_gateway.ledger import clean
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import AuditRow
+
+
+async def signed_in(store: Store, who: str, way: str) -> None:
+    """Keep that somebody signed in: by a key, or with which provider."""
+    await _keep(store, who, "sign_in", who, {"by": way})
+
+
+async def signed_out(store: Store, who: str) -> None:
+    """Keep that somebody signed out."""
+    await _keep(store, who, "sign_out", who, {})
+
+
+async def failed(store: Store, who: str, way: str, why: str) -> None:
+    """Keep that somebody could not sign in. `who` is the name that was given: no key, which people mix up with it."""
+    named = "" if who.startswith("sk-") else clean(who, 240)
+    await _keep(store, "", "sign_in_failed", named, {"by": way, "why": why})
+
+
+async def _keep(store: Store, by: str, action: str, who: str, after: dict[str, Any]) -> None:
+    row = {"at": time.time(), "by": clean(by), "action": action, "kind": "session", "entity_id": clean(who)}
+    async with store.transaction() as connection:
+        await connection.execute(insert(AuditRow).values(**row, before={}, after=after))

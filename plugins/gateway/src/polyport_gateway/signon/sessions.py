@@ -1,0 +1,150 @@
+"""Sessions of people: a signed text in a cookie, which says who signed in, and until when it holds.
+
+Nothing is kept of a session but that it was ended before its time. What it stands for is looked up as a key's is, so
+that a session of a user who was blocked, of a key that was rotated, or one that was ended, is refused by all processes
+within a second.
+
+    sessions = Sessions(identity, store, secret)
+    text = sessions.issue(Session(kind="user", subject="anna", name="Anna", mark=mark_of(row)))
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from functools import cached_property, partial
+
+import msgspec
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from polyport_gateway.gate import GateError
+from polyport_gateway.identity import MASTER, Identity, Principal, of_key
+from polyport_gateway.signon import people
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import KeyRow, RevokedRow, UserRow
+
+PREFIX = "ps_"
+#: Characters that no session has.
+LONGEST = 4000
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Who signed in: `kind` is master, key or user, `subject` the id of it, `name` what a page calls it.
+
+    `mark` tells whether it is still the same one: a key that was rotated, or another user by the same id, is not.
+    `team` is the team that calls count on, where the user is in several. `until` is in seconds since 1970.
+    """
+
+    kind: str
+    subject: str
+    name: str
+    mark: str
+    team: str = ""
+    id: str = ""
+    until: int = 0
+
+
+class Sessions:
+    """Issues sessions, reads them, ends them. `secret` is any text; who knows it can sign in as anybody."""
+
+    def __init__(
+        self, identity: Identity, store: Store, secret: str, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._identity, self._store, self._clock, self._secret = identity, store, clock, secret
+
+    @cached_property
+    def _key(self) -> bytes:
+        # slow on purpose: the secret may be a master key that somebody thought of, and a cookie must not give it away
+        return hashlib.scrypt(self._secret.encode(), salt=b"polyport session", n=2**14, r=8, p=1)
+
+    def issue(self, session: Session, hours: float) -> tuple[str, Session]:
+        """Return the text of a new session, which holds for so long, and what is in it."""
+        until = int(self._clock() + hours * 3600)
+        made = msgspec.structs.replace(session, id=secrets.token_urlsafe(16), until=until)
+        payload = _encode(msgspec.msgpack.encode(made))
+        return f"{PREFIX}{payload}.{self._signature(payload)}", made
+
+    def takes(self, token: str) -> bool:
+        """Whether a token looks like a session."""
+        return token.startswith(PREFIX)
+
+    def read(self, token: str) -> Session:
+        """Return what a session says. Raises GateError: 401 for one that is not ours, or is over."""
+        payload, _, signature = token[:LONGEST].removeprefix(PREFIX).partition(".")
+        expected = self._signature(payload)
+        if not hmac.compare_digest(signature.encode(errors="replace"), expected.encode()):
+            raise _over()
+        try:
+            session = msgspec.msgpack.decode(_decode(payload), type=Session)
+        except (msgspec.DecodeError, binascii.Error) as error:  # signed by another version
+            raise _over() from error
+        if session.until <= self._clock():
+            raise _over()
+        return session
+
+    async def principal(self, token: str) -> Principal:
+        """Return who a session stands for. Raises GateError: 401, and 403 for who was blocked."""
+        session = self.read(token)
+        found = await self._identity.known(f"session {session.id}", partial(self._load, session))
+        if found is None:
+            raise _over()
+        return found
+
+    async def end(self, session: Session) -> None:
+        """Refuse a session from now on, everywhere."""
+        async with self._store.change() as database:
+            await database.execute(delete(RevokedRow).where(RevokedRow.until < self._clock()))
+            if await database.get(RevokedRow, session.id) is None:
+                database.add(RevokedRow(id=session.id, until=float(session.until)))
+
+    def mark(self, text: str) -> str:
+        """Return by what a secret, such as a key's digest, is known again."""
+        return self._signature(f"mark {text}")[:22]
+
+    def _signature(self, text: str) -> str:
+        return _encode(hmac.digest(self._key, text.encode(errors="replace"), "sha256"))
+
+    # --- reading ---
+
+    async def _load(self, session: Session, database: AsyncSession) -> Principal | None:
+        if await database.get(RevokedRow, session.id) is not None:
+            return None
+        if session.kind == "user":
+            return await self._user(session, database)
+        if session.kind == "key":
+            return await self._key_of(session, database)
+        master = self._identity.master
+        return MASTER if master is not None and self._same(session, self.mark(master)) else None
+
+    async def _user(self, session: Session, database: AsyncSession) -> Principal | None:
+        user = await database.get(UserRow, session.subject)
+        if user is None or not self._same(session, people.mark_of(user)):
+            return None
+        return await people.principal_of(database, user, session.team)
+
+    async def _key_of(self, session: Session, database: AsyncSession) -> Principal | None:
+        key = await database.get(KeyRow, session.subject)
+        if key is None or not self._same(session, self.mark(key.digest)):
+            return None
+        return await of_key(database, key)
+
+    def _same(self, session: Session, mark: str) -> bool:
+        return hmac.compare_digest(session.mark.encode(), mark.encode())
+
+
+def _over() -> GateError:
+    return GateError(401, "invalid_session", "This session is over: sign in again.")
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,395 @@
+"""People sign in with a key, stay signed in by a cookie, and are out when they say so, or when somebody blocks them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from polyport.errors import BadRequestError
+from polyport_gateway import config, management as manage
+from polyport_gateway.assembly import app_of
+from polyport_gateway.identity import MASTER
+from polyport_gateway.keeper import Keeper
+from polyport_gateway.signon import credential, door, people
+from polyport_gateway.signon.sessions import Session, Sessions
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import UserRow
+
+MASTER_KEY = "sk-master-1234"
+HELLO = {"model": "gpt", "messages": [{"role": "user", "content": "Hello?"}]}
+Test = Callable[[httpx.AsyncClient, Keeper], Awaitable[None]]
+
+
+def run(
+    folder: Path, test: Test, *, url: str = "http://127.0.0.1:9/v1", base: str = "http://gateway", **more: Any
+) -> None:
+    """Run a test on a gateway in this process, as a browser that nobody is signed in with."""
+    params = {"model": "openai/gpt-4o", "api_base": url, "api_key": "sk-upstream-secret"}
+    general = {"master_key": MASTER_KEY, "database_url": f"sqlite:///{folder / 'gateway.db'}", **more}
+    given = {"model_list": [{"model_name": "gpt", "litellm_params": params}], "general_settings": general}
+
+    async def main() -> None:
+        app = app_of(config.read(given), data=folder)
+        transport = httpx.ASGITransport(app, client=("10.0.0.1", 1))
+        try:
+            async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+                assert isinstance(app.gate, Keeper)
+                await app.gate.start()
+                await test(client, app.gate)
+        finally:
+            await app.aclose()
+
+    asyncio.run(main())
+
+
+async def sign_in(client: httpx.AsyncClient, key: str = MASTER_KEY) -> dict[str, str]:
+    """Sign in with a key, and return the header that changing calls need."""
+    reply = await client.post("/auth/login", json={"key": key})
+    assert reply.status_code == 200, reply.text
+    return {"x-polyport-csrf": reply.json()["csrf"]}
+
+
+def sessions_of(keeper: Keeper) -> Sessions:
+    """Return the sessions of a gateway."""
+    found = keeper.identity.bearers[0]
+    assert isinstance(found, Sessions)
+    return found
+
+
+async def user_session(client: httpx.AsyncClient, keeper: Keeper, id: str, **fields: Any) -> dict[str, str]:
+    """Let a user in, as a provider of identities would, and return the header that changing calls need."""
+    row = await manage.create(keeper.store, MASTER, "user", {"user_id": id, **fields})
+    async with keeper.store.reading() as database:
+        found = await database.get(UserRow, row["user_id"])
+        assert found is not None
+        session = Session(kind="user", subject=id, name=id, mark=people.mark_of(found))
+    text, _ = sessions_of(keeper).issue(session, 1)
+    client.cookies.set(credential.COOKIE, text)
+    return {"x-polyport-csrf": credential.csrf_of(text)}
+
+
+async def error_of(reply: httpx.Response) -> tuple[int, str]:
+    """Return how a request was refused."""
+    return reply.status_code, reply.json()["error"]["code"]
+
+
+def test_from_signing_in_to_signing_out(tmp_path: Path, well: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cookie stands for the key, in management and in calls; after signing out, a copy of it is worth nothing."""
+    monkeypatch.setenv("POLYPORT_TRANSPORT", "httpx")
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        nobody = await client.get("/auth/session")
+        assert (nobody.status_code, nobody.json()["providers"]) == (401, [])
+        reply = await client.post("/auth/login", json={"key": MASTER_KEY})
+        told = reply.json()
+        assert (told["name"], told["role"]) == ("master key", "admin")
+        assert "; HttpOnly; SameSite=Strict" in reply.headers["set-cookie"]
+        assert "Secure" not in reply.headers["set-cookie"]
+        assert MASTER_KEY not in reply.text + reply.headers["set-cookie"]
+        session = (await client.get("/auth/session")).json()
+        assert {**session, "providers": []} == told
+        csrf = {"x-polyport-csrf": told["csrf"]}
+        made = await client.post("/key/generate", json={"key_alias": "mine"}, headers=csrf)
+        assert made.status_code == 200
+        assert len((await client.get("/key/list")).json()["keys"]) == 1
+        assert (await client.post("/v1/chat/completions", json=HELLO, headers=csrf)).status_code == 200
+        copy = dict(client.cookies)
+        assert (await client.post("/auth/logout", headers=csrf)).status_code == 200
+        assert not dict(client.cookies)
+        client.cookies.update(copy)
+        assert await error_of(await client.get("/key/list")) == (401, "invalid_session")
+        changes = (await manage.audit_log(keeper.store, MASTER, {}))["changes"]
+        assert [one["action"] for one in changes] == ["sign_out", "generate", "sign_in"]
+        assert MASTER_KEY not in json.dumps(changes)
+
+    run(tmp_path, test, url=well.url)
+
+
+def test_with_https_the_cookie_is_bound_to_host_and_encryption(tmp_path: Path) -> None:
+    """By its name and Secure; what http could have set under the plain name counts for nothing."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        reply = await client.post("/auth/login", json={"key": MASTER_KEY})
+        assert reply.headers["set-cookie"].startswith("__Host-polyport_session=ps_")
+        assert reply.headers["set-cookie"].endswith("; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict; Secure")
+        value = client.cookies["__Host-polyport_session"]
+        client.cookies.clear()
+        client.cookies.set("polyport_session", value)
+        assert (await client.get("/auth/session")).status_code == 401
+
+    run(tmp_path, test, base="https://gateway")
+
+
+def test_a_change_with_a_cookie_needs_the_header_that_only_our_pages_know(tmp_path: Path) -> None:
+    """None, a wrong one, that of another session: 403, and nothing is changed. With a key no such header is needed."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        other = await sign_in(client)
+        csrf = await sign_in(client)
+        assert csrf != other
+        for headers in ({}, {"x-polyport-csrf": ""}, {"x-polyport-csrf": b"\xc3\xbc"}, other):
+            for path in ("/key/generate", "/auth/logout", "/v1/chat/completions", "/v1/files"):
+                assert await error_of(await client.post(path, json=HELLO, headers=headers)) == (403, "csrf")
+        assert (await client.get("/key/list")).json()["keys"] == []
+        key = {"authorization": f"Bearer {MASTER_KEY}"}
+        assert (await client.post("/key/generate", json={}, headers=key)).status_code == 200
+
+    run(tmp_path, test)
+
+
+def test_another_sites_page_signs_nobody_in(tmp_path: Path) -> None:
+    """Forms cannot send JSON, and browsers say where a request comes from."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        body = json.dumps({"key": MASTER_KEY})
+        form = await client.post("/auth/login", content=body, headers={"content-type": "text/plain"})
+        assert await error_of(form) == (415, "unsupported_media_type")
+        script = await client.post("/auth/login", json={"key": MASTER_KEY}, headers={"sec-fetch-site": "cross-site"})
+        assert await error_of(script) == (403, "cross_site")
+        assert not dict(client.cookies)
+
+    run(tmp_path, test)
+
+
+def test_a_session_that_was_there_before_is_not_taken_over(tmp_path: Path) -> None:
+    """Whoever planted a cookie is not signed in with its victim (session fixation)."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        made = await manage.generate_key(keeper.store, MASTER, {})
+        await sign_in(client, made["key"])
+        planted = client.cookies[credential.COOKIE]
+        await sign_in(client)
+        assert client.cookies[credential.COOKIE] != planted
+        client.cookies.clear()
+        client.cookies.set(credential.COOKIE, planted)
+        assert (await client.get("/auth/session")).json()["role"] == ""
+
+    run(tmp_path, test)
+
+
+def test_a_user_acts_with_its_role_its_teams_and_its_limits(
+    tmp_path: Path, well: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who leads a team manages it; calls count on the user and on the team that is not blocked."""
+    monkeypatch.setenv("POLYPORT_TRANSPORT", "httpx")
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        store = keeper.store
+        await manage.create(store, MASTER, "team", {"team_id": "a", "members": {"anna": "member"}, "blocked": True})
+        await manage.create(store, MASTER, "team", {"team_id": "b", "members": {"anna": "admin"}, "rpm_limit": 2})
+        await manage.create(store, MASTER, "team", {"team_id": "c"})
+        csrf = await user_session(client, keeper, "anna", models=["gpt"])
+        told = (await client.get("/auth/session")).json()
+        assert (told["role"], told["user_id"], told["team_id"], told["teams_led"]) == ("team_admin", "anna", "b", ["b"])
+        assert (await client.post("/key/generate", json={"team_id": "b"}, headers=csrf)).status_code == 200
+        assert (await client.post("/key/generate", json={"team_id": "c"}, headers=csrf)).status_code == 403
+        replies = [await client.post("/v1/chat/completions", json=HELLO, headers=csrf) for _ in range(3)]
+        assert [reply.status_code for reply in replies] == [200, 200, 429]
+        await keeper.ledger.drain()
+        logs = (await manage.spend_logs(store, MASTER, {}))["results"]
+        assert [(one["user_id"], one["team_id"], one["key_id"]) for one in logs] == [("anna", "b", "")] * 2
+
+    run(tmp_path, test, url=well.url)
+
+
+def test_a_blocked_team_keeps_no_admin_from_managing(tmp_path: Path) -> None:
+    """But its members from calling."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        members = {"root": "member", "anna": "member"}
+        await manage.create(keeper.store, MASTER, "team", {"team_id": "a", "members": members, "blocked": True})
+        await user_session(client, keeper, "root", user_role="admin")
+        assert (await client.get("/key/list")).status_code == 200
+        await user_session(client, keeper, "anna")
+        assert await error_of(await client.get("/key/list")) == (403, "team_blocked")
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("change", ["blocked", "deleted", "another"])
+def test_a_user_that_was_blocked_or_deleted_is_out_within_a_second(tmp_path: Path, change: str) -> None:
+    """Although another process did it; nor does a new user by the same id get the old one's session."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        await user_session(client, keeper, "anna")
+        assert (await client.get("/auth/session")).status_code == 200
+        other = Store(f"sqlite:///{tmp_path / 'gateway.db'}")
+        if change == "blocked":
+            await manage.update(other, MASTER, "user", {"user_id": "anna", "blocked": True})
+        else:
+            await manage.delete(other, MASTER, "user", {"user_id": "anna"})
+        if change == "another":
+            await manage.create(other, MASTER, "user", {"user_id": "anna", "user_role": "admin"})
+        start = time.monotonic()
+        while (reply := await client.get("/key/list")).status_code == 200 and time.monotonic() - start < 1:
+            await asyncio.sleep(0.02)
+        refused = (403, "user_blocked") if change == "blocked" else (401, "invalid_session")
+        assert await error_of(reply) == refused
+        assert (await client.get("/auth/session")).status_code == 401
+        await other.aclose()
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("change", ["rotate", "block", "delete"])
+def test_a_keys_session_ends_with_the_key(tmp_path: Path, change: str) -> None:
+    """Rotated, blocked, deleted."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        made = await manage.generate_key(keeper.store, MASTER, {"key_alias": "mine", "role": "viewer"})
+        await sign_in(client, made["key"])
+        told = (await client.get("/auth/session")).json()
+        assert (told["name"], told["role"]) == ("mine", "viewer")
+        named = {"key_id": made["key_id"]}
+        if change == "rotate":
+            await manage.rotate_key(keeper.store, MASTER, named)
+        elif change == "block":
+            await manage.block_key(keeper.store, MASTER, named)
+        else:
+            await manage.delete(keeper.store, MASTER, "key", named)
+        assert (await client.get("/key/list")).status_code in (401, 403)
+
+    run(tmp_path, test)
+
+
+def test_sessions_end_by_the_clock_and_with_another_master_key_or_secret(tmp_path: Path) -> None:
+    """What one gateway signed is worth nothing to another with another secret; with the same secret, it is."""
+
+    async def main() -> None:
+        clock = [time.time()]
+
+        def opened(secret: str, master: str = MASTER_KEY) -> tuple[Keeper, Sessions]:
+            keeper = Keeper(store, tmp_path / "journal", master_key=master)
+            sessions = Sessions(keeper.identity, store, secret, clock=lambda: clock[0])
+            return keeper, sessions
+
+        store = Store(f"sqlite:///{tmp_path / 'gateway.db'}")
+        await store.migrate()
+        keeper, mine = opened("a secret of many letters")
+        mark = mine.mark(str(keeper.identity.master))
+        text, made = mine.issue(Session(kind="master", subject="", name="m", mark=mark), 2)
+        assert await mine.principal(text) is MASTER
+        assert await opened("a secret of many letters")[1].principal(text) is MASTER
+        for other in (opened("another"), opened("a secret of many letters", master="sk-new")):
+            with pytest.raises(Exception, match="sign in again"):
+                await other[1].principal(text)
+        clock[0] += 2 * 3600
+        with pytest.raises(Exception, match="sign in again"):
+            await mine.principal(text)
+        assert made.until <= clock[0]
+        await store.aclose()
+
+    asyncio.run(main())
+
+
+def test_attempts_are_limited_by_address(tmp_path: Path) -> None:
+    """After so many a minute even the right key is not looked at; failures say the same, and take their time."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        start = time.monotonic()
+        wrong = await client.post("/auth/login", json={"key": "sk-wrong"})
+        assert await error_of(wrong) == (401, "invalid_api_key")
+        assert time.monotonic() - start >= door.FLOOR
+        assert "sk-wrong" not in json.dumps((await manage.audit_log(keeper.store, MASTER, {}))["changes"])
+        for _ in range(door.PER_ADDRESS - 1):
+            await sign_in(client)
+        limited = await client.post("/auth/login", json={"key": MASTER_KEY})
+        assert await error_of(limited) == (429, "too_many_attempts")
+        assert int(limited.headers["retry-after"]) >= 1
+
+    run(tmp_path, test)
+
+
+def test_no_cookie_that_was_tampered_with_lets_anybody_in(tmp_path: Path) -> None:
+    """Every character changed, signatures cut, payloads of one's own: 401 each time."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        await user_session(client, keeper, "anna")
+        good = client.cookies[credential.COOKIE]
+        payload, _, signature = good.removeprefix("ps_").partition(".")
+        admin = Session(kind="master", subject="", name="m", mark="x", id="y", until=2**40)
+        own = base64.urlsafe_b64encode(msgspec.msgpack.encode(admin)).rstrip(b"=").decode()
+        bad = [f"ps_{own}.{signature}", f"ps_{own}.", f"ps_{payload}", f"ps_{payload}.", good[:-1], good + "=",
+               f"ps_{signature}.{payload}", "ps_", "ps_.", f"{payload}.{signature}", good.upper()]  # fmt: skip
+        bad += [good[:at] + ("A" if good[at] != "A" else "B") + good[at + 1 :] for at in range(len(good))]
+        for text in bad:
+            headers = {"cookie": f"{credential.COOKIE}={text}"}
+            client.cookies.clear()
+            assert (await client.get("/key/list", headers=headers)).status_code == 401, text
+            bearer = {"authorization": f"Bearer {text}"}
+            assert (await client.get("/key/list", headers=bearer)).status_code == 401, text
+
+    run(tmp_path, test)
+
+
+def test_no_garbage_makes_the_door_fail_or_lets_anybody_in(tmp_path: Path) -> None:
+    """Cookies, bearers, bodies: 4xx, never 500."""
+    asked: list[tuple[bytes, Any]] = []
+    leaf = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
+    bodies = st.dictionaries(st.sampled_from(["key", "username", "password", "provider", "x"]), leaf) | leaf
+
+    @settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.binary(max_size=60), bodies)
+    def collect(header: bytes, body: Any) -> None:
+        asked.append((header, body))
+
+    collect()
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        for header, _ in asked:
+            for name, value in (
+                (b"cookie", b"polyport_session=ps_" + header),
+                (b"cookie", header),
+                (b"authorization", b"Bearer ps_" + header),
+            ):
+                safe = value.replace(b"\n", b"").replace(b"\r", b"").replace(b"\0", b"")
+                for path in ("/auth/session", "/key/list", "/v1/models"):
+                    reply = await client.get(path, headers=[(name, safe)])
+                    assert reply.status_code == 401, (safe, reply.text)
+        for _, body in asked[:50]:
+            reply = await client.post("/auth/login", json=body)
+            assert 400 <= reply.status_code < 500, (body, reply.text)
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/auth/login", 405), ("POST", "/auth/session", 405), ("GET", "/auth", 404), ("GET", "/auth/x", 404)],
+)
+def test_what_is_not_at_the_door_is_said(tmp_path: Path, method: str, path: str, status: int) -> None:
+    """In the shape of all errors."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        reply = await client.request(method, path)
+        assert (reply.status_code, bool(reply.json()["error"]["message"])) == (status, True)
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        ({"session_secret": "short"}, "session_secret"),
+        ({"session_hours": 0}, "session_hours"),
+        ({"session_hours": "long"}, "session_hours"),
+        ({"public_url": "gateway.example.com"}, "public_url"),
+        ({"trusted_proxies": ["10.0.0.0/99"]}, "trusted_proxies"),
+        ({"sesion_hours": 1}, "did you mean 'session_hours'"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(wrong: dict[str, Any], place: str) -> None:
+    """By their place, when the configuration is read."""
+    models = [{"model_name": "gpt", "params": {"model": "openai/gpt-4o"}}]
+    with pytest.raises(BadRequestError, match=place):
+        config.read({"model_list": models, "general_settings": wrong})
