@@ -39,7 +39,8 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
 
     `operation` is its row in the operations table; `secrets` finds environment variables and secret plugins' values.
     `shown_to_wire` are the keys that the latest request was signed with, to be hidden in whatever comes back. `group`
-    is the name that a router was asked for; "" without one.
+    is the name that a router was asked for; "" without one. `relay`: a stream is wanted as it comes (`Passed`), where
+    the provider's wire is the operation's own, and no layer has to see its chunks.
     """
 
     operation: Any
@@ -53,6 +54,7 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     shown_to_wire: list[str] = []
     random: Random = msgspec.field(default_factory=Random)
     group: str = ""
+    relay: bool = False
 
     def __repr__(self) -> str:
         return f"<Call {self.operation.function} {self.provider.name}/{self.request.model}>"

@@ -275,6 +275,7 @@ class Client(Closing, Interface):
         proceed = core or self._attempts
         for layer in self._layers():
             proceed = _wrap(layer, proceed)
+            call.relay = False  # it may have to see, or to change, every chunk
         return _observe(call, proceed)
 
     def _layers(self) -> list[Middleware]:
@@ -332,6 +333,8 @@ class Client(Closing, Interface):
         """Return the flow of one attempt."""
         call.meta.provider, call.meta.model = call.provider.name, call.request.model
         result = yield from exchange(self.answer(call), call)
+        if call.relay and type(result) is Streaming:
+            result.relay()
         return result
 
     def answer(self, call: Call) -> Flow[Any]:

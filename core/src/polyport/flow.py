@@ -227,15 +227,31 @@ class Raw:
         return []
 
 
+class Passed(msgspec.Struct, frozen=True):
+    """Events of a stream on their way through: `data` as it came, whole events; `chunk` is what one of them says.
+
+    Most events only bring more of the answer, and nobody has to read them; `chunk` is there for one that tells what
+    layers want to know: what was used, why it ended.
+    """
+
+    data: bytes
+    chunk: Any = None
+
+    def is_content(self) -> bool:
+        """Whether a reader has seen something of the answer after this."""
+        tell = getattr(self.chunk, "is_content", None)
+        return True if tell is None else bool(tell())
+
+
 class Streaming(Generic[C]):
     """How a flow hands back a stream: where the pieces come from, and how they become chunks.
 
     Middleware adds `tap` (sees every chunk), `map` (replaces it) and `epilogue` (a flow run exactly once: at the
     end, after an error, or when the reader walks away; it is given the error or None). A driver turns a Streaming
-    into the iterator that the user gets.
+    into the iterator that the user gets. Where `passes` is true, its chunks are `Passed`.
     """
 
-    __slots__ = ("_epilogues", "_maps", "_pending", "decoder", "ended", "finished", "headers", "source")
+    __slots__ = ("_epilogues", "_maps", "_pending", "decoder", "ended", "finished", "headers", "passes", "source")
 
     def __init__(self, source: HttpReply | AnySource, decoder: Decoder[C]) -> None:
         if isinstance(source, HttpReply):
@@ -246,6 +262,7 @@ class Streaming(Generic[C]):
         self.decoder = decoder
         self.finished = False
         self.ended = False
+        self.passes = False
         self._pending: list[C] = []
         self._maps: list[Callable[[C], C]] = []
         self._epilogues: list[Callable[[BaseException | None], Flow[None]]] = []
@@ -268,6 +285,18 @@ class Streaming(Generic[C]):
     def epilogue(self, flow: Callable[[BaseException | None], Flow[None]]) -> Streaming[C]:
         """Run `flow(error_or_None)` once when the stream is over, however it ends."""
         self._epilogues.append(flow)
+        return self
+
+    def relay(self) -> Streaming[Any]:
+        """Let the events through as they come, as `Passed`, where the decoder knows how; else change nothing.
+
+        A decoder knows how that has a `relay()` which returns a Decoder[Passed]: its wire is the operation's own, so
+        that what comes can go out unread. To be called before anything is added or read.
+        """
+        offered = getattr(self.decoder, "relay", None)
+        relay = None if offered is None or self._maps or self._pending else offered()
+        if relay is not None:
+            self.decoder, self.passes = relay, True
         return self
 
     def through(self, decoder: Decoder[D]) -> Streaming[D]:

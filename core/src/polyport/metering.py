@@ -17,6 +17,7 @@ from polyport.types.messages import MessageUsage
 from polyport.types.record import learn
 from polyport.types.responses import ResponsesUsage
 from polyport.types.usage import Usage
+from polyport.wire.sse import END
 
 Reader = Callable[[Any, Any], Used | None]
 #: Items of a response that are calls of tools which the provider runs and bills -> their unit.
@@ -380,6 +381,36 @@ class SpeechMeter(Meter):
     def used(self) -> Used | None:
         """Return the characters that were asked to be spoken."""
         return _spoken(self.request, None)
+
+
+class Passing(Meter):
+    """A stream of `Passed`: letters that nobody reads are what is in their events beyond the frame of one.
+
+    The frame is known from the first content, which is read.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__(meter.request)
+        self.meter = meter
+        self._frame: int | None = None
+
+    def see(self, chunk: Any) -> bool:
+        """Let what was read be metered, and count the letters of what was not."""
+        if chunk.chunk is None:
+            if self._frame is not None:
+                self.letters += max(0, len(chunk.data) - self._frame * chunk.data.count(END))
+            return False
+        before = self.meter.letters
+        told = self.meter.see(chunk.chunk)
+        more = self.meter.letters - before
+        if more and self._frame is None:
+            self._frame = len(chunk.data) - more
+        self.letters += more
+        return told
+
+    def used(self) -> Used | None:
+        """Return what was told."""
+        return self.meter.used()
 
 
 METERS: dict[str, type[Meter]] = {

@@ -12,6 +12,7 @@ import msgspec
 from polyport.dialects.openai_errors import stream_error
 from polyport.dialects.openai_usage import count
 from polyport.errors import APIError
+from polyport.flow import Decoder, Passed
 from polyport.types.audio import TranscriptionEvent
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.completion import TextCompletion
@@ -19,6 +20,7 @@ from polyport.types.image import ImageEvent
 from polyport.types.record import Result, learn
 from polyport.types.responses import Item
 from polyport.wire.decoding import Decoding, unreadable
+from polyport.wire.relay import Relay
 from polyport.wire.sse import SSE, Event
 
 C = TypeVar("C")
@@ -83,14 +85,24 @@ class ResultEvents(Events[R]):
         return chunk
 
 
+#: What stands in events that end an answer, tell its usage, or are an error, with and without a space in between.
+MARKS = (b'"usage":{', b'"usage": {', b'_reason":"', b'_reason": "', b'"error"', b"[DONE]", b"event: error")
+RESPONSE_MARKS = (b'"response":{', b'"response": {', b'"error"', b"[DONE]", b"event: error")
+
+
 class ChatEvents(ResultEvents[ChatCompletionChunk]):
     """Decodes a chat stream; one that ends after its finish reason is complete even without [DONE].
 
     https://platform.openai.com/docs/api-reference/chat-streaming
     """
 
-    def __init__(self, type: type[ChatCompletionChunk] = ChatCompletionChunk) -> None:
-        super().__init__(type)
+    def __init__(self, kind: type[ChatCompletionChunk] = ChatCompletionChunk) -> None:
+        super().__init__(kind)
+        self._kind = kind
+
+    def relay(self) -> Decoder[Passed] | None:
+        """Pass OpenAI's own chunks on as they come; a subclass, or another type, reads them differently."""
+        return Relay(self, MARKS) if type(self) is ChatEvents and self._kind is ChatCompletionChunk else None
 
     def decode(self, data: bytes) -> ChatCompletionChunk:
         """Return the chunk. Raises the error that a chunk without choices may hold in its place."""
@@ -112,6 +124,10 @@ class CompletionEvents(ResultEvents[TextCompletion]):
     def __init__(self) -> None:
         super().__init__(TextCompletion)
 
+    def relay(self) -> Decoder[Passed] | None:
+        """Pass OpenAI's own chunks on as they come."""
+        return Relay(self, MARKS) if type(self) is CompletionEvents else None
+
     def is_last(self, chunk: TextCompletion) -> bool:
         """Whether a choice is finished."""
         return any(choice.finish_reason for choice in chunk.choices)
@@ -124,6 +140,10 @@ class ResponseEvents(Events[Item]):
     """
 
     LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+
+    def relay(self) -> Decoder[Passed] | None:
+        """Pass the events on as they come, and read those that tell of the whole response."""
+        return Relay(self, RESPONSE_MARKS) if type(self) is ResponseEvents else None
 
     def decode(self, data: bytes) -> Item:
         """Return the event, its fields as attributes."""

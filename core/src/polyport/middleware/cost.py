@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from polyport import tokens
 from polyport.border import Call, Next
 from polyport.flow import Flow, Streaming
-from polyport.metering import METERS, READERS, Meter
+from polyport.metering import METERS, READERS, Meter, Passing
 from polyport.pricefile import PARAMETERS, of_params, rates_given
 from polyport.prices import Rates, Used, rates_of
 
@@ -40,7 +40,8 @@ def cost(call: Call, proceed: Next, clock: Clock = time.time) -> Flow[Any]:
     before = call.meta.cost
     result = yield from proceed(call)
     if isinstance(result, Streaming):
-        return _follow(result, call, METERS[hook](call.request), before, clock)
+        meter = METERS[hook](call.request)
+        return _follow(result, call, Passing(meter) if result.passes else meter, before, clock)
     try:
         used = reader(call.request, result)
     except UNREADABLE:

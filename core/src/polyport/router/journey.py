@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from polyport.border import Call, Next
 from polyport.errors import APIError, AuthenticationError, NotFoundError, PermissionDeniedError
-from polyport.flow import NOW, First, Flow, Sleep, Streaming
+from polyport.flow import NOW, First, Flow, Passed, Sleep, Streaming
 from polyport.middleware.retry import Rules, commit
 from polyport.router import choosing
 from polyport.router.choosing import Hindered, Obstacle
@@ -124,7 +124,7 @@ class Journey(Rules):
 
         def see(chunk: Any) -> None:
             nonlocal used
-            used = _tokens(chunk) or used
+            used = _tokens(chunk.chunk if type(chunk) is Passed else chunk) or used
 
         def finish(error: BaseException | None) -> Flow[None]:
             yield from self._settle(one, ticket, tokens=used, latency=latency, error=error)

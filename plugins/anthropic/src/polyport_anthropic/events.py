@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from polyport.flow import Decoder, Passed
 from polyport.types.responses import Item
 from polyport.wire.decoding import Decoding, unreadable
+from polyport.wire.relay import Relay
 from polyport.wire.sse import SSE, Event as Cut
 from polyport_anthropic.errors import event_error
 
@@ -71,8 +73,16 @@ class Events(Decoding[Cut, C]):
         raise NotImplementedError
 
 
+#: What stands in events that tell of the whole message, and in errors.
+MARKS = (b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"', b"event: error")
+
+
 class NativeEvents(Events[Item]):
     """Gives the events as they come, pings included."""
+
+    def relay(self) -> Decoder[Passed] | None:
+        """Pass the events on as they come, and read those that tell of the whole message."""
+        return Relay(self, MARKS) if type(self) is NativeEvents else None
 
     def read(self, data: bytes) -> list[Item]:
         """Return the event."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polyport.flow import Passed
 from polyport.operations import Operation
 from polyport_gateway import replies
 from polyport_gateway.surface import Events, Problem, Surface
@@ -20,17 +21,35 @@ EPOCH = "1970-01-01T00:00:00Z"
 
 
 class AnthropicEvents(Events):
-    """Every event under its name."""
+    """Every event under its name; the last is held back until the stream has ended and was settled."""
+
+    def __init__(self) -> None:
+        self._end = b""
 
     def chunk(self, chunk: Any) -> bytes:
         """Return the event."""
-        return replies.event(chunk, chunk["type"])
+        return self._but_last(chunk, replies.event(chunk, chunk["type"]))
+
+    def passed(self, passed: Passed) -> bytes:
+        """Return the events as they came."""
+        return passed.data if passed.chunk is None else self._but_last(passed.chunk, passed.data)
+
+    def _but_last(self, chunk: Any, data: bytes) -> bytes:
+        if chunk["type"] != "message_stop":
+            return data
+        self._end = data
+        return b""
+
+    def end(self) -> bytes:
+        """Return the last event."""
+        return self._end
 
 
 class Anthropic(Surface):
     """What the official `anthropic` SDKs talk to."""
 
     name = "anthropic"
+    relays = True
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
         """Return the parameters; betas come in a header here."""

@@ -11,19 +11,19 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from polyport.border import Call
 from polyport.errors import PolyportError
-from polyport.flow import Streaming
+from polyport.flow import Passed, Streaming
 from polyport.operations import Operation
 from polyport_gateway import asked, replies
 from polyport_gateway.asked import Body, Gone
 from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome
 from polyport_gateway.running import Running, user_of
 from polyport_gateway.signon import credential
-from polyport_gateway.surface import Answer, Problem, Surface, problem_of
+from polyport_gateway.surface import Answer, Events, Problem, Surface, problem_of
 from polyport_gateway.surfaces import ANTHROPIC, OPENAI, Route, Routes
 
 log = logging.getLogger("polyport.gateway")
@@ -52,7 +52,7 @@ class Exchange:
         self._first: float | None = None
         self._admission: Admission | None = None
         self._call: Call | None = None
-        self._usage: Mapping[str, int] = {}
+        self._tally = replies.Tally()
         self._status = 0
         self._over = self._gone = self._settled = False
         self._fields: dict[str, Any] = {}
@@ -155,12 +155,13 @@ class Exchange:
         self._running.choose(self._fields, self._admission)
         self._running.place(operation, self._fields)
         router = self._running.router
-        self._call, flow = router.plan(operation.function, **self._parameters(operation))
+        relay = bool(self._fields.get("stream")) and self._surface.relays
+        self._call, flow = router.plan(operation.function, relay=relay, **self._parameters(operation))
         result = await router.client.arun(flow)
         if isinstance(result, Streaming):
             await self._stream(result, operation)
         else:
-            self._usage = replies.usage_of(result)
+            self._tally.see(result)
             await self._reply(self._surface.answer(result, self._fields))
 
     def _parameters(self, operation: Operation) -> dict[str, Any]:
@@ -196,9 +197,7 @@ class Exchange:
             self._first = time.monotonic() - self._start
             await self._begin(200, events.content_type, [(b"cache-control", b"no-cache")])
             while chunks:
-                for chunk in chunks:
-                    self._usage = replies.usage_of(chunk) or self._usage
-                await self._send_body(b"".join(map(events.chunk, chunks)))
+                await self._send_body(b"".join([self._written(chunk, events) for chunk in chunks]))
                 chunks = await client.arun(streaming.pull())
         except BaseException as error:
             failed = error
@@ -207,6 +206,15 @@ class Exchange:
             await client.arun(streaming.end(failed))
         await self._settle(200, None)
         await self._finish(events.end())
+
+    def _written(self, chunk: Any, events: Events) -> bytes:
+        """Return a chunk as it goes out, and take note of the usage that it tells."""
+        if type(chunk) is not Passed:
+            self._tally.see(chunk)
+            return events.chunk(chunk)
+        if chunk.chunk is not None:
+            self._tally.see(chunk.chunk)
+        return events.passed(chunk)
 
     async def _refuse(self, error: Exception) -> None:
         """Tell an error: as the reply, or in a stream that began as its last event."""
@@ -258,7 +266,7 @@ class Exchange:
             status=status,
             latency=time.monotonic() - self._start,
             first_byte=self._first,
-            usage=self._usage,
+            usage=self._tally.usage,
             nano=nano,
             estimated=bill is not None and bill.estimated,
             error=None if error is None else f"{type(error).__name__}: {error}"[:500],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from polyport.flow import Passed
 from polyport.operations import Operation
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.completion import TextCompletion
@@ -14,6 +15,8 @@ from polyport_gateway.surface import Answer, Events, Surface
 DONE = b"data: [DONE]\n\n"
 #: Streams that end with [DONE]; those of typed events end with their last event.
 WITH_DONE = frozenset({"completion", "text_completion", "transcription"})
+#: The last events of a response.
+ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 #: Formats of transcriptions that are text, not JSON.
 TEXTS = {"text": "text/plain; charset=utf-8", "srt": "text/plain; charset=utf-8", "vtt": "text/vtt; charset=utf-8"}
 
@@ -28,12 +31,31 @@ class OpenAIEvents(Events):
     def chunk(self, chunk: Any) -> bytes:
         """Return the event. The usage that only the gateway asked for stays here."""
         if isinstance(chunk, ChatCompletionChunk | TextCompletion):
-            return b"" if self._hides_usage and chunk.usage and not chunk.choices else replies.event(chunk)
+            return b"" if self._hides(chunk) else replies.event(chunk)
         kind = chunk.get("type")
-        return replies.event(chunk, kind if isinstance(kind, str) else None)
+        return self._last(chunk, replies.event(chunk, kind if isinstance(kind, str) else None))
+
+    def passed(self, passed: Passed) -> bytes:
+        """Return the events as they came, but for the usage that only the gateway asked for."""
+        chunk = passed.chunk
+        if chunk is None:
+            return passed.data
+        if isinstance(chunk, ChatCompletionChunk | TextCompletion):
+            return b"" if self._hides(chunk) else passed.data
+        return self._last(chunk, passed.data)
+
+    def _hides(self, chunk: ChatCompletionChunk | TextCompletion) -> bool:
+        return bool(self._hides_usage and chunk.usage and not chunk.choices)
+
+    def _last(self, chunk: Mapping[str, Any], data: bytes) -> bytes:
+        """Hold back what SDKs take for the end, until the stream has ended and was settled."""
+        if chunk.get("type") not in ENDS:
+            return data
+        self._end = data
+        return b""
 
     def end(self) -> bytes:
-        """Return [DONE] where the SDKs wait for it."""
+        """Return what the SDKs wait for: [DONE], or a response's last event."""
         return self._end
 
 
@@ -41,6 +63,7 @@ class OpenAI(Surface):
     """What the official `openai` SDKs talk to."""
 
     name = "openai"
+    relays = True
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
         """Return the parameters; downloads come in pieces."""

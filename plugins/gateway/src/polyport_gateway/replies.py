@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from polyport.errors import BadRequestError
 from polyport.types.messages import MessageUsage
 from polyport.types.record import Meta, Result, convert
 from polyport.types.responses import ResponsesUsage
@@ -57,23 +58,35 @@ def told(meta: Meta | None, request_id: str) -> Iterable[tuple[str, Any]]:
     yield "x-polyport-adaptations", adapted
 
 
-def usage_of(value: Any) -> Mapping[str, int]:
-    """Return the tokens that a result, a chunk or an event tells of, as disjoint buckets; else nothing."""
-    if isinstance(value, Result):
-        return value.usage_buckets
-    return _of_event(value) if isinstance(value, dict) else {}
+class Tally:
+    """Puts together what the chunks or events of a stream tell of usage: `usage` is the latest, in disjoint buckets."""
+
+    def __init__(self) -> None:
+        self.usage: Mapping[str, int] = {}
+        self._counts: dict[str, Any] = {}
+
+    def see(self, chunk: Any) -> None:
+        """Take note of a chunk."""
+        if isinstance(chunk, Result):
+            self.usage = chunk.usage_buckets or self.usage
+        elif isinstance(chunk, dict):
+            self._event(chunk)
+
+    def _event(self, event: Mapping[str, Any]) -> None:
+        """A response's usage comes whole; of a message the input is told at the start, the output at the end."""
+        response, message = event.get("response"), event.get("message")
+        if isinstance(response, dict) and isinstance(response.get("usage"), dict):
+            self.usage = _buckets(response["usage"], ResponsesUsage)
+        elif event.get("type") in ("message_start", "message_delta"):
+            told = message.get("usage") if isinstance(message, dict) else event.get("usage")
+            if isinstance(told, dict):
+                self._counts |= {name: value for name, value in told.items() if value is not None}
+                self.usage = _buckets(self._counts, MessageUsage)
 
 
-def _of_event(event: Mapping[str, Any]) -> Mapping[str, int]:
-    response = event.get("response")
-    if isinstance(response, dict) and isinstance(response.get("usage"), dict):
-        return _buckets(response["usage"], ResponsesUsage)
-    if event.get("type") == "message_delta" and isinstance(event.get("usage"), dict):
-        return _buckets(event["usage"], MessageUsage)
-    return {}
-
-
-def _buckets(usage: dict[str, Any], kind: type[Any]) -> Mapping[str, int]:
-    read = convert(usage, kind, "$.usage")
-    found: dict[str, int] = read.buckets()
+def _buckets(usage: dict[str, Any], kind: type[ResponsesUsage | MessageUsage]) -> Mapping[str, int]:
+    try:
+        found: dict[str, int] = convert(usage, kind, "$.usage").buckets()
+    except BadRequestError:  # a usage of an unknown shape must not cost the answer
+        return {}
     return found

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from polyport.errors import APIConnectionError, APIError, GuardrailError, PolyportError, Timeout
+from polyport.flow import Passed
 from polyport.operations import Operation
 from polyport.types.audio import Binary
 from polyport_gateway import replies
@@ -92,6 +93,10 @@ class Events:
 
     content_type = replies.EVENTS
 
+    def passed(self, passed: Passed) -> bytes:
+        """Return events on their way through, as they go out."""
+        return passed.data
+
     def chunk(self, chunk: Any) -> bytes:
         """Return a chunk as it goes out; nothing for one that this caller did not ask for."""
         return replies.event(chunk)
@@ -116,6 +121,8 @@ class Surface:
     """One vendor's interface."""
 
     name = ""
+    #: Whether its wire is that of core's operations, so that events may go out as they came.
+    relays = False
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
         """Return the parameters of core's call that a request is."""

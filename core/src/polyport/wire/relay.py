@@ -1,0 +1,90 @@
+"""Server-sent events on their way through: passed on as they came, and only those read that tell something. Sans I/O.
+
+A stream's events nearly all say the same, a little more text, and who passes a stream on need not read them. So a
+piece is searched for `marks`, byte strings that stand in every event that has to be read; up to the first content
+every event is read. A mark that stands in another event costs a little time, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from polyport.errors import APIError
+from polyport.flow import Decoder, Passed
+from polyport.wire.sse import END, SSE
+
+
+class Relay:
+    """A Decoder[Passed] around the decoder of a stream's events, which says what those come to that are read.
+
+    An event that comes to no chunk, such as `[DONE]`, goes no further: who writes a stream writes its end.
+    """
+
+    __slots__ = ("_begun", "_decoder", "_error", "_events", "_marks")
+
+    def __init__(self, decoder: Decoder[Any], marks: Sequence[bytes]) -> None:
+        self._decoder = decoder
+        self._marks = tuple(marks)
+        self._events = SSE()
+        self._begun = False
+        self._error: APIError | None = None
+
+    def feed(self, data: bytes) -> list[Passed]:
+        """Take the next piece and return the events it completed."""
+        if self._error is not None:
+            raise self._error
+        return self._passed(self._events.whole(data))
+
+    def close(self) -> list[Passed]:
+        """Return what is left. Raises APIConnectionError where the stream was cut off."""
+        if self._error is not None:
+            raise self._error
+        left = self._passed(self._events.rest())
+        if self._error is not None:
+            raise self._error
+        return [*left, *(Passed(b"", chunk) for chunk in self._decoder.close())]
+
+    def _passed(self, data: bytes) -> list[Passed]:
+        """Return whole events, those with a mark each for itself and read."""
+        found: list[Passed] = []
+        done, size = 0, len(data)
+        try:
+            while not self._begun and done < size:
+                end = data.index(END, done) + len(END)
+                found += self._read(data[done:end])
+                done = end
+            while done < size:
+                place = self._mark(data, done)
+                if place < 0:
+                    found.append(Passed(data[done:] if done else data))
+                    break
+                before = data.rfind(END, done, place)
+                start = done if before < 0 else before + len(END)
+                if start > done:
+                    found.append(Passed(data[done:start]))
+                done = data.index(END, place) + len(END)
+                found += self._read(data[start:done])
+        except APIError as error:
+            if not found:
+                raise
+            self._error = error
+        return found
+
+    def _mark(self, data: bytes, start: int) -> int:
+        """Return where the first mark stands, -1 where there is none."""
+        first = -1
+        for mark in self._marks:
+            place = data.find(mark, start) if first < 0 else data.find(mark, start, first)
+            if place >= 0:
+                first = place
+        return first
+
+    def _read(self, event: bytes) -> list[Passed]:
+        """Return an event with what it says."""
+        chunks = self._decoder.feed(event)
+        if not chunks:
+            return []
+        found = [Passed(event, chunks[0]), *(Passed(b"", chunk) for chunk in chunks[1:])]
+        self._begun = self._begun or any(one.is_content() for one in found)
+        return found

@@ -1,0 +1,200 @@
+"""Replies in the caller's own dialect go out as they came, byte for byte, and are accounted for all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from polyport_gateway import config
+from polyport_gateway.app import App
+from polyport_gateway.gate import Asked, Caller, Free, Outcome
+
+pytest.importorskip("polyport_openai")
+pytest.importorskip("polyport_anthropic")
+
+FRAME = b'"id":"c1","object":"chat.completion.chunk","created":1,"model":"gpt-x","own":1.50,"usage":null'
+WORDS = [
+    b'data: {%s,"choices":[{"index":0,"delta":{"content":"w%d","deep":{"x":1e2}}}]}\n\n' % (FRAME, n) for n in range(5)
+]
+LAST = b'data: {"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}\n\n'
+USED = b'data: {"id":"c1","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}\n\n'
+DONE = b"data: [DONE]\n\n"
+CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+BILLED = {"input": 7, "output": 3}
+
+
+class Noting(Free):
+    """A gate and its admissions, which write settlements down where they come on the wire."""
+
+    def __init__(self, wire: list[Any]) -> None:
+        super().__init__(Caller(id="k"))
+        self.wire = wire
+
+    async def identify(self, token: str | None, client: str | None = None) -> Caller:
+        return self.caller
+
+    async def admit(self, asked: Asked) -> Noting:
+        return self
+
+    async def settle(self, outcome: Outcome) -> None:
+        self.wire.append(outcome)
+
+    async def aclose(self) -> None: ...
+
+
+def call(pieces: Sequence[bytes], body: Any = CHAT, path: str = "/v1/chat/completions", **settings: Any) -> list[Any]:
+    """Return what goes over the wire, settlements in their place, when a provider's reply is these pieces."""
+    wire: list[Any] = []
+
+    served: list[Any] = []
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            await answer(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+        await reader.readexactly(int(length.split(b":")[1]))
+        kind = b"text/event-stream" if body.get("stream") else b"application/json"
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n" % kind)
+        for piece in pieces:
+            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    async def run() -> None:
+        server = await asyncio.start_server(provider, "127.0.0.1", 0)
+        base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        models = [
+            {"model_name": name, "params": {"model": f"{provider}/{model}", "api_base": base + more, "api_key": "sk-u"}}
+            for name, provider, model, more in (
+                ("gpt", "openai", "gpt-4o", "/v1"),
+                ("claude", "anthropic", "claude-sonnet-4-5", ""),
+            )
+        ]
+        app = App(
+            config.read({"model_list": models, "router_settings": {"num_retries": 0}, **settings}), gate=Noting(wire)
+        )
+        requests = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+        waiting = asyncio.Event()
+
+        async def receive() -> Any:
+            if requests:
+                return requests.pop()
+            await waiting.wait()
+            return None
+
+        async def send(message: Any) -> None:
+            wire.append(message)
+
+        headers = [(b"authorization", b"Bearer sk-1")]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
+            "headers": headers,
+            "client": None,
+        }
+        await app(scope, receive, send)
+        await app.aclose()
+        await asyncio.gather(*served)
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(run())
+    return wire
+
+
+def body_of(wire: list[Any]) -> bytes:
+    """Return the reply's body."""
+    return b"".join(one.get("body", b"") for one in wire if isinstance(one, dict))
+
+
+def outcome(wire: list[Any]) -> Outcome:
+    """Return the one settlement."""
+    (found,) = (one for one in wire if isinstance(one, Outcome))
+    return found
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_stream_goes_out_as_it_came(wanted: bool) -> None:
+    """Unknown fields and numbers as they were written; the usage only for who asked; [DONE] after the settlement."""
+    asked = {**CHAT, "stream_options": {"include_usage": True}} if wanted else CHAT
+    wire = call([*WORDS, LAST, USED, DONE], asked)
+    assert body_of(wire) == b"".join([*WORDS, LAST, *([USED] if wanted else []), DONE])
+    assert (outcome(wire).usage, outcome(wire).nano) == (BILLED, 47_500)
+    assert wire.index(outcome(wire)) == len(wire) - 2
+    assert wire[-1]["body"] == DONE
+
+
+def test_pieces_may_be_cut_anywhere() -> None:
+    """What is no whole event yet waits for its rest."""
+    stream = b"".join([*WORDS, LAST, USED, DONE])
+    wire = call([stream[start : start + 37] for start in range(0, len(stream), 37)])
+    assert body_of(wire) == b"".join([*WORDS, LAST, DONE])
+    assert outcome(wire).usage == BILLED
+
+
+def test_an_error_before_the_first_content_is_a_reply() -> None:
+    """Nothing of the stream went out, so another deployment could have answered."""
+    role = b'data: {%s,"choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n' % FRAME
+    wire = call([role, b'data: {"error":{"message":"no room","code":429}}\n\n'])
+    start = next(one for one in wire if isinstance(one, dict))
+    assert start["status"] == 429
+    assert b"no room" in body_of(wire)
+
+
+def test_an_error_in_the_middle_is_told_in_the_stream() -> None:
+    """After what came before it, in the same read or not; and a stream that is cut off is one, too."""
+    for tail in ([b'data: {"error":{"message":"lost it"}}\n\n'], [WORDS[2][:40]]):
+        for pieces in ([*WORDS, *tail], [b"".join([*WORDS, *tail])]):
+            wire = call(pieces)
+            assert body_of(wire).startswith(b"".join(WORDS))
+            assert json.loads(body_of(wire).split(b"data: ")[-1])["error"]["message"]
+            assert outcome(wire).status >= 500
+            assert outcome(wire).estimated
+
+
+def test_guardrails_still_see_every_chunk() -> None:
+    """With one that masks, nothing is passed on unread."""
+    pytest.importorskip("polyport_guardrails")
+    mask = {"guardrail": "regex", "mode": "post_call", "pattern": "w3", "action": "mask", "default_on": True}
+    wire = call([*WORDS, LAST, USED, DONE], guardrails=[{"guardrail_name": "g", "litellm_params": mask}])
+    assert b"w3" not in body_of(wire)
+    assert b"[PATTERN]" in body_of(wire)
+    assert body_of(wire).count(b"w4") == 1
+
+
+EVENTS: list[dict[str, Any]] = [
+    {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": [],
+     "model": "claude-sonnet-4-5", "stop_reason": None, "usage": {"input_tokens": 7, "output_tokens": 1}}},
+    {"type": "ping"},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}} for word in "abc"),
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}, "own": [1.50]},
+    {"type": "message_stop"},
+]  # fmt: skip
+
+
+def test_anthropics_events_go_out_as_they_came() -> None:
+    """Pings, too; the last event waits for the settlement; input that is told at the start counts."""
+    events = [b"event: %s\ndata: %s\n\n" % (one["type"].encode(), json.dumps(one).encode()) for one in EVENTS]
+    wire = call(events, {**CHAT, "model": "claude", "max_tokens": 9}, "/v1/messages")
+    assert body_of(wire) == b"".join(events)
+    assert wire[-1]["body"] == events[-1]
+    assert outcome(wire).usage == BILLED
+    assert outcome(wire).nano == 7 * 3000 + 3 * 15000
