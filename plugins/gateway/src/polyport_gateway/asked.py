@@ -7,7 +7,8 @@ whose key is used, and where calls go, is said by the configuration alone.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -39,6 +40,32 @@ class Gone(Exception):
     """The caller left."""
 
 
+class Headers(Mapping[str, str]):
+    """A request's headers by their names in lower case; read as text when they are asked for."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self._raw = dict(raw)
+
+    def __getitem__(self, name: str) -> str:
+        return self._raw[name.encode("latin-1")].decode("latin-1")
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.encode("latin-1", "replace") in self._raw
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a header, or the default."""
+        found = self._raw.get(name.encode("latin-1", "replace"))
+        return default if found is None else found.decode("latin-1")
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("latin-1") for name in self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
 class Body:
     """The body of one request, not yet read, and no larger than `limit` bytes. Close it when the call is over."""
 
@@ -53,11 +80,11 @@ class Body:
         """Return the JSON object that the body is. Raises BadRequestError."""
         pieces = [piece async for piece in self]
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if not data.strip():
-            return {}
         try:
             found = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if not data.strip():
+                return {}
             raise BadRequestError(f"The body is no JSON: {error}") from error
         if not isinstance(found, dict):
             raise BadRequestError("The body must be a JSON object")
@@ -229,17 +256,26 @@ def check(fields: dict[str, Any], operation: Operation, settings: frozenset[str]
     """Refuse what is not a caller's to say. `settings` are names of the providers' own settings."""
     if "custom_llm_provider" in fields:
         fields["provider"] = fields.pop("custom_llm_provider")
+    known, files = _parameters(operation.request)
     for name in fields:
-        if name in FORBIDDEN or name in settings or SECRET_SETTING.fullmatch(name):
+        if name in settings or (name not in known and (name in FORBIDDEN or SECRET_SETTING.fullmatch(name))):
             raise BadRequestError(f"$.{name} is set by the gateway's configuration, not by a request")
     if "provider" in fields and operation.id_field is None and not operation.by_provider:
         raise BadRequestError("$.provider is said by the model's name here: GET /v1/models lists them")
     retries = fields.get("num_retries")
     if retries is not None and (not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES):
         raise BadRequestError(f"$.num_retries is a number from 0 to {MAX_RETRIES}")
-    for name in FILES:
-        if name in fields and name in operation.request.__struct_fields__:
+    for name in files:
+        if name in fields:
             _check_file(fields[name], f"$.{name}")
+
+
+@cache
+def _parameters(kind: type[Request]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the parameters of a request that anybody may say, and those of them that are files."""
+    names = kind.__struct_fields__
+    known = frozenset(name for name in names if name not in FORBIDDEN and not SECRET_SETTING.fullmatch(name))
+    return known, tuple(name for name in FILES if name in names)
 
 
 def _check_file(value: Any, path: str) -> None:

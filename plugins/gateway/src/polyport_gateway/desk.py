@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from polyport.errors import BadRequestError, PolyportError
 from polyport_gateway import management as manage, replies
-from polyport_gateway.asked import Body, Gone, Receive
+from polyport_gateway.asked import Body, Gone, Headers, Receive
 from polyport_gateway.exchange import Send
 from polyport_gateway.fields import KINDS
 from polyport_gateway.gate import GateError
@@ -89,7 +89,7 @@ class Desk:
         function = function or (READING.get(path) if method in ("GET", "POST") else None)
         if function is None:
             raise _nothing_at(path)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = Headers(scope["headers"])
         client = scope.get("client")
         by = await self._keeper.identify(credential.of(headers, scope), client[0] if client else None)
         given = await self._given(scope, receive, headers)

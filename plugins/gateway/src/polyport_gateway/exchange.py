@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from random import getrandbits
 from typing import Any
 
 from polyport.border import Call
@@ -30,6 +30,8 @@ log = logging.getLogger("polyport.gateway")
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+#: Seconds after which it is watched for whether the caller leaves: most of what is faster needs no watch.
+WATCH_AFTER = 0.02
 #: The status that is noted of a caller that left: nobody sees it. nginx made it common.
 LEFT = 499
 
@@ -43,11 +45,9 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._headers: dict[str, str] = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        self._headers = asked.Headers(scope["headers"])
         self._surface: Surface = ANTHROPIC if "anthropic-version" in self._headers else OPENAI
-        self._id = uuid.uuid4().hex
+        self._id = f"{getrandbits(128):032x}"
         self._start = time.monotonic()
         self._first: float | None = None
         self._admission: Admission | None = None
@@ -88,18 +88,18 @@ class Exchange:
             return
         limit = self._running.max_json
         if operation.body == "multipart":
-            await self._gate.identify(self._token(), self._client())
+            await self._gate.identify(credential.of(self._headers, self._scope), self._client())
             limit = self._running.max_upload
         body = Body(self._receive, self._headers, limit)
         try:
             self._fields = await self._read(body, operation, names)
             asked.check(self._fields, operation, self._running.settings)
             await self._admit(route, self._fields, body.size)
-            watch = asyncio.create_task(self._watch(asyncio.current_task()))
+            watch = Watch(self._leave, self._receive)
             try:
                 await self._perform(operation)
             finally:
-                watch.cancel()
+                watch.stop()
         finally:
             body.close()
 
@@ -122,7 +122,7 @@ class Exchange:
                 path=route.path,
                 surface=self._surface.name,
                 operation=route.operation.function if route.operation else "",
-                token=self._token(),
+                token=credential.of(self._headers, self._scope),
                 client=self._client(),
                 model=model if isinstance(model, str) else None,
                 stream=bool(fields.get("stream")),
@@ -137,14 +137,9 @@ class Exchange:
         address = self._scope.get("client")
         return address[0] if address else None
 
-    def _token(self) -> str | None:
-        return credential.of(self._headers, self._scope)
-
-    async def _watch(self, task: asyncio.Task[Any] | None) -> None:
-        """Cancel the call of a caller that leaves."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if not self._over and task is not None:
+    def _leave(self, task: asyncio.Task[Any]) -> None:
+        """End the call of a caller that left."""
+        if not self._over:
             self._gone = True
             task.cancel()
 
@@ -238,8 +233,11 @@ class Exchange:
     async def _begin(self, status: int, content_type: str, more: replies.Headers) -> None:
         self._status = status
         meta = None if self._call is None else self._call.meta
-        limits = self._admission.headers.items() if self._admission is not None else ()
-        headers = replies.to_headers([("content-type", content_type), *replies.told(meta, self._id), *limits])
+        limits = self._admission.headers.items() if self._admission is not None else None
+        headers = replies.told(meta, self._id)
+        headers.append((b"content-type", content_type.encode()))
+        if limits:
+            headers += replies.to_headers(limits)
         await self._send({"type": "http.response.start", "status": status, "headers": headers + more})
 
     async def _send_body(self, body: bytes) -> None:
@@ -276,3 +274,30 @@ class Exchange:
             attempts=0 if meta is None else meta.attempts,
             cache_hit=meta is not None and meta.cache_hit,
         )
+
+
+class Watch:
+    """Waits for the caller of a request to leave, and then tells; it begins a moment after it was made."""
+
+    __slots__ = ("_current", "_leave", "_receive", "_task", "_timer")
+
+    def __init__(self, leave: Callable[[asyncio.Task[Any]], None], receive: asked.Receive) -> None:
+        self._leave, self._receive = leave, receive
+        self._task: asyncio.Task[None] | None = None
+        self._current = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._current is not None:
+            self._leave(self._current)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()

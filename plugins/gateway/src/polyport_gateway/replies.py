@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -33,29 +34,46 @@ def event(value: Any, name: str | None = None) -> bytes:
 
 def to_headers(pairs: Iterable[tuple[str, Any]]) -> Headers:
     """Return headers for ASGI; those without a value are left out."""
-    return [
-        (name.lower().encode("latin-1", "replace"), _text(value)) for name, value in pairs if value not in (None, "")
-    ]
+    return [(_name(name), _text(value)) for name, value in pairs if value is not None and value != ""]
+
+
+@lru_cache(1024)
+def _name(name: str) -> bytes:
+    return name.lower().encode("latin-1", "replace")
 
 
 def _text(value: Any) -> bytes:
-    return str(value).translate(SAFE)[:MAX_HEADER].encode("latin-1", "replace")
+    text = str(value)
+    if len(text) <= MAX_HEADER and text.isascii() and text.isprintable():
+        return text.encode()
+    return text.translate(SAFE)[:MAX_HEADER].encode("latin-1", "replace")
 
 
-def told(meta: Meta | None, request_id: str) -> Iterable[tuple[str, Any]]:
+_remembered = lru_cache(4096)(_text)  # names of models and deployments come with every reply
+
+
+def told(meta: Meta | None, request_id: str) -> Headers:
     """Return the headers that tell what happened. The cost is in USD; a stream's is not known when they are sent."""
-    yield "x-polyport-request-id", request_id
-    yield "x-request-id", request_id
+    encoded = request_id.encode()
+    found = [(b"x-polyport-request-id", encoded), (b"x-request-id", encoded)]
     if meta is None:
-        return
-    yield "x-polyport-provider", meta.provider
-    yield "x-polyport-model", meta.model
-    yield "x-polyport-deployment", meta.deployment
-    yield "x-polyport-attempts", meta.attempts or None
-    yield "x-polyport-cache", "hit" if meta.cache_hit else None
-    yield "x-polyport-cost", None if meta.cost is None else f"{meta.cost:.12f}".rstrip("0").rstrip(".") or "0"
-    adapted = "; ".join(f"{one.parameter} {one.action}" for one in meta.adaptations)
-    yield "x-polyport-adaptations", adapted
+        return found
+    for name, value in (
+        (b"x-polyport-provider", meta.provider),
+        (b"x-polyport-model", meta.model),
+        (b"x-polyport-deployment", meta.deployment),
+        (b"x-polyport-attempts", meta.attempts),
+        (b"x-polyport-cache", "hit" if meta.cache_hit else None),
+    ):
+        if value:
+            found.append((name, _remembered(value)))
+    cost = meta.cost
+    if cost is not None:
+        found.append((b"x-polyport-cost", (f"{cost:.12f}".rstrip("0").rstrip(".") or "0").encode()))
+    if meta.adaptations:
+        adapted = "; ".join(f"{one.parameter} {one.action}" for one in meta.adaptations)
+        found.append((b"x-polyport-adaptations", _text(adapted)))
+    return found
 
 
 class Tally:
