@@ -130,7 +130,8 @@ def test_failures_are_settled(well: Any) -> None:
     well.failing = (500, {}, {"error": {"message": "broken"}})
     wire, _ = call(well, CHAT)
     outcome = only(wire)
-    assert (outcome.status, outcome.error is not None and "broken" in outcome.error) == (500, True)
+    assert (outcome.status, outcome.error, "broken" in outcome.message) == (500, "InternalServerError", True)
+    assert [one.error for one in outcome.failures] == ["InternalServerError"]
 
 
 def test_who_is_refused_is_told_when_to_come_back(well: Any) -> None:

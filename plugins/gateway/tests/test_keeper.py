@@ -19,7 +19,7 @@ import yaml
 from sqlalchemy import select
 
 from polyport.prices import Rates
-from polyport_gateway import management as manage
+from polyport_gateway import management as manage, spending
 from polyport_gateway.gate import Asked, GateError, Outcome
 from polyport_gateway.identity import MASTER
 from polyport_gateway.journal import Journal
@@ -103,11 +103,11 @@ def test_what_a_request_came_to_is_in_the_ledger_with_whose_it_was(tmp_path: Pat
             "provider": "openai",
         }  # fmt: skip
         assert (row["prompt"], row["completion"], row["nano"], row["tags"]) == (7, 3, 13_000, ["a"])
-        report = await manage.spend_report(keeper.store, MASTER, {"group_by": ["team", "model"]})
+        report = await spending.report(keeper.store, MASTER, {"group_by": ["team", "model"]})
         assert report["results"] == [
             {"team": "t", "model": "gpt", "requests": 1, "failures": 0, "prompt": 7, "completion": 3, "spend": 1.3e-05}
         ]
-        logs = await manage.spend_logs(keeper.store, MASTER, {"team": "t", "limit": "5"})
+        logs = await spending.logs(keeper.store, MASTER, {"team": "t", "limit": "5"})
         assert [one["id"] for one in logs["results"]] == ["request-0"]
 
     run(tmp_path, test)

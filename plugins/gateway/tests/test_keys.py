@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from polyport.errors import BadRequestError, ConflictError, NotFoundError, PermissionDeniedError
-from polyport_gateway import management as manage
+from polyport_gateway import management as manage, spending
 from polyport_gateway.gate import GateError
 from polyport_gateway.identity import MASTER, Identity, Names, allows_address, allows_route, digest
 from polyport_gateway.limits import Limit
@@ -295,5 +295,5 @@ def test_routes_and_addresses_of_a_key_are_kept() -> None:
 
 def test_csv_holds_no_formula() -> None:
     """A name that a spreadsheet would run is made a text."""
-    assert manage.to_csv([{"a": "=1+1", "b": -2}]) == "a,b\n'=1+1,-2\n"
-    assert manage.to_csv([]) == ""
+    assert spending.to_csv([{"a": "=1+1", "b": -2}]) == "a,b\n'=1+1,-2\n"
+    assert spending.to_csv([]) == ""

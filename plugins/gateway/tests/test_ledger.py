@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import subprocess
@@ -11,13 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies as st
 from sqlalchemy import func, select
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
 from polyport_gateway.journal import Journal
-from polyport_gateway.ledger import Entry, Ledger, by_day, clean
+from polyport_gateway.ledger import Entry, Ledger, clean
+from polyport_gateway.rollups import bucket, percentile, roll_up
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import DayRow, EntryRow
+from polyport_gateway.store.tables import BUCKETS, DayRow, EntryRow, HourRow, TagDayRow
 
 #: A real run does 50; the suite stays quick.
 KILLS = int(os.environ.get("POLYPORT_KILLS", "5"))
@@ -220,10 +223,34 @@ def test_what_was_spent_since_is_read_from_days_and_from_requests(tmp_path: Path
     asyncio.run(run())
 
 
-def test_days_are_added_up_in_one_order() -> None:
-    """Replicas lock the same rows in the same order, so that none waits for the other."""
-    rows = by_day([Entry(id=one, at=1e9, key_id=key) for one, key in (("1", "b"), ("2", "a"), ("3", "b"))])
-    assert [(row["key_id"], row["requests"]) for row in rows] == [("a", 1), ("b", 2)]
+def test_requests_are_added_up_by_hour_by_day_and_by_tag() -> None:
+    """Each time, each kind and each tag of its own; a request with two tags is in both."""
+    made = [
+        Entry(id="1", at=7200.0, key_id="a", prompt=2, nano=5, seconds=0.02, tags=("x", "y")),
+        Entry(id="2", at=7300.5, key_id="a", prompt=3, nano=6, seconds=0.02, tags=("x",)),
+        Entry(id="3", at=10_800.0, key_id="a", status=500, seconds=900.0),
+    ]
+    hours = roll_up(made, HourRow)
+    assert [(row["at"], row["requests"], row["failures"], row["prompt"], row["nano"]) for row in hours] == [
+        (7200, 2, 0, 5, 11), (10_800, 1, 1, 0, 0)
+    ]  # fmt: skip
+    assert (hours[0][BUCKETS[bucket(0.02)]], hours[1]["h29"]) == (2, 1)
+    assert [(row["at"], row["requests"]) for row in roll_up(made, DayRow)] == [(0, 2), (0, 1)]  # by status, too
+    assert sorted((row["tag"], row["requests"]) for row in roll_up(made, TagDayRow)) == [("x", 2), ("y", 1)]
+    assert len({row["id"] for row in [*hours, *roll_up(made, TagDayRow)]}) == 4
+
+
+@given(st.lists(st.floats(0.0005, 500), min_size=1, max_size=200), st.sampled_from([0.5, 0.95, 0.99]))
+def test_a_percentile_is_right_to_within_its_bucket(seconds: list[float], share: float) -> None:
+    """A factor of 1.6 up or down."""
+    counts = [0] * len(BUCKETS)
+    for one in seconds:
+        counts[bucket(one)] += 1
+    exact = sorted(seconds)[max(0, math.ceil(share * len(seconds)) - 1)]
+    found = percentile(counts, share)
+    assert found is not None
+    assert exact / 1.6 <= found <= max(exact, 0.001) * 1.6
+    assert percentile([0] * len(BUCKETS), share) is None
 
 
 def test_texts_of_callers_are_made_fit_for_any_database() -> None:

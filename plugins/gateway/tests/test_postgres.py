@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import func, select
 
 from polyport.errors import PolyportError
-from polyport_gateway import management as manage
+from polyport_gateway import management as manage, spending
 from polyport_gateway.gate import Asked, GateError, Outcome
 from polyport_gateway.identity import MASTER, Identity
 from polyport_gateway.journal import Journal
@@ -136,7 +136,7 @@ def test_replicas_that_drain_together_count_each_request_once(server: Server, tm
         rows, days = await counts(stores[0])
         assert (rows - before[0], days - before[1]) == (1500, 1500)
         assert await ledgers[0].spent({"model": "m"}, 1e9) == 1500 * 7
-        report = await manage.spend_report(stores[0], MASTER, {"group_by": ["model"], "model": "m"})
+        report = await spending.report(stores[0], MASTER, {"group_by": ["model"], "model": "m"})
         assert report["results"][0]["requests"] == 1500
         for ledger, store in zip(ledgers, stores, strict=True):
             await ledger.aclose()

@@ -21,6 +21,7 @@ from polyport.router.choosing import Hindered, Obstacle
 from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
 from polyport.states import Outcome, Refusal, Ticket
+from polyport.types.record import Failure
 
 if TYPE_CHECKING:
     from polyport.router.router import Router
@@ -31,6 +32,8 @@ ELSEWHERE = (AuthenticationError, PermissionDeniedError, NotFoundError)
 LONGEST_QUEUE = 10.0
 #: What the winner of a race tells of itself.
 TOLD = ("provider", "model", "group", "deployment", "request_id", "headers", "cost", "bill", "provider_cost")
+#: Characters that are kept of what a failed attempt said.
+MESSAGE = 300
 TRIED = Obstacle("tried", "was tried already in this call")
 LATER = Obstacle("order", "stands back behind those of a lower order")
 
@@ -109,6 +112,9 @@ class Journey(Rules):
             if isinstance(result, Streaming):
                 yield from commit(result)  # who answers first has won a race, not who connects first
         except BaseException as error:
+            if isinstance(error, APIError):
+                error.hide(call.shown_to_wire)
+                call.meta.failures.append(_failed(one, error, (yield NOW) - start))
             yield from self._settle(one, ticket, error=error)
             raise
         latency = (yield NOW) - start
@@ -243,6 +249,17 @@ class Journey(Rules):
 def _tell(arm: Call, call: Call) -> None:
     for name in TOLD:
         setattr(call.meta, name, getattr(arm.meta, name))
+
+
+def _failed(one: Candidate, error: APIError, seconds: float) -> Failure:
+    return Failure(
+        deployment=one.deployment.id,
+        provider=one.provider,
+        error=type(error).__name__,
+        message=error.message[:MESSAGE],
+        status=error.status_code,
+        seconds=round(seconds, 6),
+    )
 
 
 def _tokens(result: Any) -> int | None:

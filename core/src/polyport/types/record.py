@@ -98,12 +98,24 @@ class Adaptation(msgspec.Struct, frozen=True):
     why: str
 
 
-class Meta(msgspec.Struct, kw_only=True):
-    """What happened to get this result. `group` and `deployment` are a router's.
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt that failed on its way to a result: where, with what class of error, after how many seconds."""
 
-    `latency` is in seconds, from the call to the result (of a stream: to its end); `cost` in USD, None where no
-    price is known, and `bill` what it is made of; `provider_cost` what the provider itself says it charged;
-    `guardrails` what each of them said; `headers` are the reply's, lower case.
+    deployment: str
+    provider: str
+    error: str
+    message: str
+    status: int | None = None
+    seconds: float = 0.0
+
+
+class Meta(msgspec.Struct, kw_only=True):
+    """What happened to get this result. `group`, `deployment` and `failures` are a router's.
+
+    `failures` are the attempts before the last one, or all of them where the call failed. `latency` is in seconds,
+    from the call to the result (of a stream: to its end); `cost` in USD, None where no price is known, and `bill` what
+    it is made of; `provider_cost` what the provider itself says it charged; `guardrails` what each of them said;
+    `headers` are the reply's, lower case.
     """
 
     provider: str = ""
@@ -119,6 +131,7 @@ class Meta(msgspec.Struct, kw_only=True):
     cache_hit: bool = False
     adaptations: list[Adaptation] = []
     guardrails: list[Guarded] = []
+    failures: list[Failure] = []
     headers: Mapping[str, str] = {}
 
 

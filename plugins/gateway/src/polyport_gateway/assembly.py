@@ -80,6 +80,7 @@ def _keeper(config: Config, folder: Path, app: Callable[[], App]) -> Keeper | No
         prices=prices_of(lambda: app().running.router),
         limits=_shared(str(given["redis_url"])) if given.get("redis_url") else None,
         on_store_failure=failing,
+        general=lambda: app().running.general,
     )
 
 

@@ -42,6 +42,7 @@ GENERAL: dict[str, str] = {
     "on_store_failure": "allow or deny calls while the database is away",
     "max_request_size_mb": "the largest JSON body",
     "max_upload_size_mb": "the largest multipart body",
+    "request_tags": "whether calls may name tags of their own for the ledger: true",
     "drain_seconds": "how long running calls may go on after SIGTERM",
     **SIGNON,
 }
@@ -72,6 +73,7 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     max_upload_size_mb: float = 512.0
     drain_seconds: float = 30.0
     trusted_proxies: tuple[str, ...] = ()
+    request_tags: bool = True
     given: Mapping[str, Any] = {}
 
     def __repr__(self) -> str:

@@ -1,7 +1,9 @@
 """The desk: management over HTTP, mounted beside the surfaces.
 
 POST /key/generate, /key/rotate, /key/block, /key/unblock, and /{kind}/new, /update, /delete; GET or POST
-/{kind}/info, /{kind}/list, /spend/report, /spend/logs (`format=csv` for a file), /audit.
+/{kind}/info, /{kind}/list, /spend/report, /spend/series, /spend/logs, /spend/story, /audit. `format=csv` makes a file
+of what /spend answers; of /spend/logs, `format=csv`, `format=jsonl` and `limit=all` send all that is asked for, page by
+page.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from polyport.errors import BadRequestError, PolyportError
-from polyport_gateway import management as manage, replies
+from polyport_gateway import management as manage, replies, spending
 from polyport_gateway.asked import Body, Gone, Headers, Receive
 from polyport_gateway.exchange import Send
 from polyport_gateway.fields import KINDS
@@ -53,8 +55,10 @@ CHANGING: dict[str, Function] = {
 READING: dict[str, Function] = {
     **{f"/{kind}/info": _of_kind(manage.info, kind) for kind in KINDS},
     **{f"/{kind}/list": _of_kind(manage.list_all, kind) for kind in KINDS},
-    "/spend/report": manage.spend_report,
-    "/spend/logs": manage.spend_logs,
+    "/spend/report": spending.report,
+    "/spend/series": spending.series,
+    "/spend/logs": spending.logs,
+    "/spend/story": spending.story,
     "/audit": manage.audit_log,
 }
 #: The first words of these paths.
@@ -69,21 +73,22 @@ class Desk:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request_id = uuid.uuid4().hex
+        reply = Reply(send, uuid.uuid4().hex)
         try:
-            status, kind, body = await self._answer(scope, receive)
+            await self._answer(scope, receive, reply)
         except Gone:
             return
         except Exception as error:
-            problem = problem_of(error, request_id)
-            status, kind, body = problem.status, replies.JSON, replies.encode(OPENAI.problem(problem))
+            problem = problem_of(error, reply.id)
             if not isinstance(error, PolyportError):
-                log.error("management request %s failed", request_id)
-                await _send(send, status, kind, body, request_id)
+                log.error("management request %s failed", reply.id)
+            if reply.begun:
+                raise  # what was sent is cut off, and does not look whole
+            await reply.whole(problem.status, replies.JSON, replies.encode(OPENAI.problem(problem)))
+            if not isinstance(error, PolyportError):
                 raise
-        await _send(send, status, kind, body, request_id)
 
-    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive) -> tuple[int, str, bytes]:
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, reply: Reply) -> None:
         path, method = scope["path"].rstrip("/"), scope["method"]
         function = CHANGING.get(path) if method == "POST" else None
         function = function or (READING.get(path) if method in ("GET", "POST") else None)
@@ -93,13 +98,32 @@ class Desk:
         client = scope.get("client")
         by = await self._keeper.identify(credential.of(headers, scope), client[0] if client else None)
         given = await self._given(scope, receive, headers)
-        style = given.pop("format", "json") if path.startswith("/spend/") else "json"
-        if style not in ("json", "csv"):
-            raise BadRequestError("format is json or csv")
+        style = str(given.pop("format", "json")) if path.startswith("/spend/") else "json"
+        if style not in STYLES:
+            raise BadRequestError(f"format is {', '.join(STYLES)}.")
+        everything = given.get("limit", "all" if style != "json" else "") == "all"
+        if function is spending.logs and everything:
+            given.pop("limit", None)
+            await self._export(by, given, style, reply)
+            return
         answer = await function(self._keeper.store, by, given)
-        if style == "csv":
-            return 200, "text/csv; charset=utf-8", manage.to_csv(answer["results"]).encode()
-        return 200, replies.JSON, replies.encode(answer)
+        if style == "json":
+            await reply.whole(200, replies.JSON, replies.encode(answer))
+        else:
+            rows = answer["results"] if "results" in answer else [answer["request"]]
+            await reply.whole(200, STYLES[style], WRITERS[style](rows, True))
+
+    async def _export(self, by: Principal, given: Mapping[str, Any], style: str, reply: Reply) -> None:
+        """Send all rows, a page in memory at a time."""
+        first = True
+        async for rows in spending.export(self._keeper.store, by, given):
+            if first:
+                await reply.begin(200, STYLES[style])
+                await reply.piece(b'{"results":[' if style == "json" else b"")
+            body = WRITERS[style](rows, first) if rows else b""
+            await reply.piece(b"," + body if style == "json" and rows and not first else body)
+            first = False
+        await reply.end(b"]}" if style == "json" else b"")
 
     async def _given(
         self, scope: MutableMapping[str, Any], receive: Receive, headers: Mapping[str, str]
@@ -118,7 +142,49 @@ def _nothing_at(path: str) -> GateError:
     return GateError(404, "not_found", f"There is nothing at {path[:200]}: keys are made at POST /key/generate.")
 
 
-async def _send(send: Send, status: int, kind: str, body: bytes, id: str) -> None:
-    pairs = [("content-type", kind), ("content-length", len(body)), ("x-polyport-request-id", id)]
-    await send({"type": "http.response.start", "status": status, "headers": replies.to_headers(pairs)})
-    await send({"type": "http.response.body", "body": body})
+class Reply:
+    """What goes back: whole, or piece by piece."""
+
+    def __init__(self, send: Send, id: str) -> None:
+        self._send, self.id, self.begun = send, id, False
+
+    async def whole(self, status: int, kind: str, body: bytes) -> None:
+        """Send all at once."""
+        await self.begin(status, kind, ("content-length", len(body)))
+        await self.end(body)
+
+    async def begin(self, status: int, kind: str, *more: tuple[str, Any]) -> None:
+        """Send what stands before the body."""
+        self.begun = True
+        headers = replies.to_headers([("content-type", kind), ("x-polyport-request-id", self.id), *more])
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def piece(self, body: bytes) -> None:
+        """Send a part of the body."""
+        if body:
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def end(self, body: bytes) -> None:
+        """Send the last part."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _csv(rows: list[dict[str, Any]], first: bool) -> bytes:
+    return spending.to_csv(rows, header=first).encode()
+
+
+def _lines(rows: list[dict[str, Any]], _: bool) -> bytes:
+    return b"".join(replies.encode(row) + b"\n" for row in rows)
+
+
+def _items(rows: list[dict[str, Any]], _: bool) -> bytes:
+    return b",".join(map(replies.encode, rows))
+
+
+#: What rows can be told as: media types, and what writes them, with what stands before the first.
+STYLES = {
+    "json": replies.JSON,
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/jsonl",
+}
+WRITERS: dict[str, Callable[[list[dict[str, Any]], bool], bytes]] = {"json": _items, "csv": _csv, "jsonl": _lines}

@@ -256,23 +256,31 @@ class Exchange:
             await self._admission.settle(self._outcome(status, error))
 
     def _outcome(self, status: int, error: BaseException | None) -> Outcome:
-        meta = None if self._call is None else self._call.meta
-        bill = None if meta is None else meta.bill
-        nano = None if meta is None or meta.cost is None else round(meta.cost * 1_000_000_000)
+        latency = time.monotonic() - self._start
+        name, message = ("", "") if error is None else told_of(error)
+        if self._call is None:
+            return Outcome(request_id=self._id, status=status, latency=latency, error=name, message=message)
+        meta = self._call.meta
+        bill = meta.bill
         return Outcome(
             request_id=self._id,
             status=status,
-            latency=time.monotonic() - self._start,
+            latency=latency,
             first_byte=self._first,
             usage=self._tally.usage,
-            nano=nano,
+            nano=None if meta.cost is None else round(meta.cost * 1_000_000_000),
             estimated=bill is not None and bill.estimated,
-            error=None if error is None else f"{type(error).__name__}: {error}"[:500],
-            model="" if meta is None else meta.model,
-            provider="" if meta is None else meta.provider,
-            deployment=None if meta is None else meta.deployment,
-            attempts=0 if meta is None else meta.attempts,
-            cache_hit=meta is not None and meta.cache_hit,
+            error=name,
+            message=message,
+            model=meta.model,
+            provider=meta.provider,
+            deployment=meta.deployment,
+            attempts=meta.attempts,
+            cache_hit=meta.cache_hit,
+            upstream_id=meta.request_id,
+            adaptations=meta.adaptations,
+            guardrails=meta.guardrails,
+            failures=meta.failures,
         )
 
 
@@ -301,3 +309,8 @@ class Watch:
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+
+
+def told_of(error: BaseException) -> tuple[str, str]:
+    """Return the class of an error and what may be kept of its words: of a fault of ours, none."""
+    return type(error).__name__, error.message[:500] if isinstance(error, PolyportError) else ""

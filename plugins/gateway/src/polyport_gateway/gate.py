@@ -7,12 +7,14 @@ byte of the reply goes out. What stands behind a gate (keys, teams, limits, a le
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from polyport.errors import PolyportError
+from polyport.types.guard import Guarded
+from polyport.types.record import Adaptation, Failure
 
 
 class GateError(PolyportError):
@@ -68,7 +70,8 @@ class Outcome(msgspec.Struct, kw_only=True, frozen=True):
     """How a request ended. Times are in seconds, `nano` in billionths of a USD, None where no price is known.
 
     `usage` are disjoint buckets of tokens. `status` is the HTTP status that the caller got, 499 for one that left.
-    `estimated`: the provider told no usage. `error` is the class and message of what went wrong.
+    `estimated`: the provider told no usage. `error` is the class of what went wrong, `message` what it said, without
+    keys. `upstream_id` is the provider's name of the request; `failures` the attempts that led to nothing.
     """
 
     request_id: str
@@ -77,13 +80,18 @@ class Outcome(msgspec.Struct, kw_only=True, frozen=True):
     usage: Mapping[str, int] = {}
     nano: int | None = None
     estimated: bool = False
-    error: str | None = None
+    error: str = ""
+    message: str = ""
     model: str = ""
     provider: str = ""
     deployment: str | None = None
     attempts: int = 0
     cache_hit: bool = False
     first_byte: float | None = None
+    upstream_id: str | None = None
+    adaptations: Sequence[Adaptation] = ()
+    guardrails: Sequence[Guarded] = ()
+    failures: Sequence[Failure] = ()
 
 
 class Caller(msgspec.Struct, kw_only=True, frozen=True):

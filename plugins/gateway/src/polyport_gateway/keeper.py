@@ -13,12 +13,14 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from polyport.errors import ServiceUnavailableError
 from polyport.types.bill import NANO
 from polyport_gateway import estimate
+from polyport_gateway.config import General
 from polyport_gateway.gate import Asked, Caller, GateError, Outcome
 from polyport_gateway.identity import Identity, Party, Principal, allows_address, allows_route
 from polyport_gateway.journal import Journal
@@ -31,6 +33,10 @@ log = logging.getLogger("polyport.gateway.keeper")
 WRITTEN = frozenset({"output", "reasoning", "audio_output", "image_output"})
 #: The status of a caller that left before its answer was complete.
 LEFT = 499
+#: Headers that name tags.
+TAGS = ("x-polyport-tags", "x-litellm-tags")
+#: How many tags a request may name, how many of its attempts and adaptations are kept, and how much text of each.
+MANY_TAGS, MANY_NOTES, LINE = 20, 20, 500
 #: What is said of a limit that does not hold.
 SAID = {
     "rpm": "{whose} may make {limit.rpm} requests a minute",
@@ -44,7 +50,7 @@ class Keeper:
     """A gate over a store, a journal's folder, and limits in this process (or those given, which others share).
 
     `on_store_failure` is "allow" (known keys go on while the database is away) or "deny". `on_soft_budget` is told
-    of each soft budget that is crossed. Times are in seconds since 1970.
+    of each soft budget that is crossed; `general` returns the settings that hold now. Times are in seconds since 1970.
     """
 
     def __init__(
@@ -57,9 +63,10 @@ class Keeper:
         limits: Callable[[Ledger], Limits] | None = None,
         on_store_failure: str = "allow",
         on_soft_budget: Callable[[Limit], None] | None = None,
+        general: Callable[[], General] = General,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.store, self.clock = store, clock
+        self.store, self.general, self.clock = store, general, clock
         self.allow = on_store_failure != "deny"
         self.identity = Identity(store, master_key=master_key, known_while_away=self.allow, clock=clock)
         self.ledger = Ledger(store, Journal(journal))
@@ -149,7 +156,7 @@ class Keeper:
     async def settle(self, admitted: Admitted, outcome: Outcome) -> None:
         """Write an outcome down, then give back what was reserved. Raises GateError where it could not be kept."""
         taken, now = admitted.taken, self.clock()
-        entry = entry_of(admitted, outcome, now)
+        entry = entry_of(admitted, outcome, now, tagging=self.general().request_tags)
         try:
             if admitted.asked.operation:
                 self.ledger.record(entry)
@@ -238,12 +245,14 @@ def told(taken: Reservation) -> dict[str, str]:
     return found
 
 
-def entry_of(admitted: Admitted, outcome: Outcome, now: float) -> Entry:
+def entry_of(admitted: Admitted, outcome: Outcome, now: float, *, tagging: bool = True) -> Entry:
     """Return what is kept of a request. What nobody told the cost of counts with what was reserved for it."""
-    principal, taken = admitted.principal, admitted.taken
-    written = sum(count for bucket, count in outcome.usage.items() if bucket in WRITTEN)
+    principal, asked, taken = admitted.principal, admitted.asked, admitted.taken
+    usage = outcome.usage
+    written = sum([count for bucket, count in usage.items() if bucket in WRITTEN])
     sent = outcome.status < 400 or (outcome.status == LEFT and outcome.attempts > 0)
-    unknown = taken.nano if taken is not None and sent else 0
+    reserved = 0 if taken is None else taken.nano
+    unknown = reserved if sent else 0
     return Entry(
         id=clean(outcome.request_id, 64),
         at=now,
@@ -252,20 +261,70 @@ def entry_of(admitted: Admitted, outcome: Outcome, now: float) -> Entry:
         team_id=principal.team_id,
         project_id=principal.project_id,
         customer_id=admitted.customer,
-        model=clean(admitted.model),
+        model=clean(_without(asked.token, admitted.model) if outcome.error else admitted.model),
         provider=clean(outcome.provider),
         upstream=clean(outcome.model),
-        operation=clean(admitted.asked.operation, 64),
+        deployment=clean(outcome.deployment),
+        operation=clean(asked.operation, 64),
+        surface=asked.surface,
+        stream=asked.stream,
         status=outcome.status,
-        error=clean((outcome.error or "").partition(":")[0], 64),
-        prompt=sum(outcome.usage.values()) - written,
+        error=clean(outcome.error, 64),
+        message=_without(asked.token, outcome.message) if outcome.message else "",
+        prompt=sum(usage.values()) - written,
         completion=written,
+        usage=usage,
         nano=unknown if outcome.nano is None else outcome.nano,
+        reserved=reserved,
         estimated=outcome.estimated or (outcome.nano is None and unknown > 0),
+        cache_hit=outcome.cache_hit,
         seconds=outcome.latency,
+        first_byte=outcome.first_byte,
         attempts=outcome.attempts,
-        tags=principal.tags,
+        failures=_plain(outcome.failures) if outcome.failures else (),
+        adaptations=_plain(outcome.adaptations) if outcome.adaptations else (),
+        guardrails=[
+            {"guardrail": clean(one.guardrail), "mode": one.mode, "outcome": one.outcome} for one in outcome.guardrails
+        ],
+        upstream_id=clean(outcome.upstream_id),
+        tags=tags_of(principal, asked) if tagging else principal.tags,
     )
+
+
+def tags_of(principal: Principal, asked: Asked) -> Sequence[str]:
+    """Return the tags of a request: its key's, user's and so on, then those that it names itself.
+
+    They stand in `metadata.tags`, in `tags`, or behind commas in a header.
+    """
+    metadata = asked.fields.get("metadata")
+    named = (metadata.get("tags") if isinstance(metadata, dict) else None) or asked.fields.get("tags")
+    for header in TAGS:
+        if header in asked.headers:
+            named = [*_listed(named), *asked.headers[header].split(",")]
+    if not named:
+        return principal.tags
+    own = [clean(one.strip(), 64) for one in _listed(named) if isinstance(one, str)]
+    return list(dict.fromkeys([*principal.tags, *filter(None, own)]))[: MANY_TAGS + len(principal.tags)]
+
+
+def _listed(named: object) -> Sequence[object]:
+    return named.split(",") if isinstance(named, str) else named if isinstance(named, list) else ()
+
+
+def _plain(found: Sequence[msgspec.Struct]) -> list[dict[str, Any]]:
+    """Return what was noted, as far as it is kept, fit for a database."""
+    return [
+        {
+            name: clean(value, LINE) if isinstance(value, str) else value
+            for name, value in msgspec.to_builtins(one).items()
+        }
+        for one in found[:MANY_NOTES]
+    ]
+
+
+def _without(token: str | None, message: str) -> str:
+    """Return what went wrong, bounded, and without the caller's key should it be quoted."""
+    return clean(message.replace(token, "***") if token else message, LINE)
 
 
 def _warn(limit: Limit) -> None:

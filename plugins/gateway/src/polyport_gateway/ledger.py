@@ -1,8 +1,8 @@
-"""The ledger: every answered request once, in the database, and what they came to by day.
+"""The ledger: every answered request once, in the database, and what they came to by hour and by day.
 
 `record` puts a line into the journal, before the reply's last byte; `drain` moves lines into the database. A line that
-is drained twice, because of a kill between the commit and the file's removal, counts once: its request id is the
-table's primary key, and the days are counted by what was really inserted, in the same transaction.
+is drained twice, because of a kill between the commit and the file's removal, counts once: its request id and time are
+the table's primary key, and roll-ups are counted by what was really inserted, in the same transaction.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,16 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.journal import Journal, Segment
-from polyport_gateway.store import Store
+from polyport_gateway.rollups import DAY, ROLLUPS, SUMMED, roll_up
+from polyport_gateway.store import Store, loading, partitions
 from polyport_gateway.store.tables import DayRow, EntryRow
 
 log = logging.getLogger("polyport.gateway.ledger")
-DAY = 86_400
 #: Lines of one transaction.
 BATCH = 1000
-#: Columns of a day that tell one from another, and those that are added up.
-DIMENSIONS = ("day", "key_id", "user_id", "team_id", "project_id", "customer_id", "model", "provider")
-SUMS = ("requests", "failures", "prompt", "completion", "nano")
 #: What a budget, or a report, can be about.
 ABOUT = {"key": "key_id", "user": "user_id", "team": "team_id", "project": "project_id", "customer": "customer_id"} | {
     "model": "model",
@@ -40,7 +36,8 @@ ABOUT = {"key": "key_id", "user": "user_id", "team": "team_id", "project": "proj
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is kept of a request: no prompt, no answer, no key. `at` is when it ended; `seconds` how long it took.
 
-    `model` is what the caller asked for, `upstream` what answered.
+    `model` is what the caller asked for, `upstream` what answered; `usage` are disjoint buckets of tokens; `reserved`
+    is in nano-dollars, as `nano` is. `upstream_id` is the provider's name of the request.
     """
 
     id: str
@@ -53,16 +50,29 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     model: str = ""
     provider: str = ""
     upstream: str = ""
+    deployment: str = ""
     operation: str = ""
-    status: int = 200
+    surface: str = ""
+    stream: bool = False
+    #: Written out always: a field that is left out is zero or empty to the database.
+    status: int = msgspec.field(default_factory=lambda: 200)
     error: str = ""
+    message: str = ""
     prompt: int = 0
     completion: int = 0
+    usage: Mapping[str, int] = {}
     nano: int = 0
+    reserved: int = 0
     estimated: bool = False
+    cache_hit: bool = False
     seconds: float = 0.0
+    first_byte: float | None = None
     attempts: int = 0
-    tags: tuple[str, ...] = ()
+    failures: Sequence[Mapping[str, Any]] = ()
+    adaptations: Sequence[Mapping[str, Any]] = ()
+    guardrails: Sequence[Mapping[str, Any]] = ()
+    upstream_id: str = ""
+    tags: Sequence[str] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -83,6 +93,7 @@ class Ledger:
         self.store, self.journal, self.interval = store, journal, interval
         self._draining = asyncio.Lock()
         self._waiting: list[Segment] = []
+        self._months: set[tuple[int, int]] = set()
         self._away = False
         self._task: asyncio.Task[None] | None = None
 
@@ -138,11 +149,13 @@ class Ledger:
             return count
 
     async def _drain_segment(self, segment: Segment) -> int:
-        entries, unreadable = await asyncio.to_thread(_read, segment)
+        lines, entries, unreadable = await asyncio.to_thread(_read, segment)
         count = 0
         for start in range(0, len(entries), BATCH):
+            batch = slice(start, start + BATCH)
+            await self._make_room(entries[batch])
             async with self.store.transaction() as connection:
-                count += await self._insert(connection, entries[start : start + BATCH])
+                count += await self._insert(connection, lines[batch], entries[batch])
         if unreadable:
             log.error("%d lines of %s could not be read; the file is set aside", unreadable, segment.path)
             segment.set_aside()
@@ -150,20 +163,28 @@ class Ledger:
             segment.drop()
         return count
 
-    async def _insert(self, connection: AsyncConnection, entries: list[Entry]) -> int:
-        insert = self.store.insert(EntryRow).on_conflict_do_nothing(index_elements=["id"]).returning(EntryRow.id)
-        found = await connection.execute(insert, [msgspec.structs.asdict(entry) for entry in entries])
+    async def _make_room(self, entries: Sequence[Entry]) -> None:
+        """See that the months have their partitions. They are made apart: making one keeps everybody waiting."""
+        if self.store.dialect != "postgresql":
+            return
+        missing = {partitions.month_of(one.at) for one in entries} - self._months
+        if missing:
+            async with self.store.transaction() as connection:
+                await partitions.make(connection, missing)
+            self._months |= missing
+
+    async def _insert(self, connection: AsyncConnection, lines: list[bytes], entries: list[Entry]) -> int:
+        rows = b"[%s]" % b",".join(lines)
+        insert = loading.insert_new(EntryRow, self.store.dialect)
+        found = await connection.execute(insert, {"rows": rows.decode()})
         new = set(found.scalars())
         fresh = {entry.id: entry for entry in entries if entry.id in new}
-        if fresh:
-            await self._add_up(connection, fresh.values())
+        for table in ROLLUPS:
+            added = roll_up(fresh.values(), table)
+            if added:
+                statement = loading.add_up(table, self.store.dialect, SUMMED)
+                await connection.execute(statement, {"rows": msgspec.json.encode(added).decode()})
         return len(fresh)
-
-    async def _add_up(self, connection: AsyncConnection, entries: Iterable[Entry]) -> None:
-        rows = by_day(entries)
-        insert = self.store.insert(DayRow)
-        added = {name: getattr(DayRow, name) + insert.excluded[name] for name in SUMS}
-        await connection.execute(insert.on_conflict_do_update(index_elements=DIMENSIONS, set_=added), rows)
 
     # --- what was spent ---
 
@@ -190,27 +211,10 @@ async def spent(store: Store, about: Mapping[str, str], since: float | None) -> 
     days = [getattr(DayRow, ABOUT[name]) == value for name, value in about.items()]
     single = [getattr(EntryRow, ABOUT[name]) == value for name, value in about.items()]
     async with store.transaction() as connection:
-        total = await _sum(connection, DayRow.nano, [*days, DayRow.day >= day_of(first)])
+        total = await _sum(connection, DayRow.nano, [*days, DayRow.at >= first])
         if since is not None and since < first:
             total += await _sum(connection, EntryRow.nano, [*single, EntryRow.at >= since, EntryRow.at < first])
     return total
-
-
-def by_day(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Add entries up by day and who and what; sorted, so that processes lock rows in the same order."""
-    sums: dict[tuple[str, ...], list[int]] = {}
-    for one in entries:
-        key = (day_of(one.at), *(getattr(one, name) for name in DIMENSIONS[1:]))
-        failed = int(one.status >= 400)
-        row = sums.setdefault(key, [0] * len(SUMS))
-        for place, value in enumerate((1, failed, one.prompt, one.completion, one.nano)):
-            row[place] += value
-    return [dict(zip((*DIMENSIONS, *SUMS), (*key, *sums[key]), strict=True)) for key in sorted(sums)]
-
-
-def day_of(at: float) -> str:
-    """Return the day of an instant, in UTC: 2026-11-23."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
 async def _sum(connection: AsyncConnection, column: Any, where: list[ColumnElement[bool]]) -> int:
@@ -218,11 +222,12 @@ async def _sum(connection: AsyncConnection, column: Any, where: list[ColumnEleme
     return int(found.scalar_one())
 
 
-def _read(segment: Segment) -> tuple[list[Entry], int]:
-    entries, unreadable = [], 0
+def _read(segment: Segment) -> tuple[list[bytes], list[Entry], int]:
+    lines, entries, unreadable = [], [], 0
     for line in segment.lines():
         try:
             entries.append(_decode(line))
+            lines.append(line)
         except msgspec.MsgspecError:
             unreadable += 1
-    return entries, unreadable
+    return lines, entries, unreadable

@@ -1,4 +1,4 @@
-"""Managing keys, users, teams, projects, customers and budgets, and reading what was spent and who changed what.
+"""Managing keys, users, teams, projects, customers and budgets, and reading who changed what.
 
 Plain functions of a store, of who asks, and of a request's body; the routes are the application's. Each change is in
 the audit log, in the same transaction, with what was before and after. A key's text is in the answer that makes it,
@@ -11,11 +11,9 @@ itself.
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -23,14 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport.errors import BadRequestError, ConflictError, NotFoundError, PermissionDeniedError
 from polyport.types.bill import NANO
+from polyport_gateway.asking import limit_of, number, only
 from polyport_gateway.fields import COMMON, KINDS, read, show
 from polyport_gateway.identity import Principal, digest, make_key
 from polyport_gateway.ledger import ABOUT, spent
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import AuditRow, DayRow, Entity, EntryRow, KeyRow, ProjectRow, TeamRow, UserRow
+from polyport_gateway.store.tables import AuditRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
 
-#: Rows that a list returns at most.
-PAGE = 1000
 #: What a key may belong to -> its table; named ones must be there.
 OWNERS: dict[str, type[Entity]] = {"user_id": UserRow, "team_id": TeamRow, "project_id": ProjectRow}
 #: What only an admin may say of a key: they lift limits that others set.
@@ -112,7 +109,7 @@ async def update(store: Store, by: Principal, kind: str, body: Mapping[str, Any]
 
 async def delete(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Remove one; what it spent stays in the ledger. What has keys, or is a project's team, is not removed."""
-    _only({*_naming(kind)}, f"/{kind}/delete", body)
+    only({*_naming(kind)}, f"/{kind}/delete", body)
     async with store.change() as session:
         row = await _found(session, kind, body)
         await _may_change(session, by, kind, row)
@@ -128,7 +125,7 @@ async def info(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) 
     """Return one, with what it has spent, in USD. A key that names none asks about itself."""
     if kind == "key" and not body and by.key_id:
         body = {"key_id": by.key_id}
-    _only({*_naming(kind)}, f"/{kind}/info", body)
+    only({*_naming(kind)}, f"/{kind}/info", body)
     async with store.reading() as session:
         row = await _found(session, kind, body)
         _may_read(by, kind, row)
@@ -139,93 +136,38 @@ async def info(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) 
 
 
 async def list_all(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those that one may see, by id; `after` is the last id of the page before, `limit` at most PAGE."""
+    """Return those that one may see, by id; `after` is the last id of the page before, `limit` how many."""
     table = KINDS[kind][0]
     known = {"after", "limit", *(OWNERS if kind == "key" else ()), *(("team_id",) if kind == "project" else ())}
-    _only(known, f"/{kind}/list", body)
+    only(known, f"/{kind}/list", body)
     query = select(table).where(table.id > str(body.get("after", ""))).order_by(table.id)
     for name in known & OWNERS.keys() & body.keys():
         query = query.where(getattr(table, name) == str(body[name]))
     if by.role not in ("admin", "viewer"):
         query = query.where(_visible(by, kind))
     async with store.reading() as session:
-        rows = (await session.execute(query.limit(_limit(body)))).scalars().all()
+        rows = (await session.execute(query.limit(limit_of(body)))).scalars().all()
     return {f"{kind}s": [show(kind, row) for row in rows]}
 
 
-# --- what was spent, and who changed what ---
-
-
-async def spend_report(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Add up what was spent, by day (UTC) and any dimensions: {"start_date", "end_date", "group_by": ["team"]}."""
-    names = {**ABOUT, "day": "day"}
-    _only({"start_date", "end_date", "group_by", *ABOUT}, "/spend/report", body)
-    groups = body.get("group_by", ["day"])
-    groups = [groups] if isinstance(groups, str) else groups
-    if not isinstance(groups, list) or not all(isinstance(one, str) and one in names for one in groups):
-        raise BadRequestError(f"group_by is a list of {', '.join(sorted(names))}.")
-    columns = [getattr(DayRow, names[one]).label(one) for one in dict.fromkeys(groups)]
-    sums = [
-        func.sum(getattr(DayRow, one)).label(one) for one in ("requests", "failures", "prompt", "completion", "nano")
-    ]
-    query = select(*columns, *sums).group_by(*columns).order_by(*columns).where(_readable(by, DayRow))
-    if "start_date" in body:
-        query = query.where(DayRow.day >= str(body["start_date"]))
-    if "end_date" in body:
-        query = query.where(DayRow.day <= str(body["end_date"]))
-    for name in ABOUT.keys() & body.keys():
-        query = query.where(getattr(DayRow, ABOUT[name]) == str(body[name]))
-    async with store.transaction() as connection:
-        rows = (await connection.execute(query)).mappings().all()
-    return {"results": [_in_usd(row) for row in rows]}
-
-
-async def spend_logs(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return single requests, the newest first; `before` is the `at` of the last one of the page before."""
-    _only({"before", "after", "limit", "request_id", "status", *ABOUT}, "/spend/logs", body)
-    query = select(EntryRow.__table__).where(_readable(by, EntryRow)).order_by(EntryRow.at.desc(), EntryRow.id)
-    if "request_id" in body:
-        query = query.where(EntryRow.id == str(body["request_id"]))
-    if "before" in body:
-        query = query.where(EntryRow.at < _number("before", body["before"]))
-    if "after" in body:
-        query = query.where(EntryRow.at >= _number("after", body["after"]))
-    if "status" in body:
-        query = query.where(EntryRow.status == int(_number("status", body["status"])))
-    for name in ABOUT.keys() & body.keys():
-        query = query.where(getattr(EntryRow, ABOUT[name]) == str(body[name]))
-    async with store.transaction() as connection:
-        rows = (await connection.execute(query.limit(_limit(body)))).mappings().all()
-    return {"results": [_in_usd(row) for row in rows]}
+# --- who changed what ---
 
 
 async def audit_log(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return changes, the newest first: who, what, before, after."""
     if by.role not in ("admin", "viewer"):
         raise PermissionDeniedError("The audit log is for roles admin and viewer.")
-    _only({"before", "limit", "kind", "id"}, "/audit", body)
+    only({"before", "limit", "kind", "id"}, "/audit", body)
     query = select(AuditRow.__table__).order_by(AuditRow.id.desc())
     if "before" in body:
-        query = query.where(AuditRow.id < int(_number("before", body["before"])))
+        query = query.where(AuditRow.id < int(number("before", body["before"])))
     if "kind" in body:
         query = query.where(AuditRow.kind == str(body["kind"]))
     if "id" in body:
         query = query.where(AuditRow.entity_id == str(body["id"]))
     async with store.transaction() as connection:
-        rows = (await connection.execute(query.limit(_limit(body)))).mappings().all()
+        rows = (await connection.execute(query.limit(limit_of(body)))).mappings().all()
     return {"changes": [dict(row) for row in rows]}
-
-
-def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as CSV. A text that a spreadsheet would run as a formula gets an apostrophe."""
-    if not rows:
-        return ""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-    return out.getvalue()
 
 
 # --- who may ---
@@ -294,16 +236,6 @@ def _visible(by: Principal, kind: str) -> Any:
     return or_(*seen)
 
 
-def _readable(by: Principal, table: type[DayRow | EntryRow]) -> Any:
-    """Return whose spending somebody may see: all, the teams one leads, one's own."""
-    if by.role in ("admin", "viewer"):
-        return table.key_id.is_not(None)
-    seen = [table.key_id == (by.key_id or None), table.team_id.in_(list(by.teams_led))]
-    if by.user_id and by.role in ("member", "team_admin"):
-        seen.append(table.user_id == by.user_id)
-    return or_(*seen)
-
-
 # --- finding ---
 
 
@@ -318,7 +250,7 @@ async def _found(session: AsyncSession, kind: str, body: Mapping[str, Any]) -> A
 
 
 async def _key(session: AsyncSession, by: Principal, body: Mapping[str, Any]) -> KeyRow:
-    _only({"key", "key_id"}, "/key", body)
+    only({"key", "key_id"}, "/key", body)
     row = await _by_key(session, body)
     await _may_change(session, by, "key", row)
     return row
@@ -392,39 +324,3 @@ def _new_id(kind: str) -> str:
 
 def _hint(text: str) -> str:
     return f"sk-...{text[-4:]}"
-
-
-def _only(known: set[str], where: str, body: Mapping[str, Any]) -> None:
-    unknown = next((name for name in body if name not in known), None)
-    if unknown is not None:
-        raise BadRequestError(f"{where} has no {str(unknown)[:60]!r}; there are {', '.join(sorted(known))}.")
-
-
-def _limit(body: Mapping[str, Any]) -> int:
-    return max(1, min(int(_number("limit", body.get("limit", 100))), PAGE))
-
-
-def _number(name: str, value: Any) -> float:
-    """Read a number that may come from a query string."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise BadRequestError(f"{name} must be a number.") from error
-    if not abs(number) < 2**53:
-        raise BadRequestError(f"{name} must be a number that can be counted to.")
-    return number
-
-
-def _in_usd(row: Mapping[Any, Any]) -> dict[str, Any]:
-    shown = {str(name): value for name, value in row.items()}
-    amount = int(shown.pop("nano"))
-    return {
-        **{
-            name: int(v) if name in ("requests", "failures", "prompt", "completion") else v for name, v in shown.items()
-        },
-        "spend": amount / NANO,
-    }
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

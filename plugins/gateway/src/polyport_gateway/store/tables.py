@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Float, Index, Integer, String, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 #: SQLite counts rows by INTEGER only; PostgreSQL needs more than 32 bits.
 Serial = BigInteger().with_variant(Integer, "sqlite")
+#: JSON that is looked into.
+Sought = JSON().with_variant(JSONB(), "postgresql")
+#: How a roll-up counts latencies: bucket n holds those below 10^((n + 1) / 5) ms, the last one all longer ones.
+BUCKETS = tuple(f"h{number:02}" for number in range(30))
 
 
 class Base(DeclarativeBase):
     """What all tables have in common: JSON columns for lists and objects."""
 
-    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON, str: String(255), float: Float(53)}
+    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON, list[Any]: JSON, str: String(255), float: Float(53)}
 
 
 class Entity:
@@ -89,11 +94,14 @@ class BudgetRow(Entity, Base):
 
 
 class EntryRow(Base):
-    """One request that was answered. Its id comes once, however often its line is drained."""
+    """One request that was answered. Its id comes once, however often its line is drained.
+
+    On PostgreSQL a table of partitions, one a month; so `at` is in its primary key. One line has one `at`.
+    """
 
     __tablename__ = "ledger"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    at: Mapped[float] = mapped_column(index=True)
+    at: Mapped[float] = mapped_column(primary_key=True)
     key_id: Mapped[str]
     user_id: Mapped[str]
     team_id: Mapped[str]
@@ -102,39 +110,101 @@ class EntryRow(Base):
     model: Mapped[str]
     provider: Mapped[str]
     upstream: Mapped[str]
+    deployment: Mapped[str]
     operation: Mapped[str] = mapped_column(String(64))
+    surface: Mapped[str] = mapped_column(String(16))
+    stream: Mapped[bool]
     status: Mapped[int]
     error: Mapped[str] = mapped_column(String(64))
+    message: Mapped[str] = mapped_column(Text)
     prompt: Mapped[int] = mapped_column(BigInteger)
     completion: Mapped[int] = mapped_column(BigInteger)
+    usage: Mapped[dict[str, Any]] = mapped_column(Sought, info={"object": True})
     nano: Mapped[int] = mapped_column(BigInteger)
+    reserved: Mapped[int] = mapped_column(BigInteger)
     estimated: Mapped[bool]
+    cache_hit: Mapped[bool]
     seconds: Mapped[float]
+    first_byte: Mapped[float | None]
     attempts: Mapped[int]
-    tags: Mapped[list[str]]
+    failures: Mapped[list[Any]] = mapped_column(Sought)
+    adaptations: Mapped[list[Any]] = mapped_column(Sought)
+    guardrails: Mapped[list[Any]] = mapped_column(Sought)
+    upstream_id: Mapped[str]
+    tags: Mapped[list[Any]] = mapped_column(Sought)
 
-    __table_args__ = tuple(
-        Index(f"ix_ledger_{name}_at", f"{name}_id", "at") for name in ("key", "user", "team", "project", "customer")
+    __table_args__ = (
+        Index("ix_ledger_at", "at", "id"),
+        *(Index(f"ix_ledger_{name}_at", f"{name}_id", "at") for name in ("key", "user", "team", "project", "customer")),
+        {"postgresql_partition_by": "RANGE (at)"},
     )
 
 
-class DayRow(Base):
-    """What was spent on a day (UTC), by whom, on what."""
+class Rolled(Base):
+    """What requests of one time, of one kind, by the same, came to. `id` is a digest of all that tells rows apart.
 
-    __tablename__ = "days"
-    day: Mapped[str] = mapped_column(String(10), primary_key=True)
-    key_id: Mapped[str] = mapped_column(primary_key=True)
-    user_id: Mapped[str] = mapped_column(primary_key=True)
-    team_id: Mapped[str] = mapped_column(primary_key=True)
-    project_id: Mapped[str] = mapped_column(primary_key=True)
-    customer_id: Mapped[str] = mapped_column(primary_key=True)
-    model: Mapped[str] = mapped_column(primary_key=True)
-    provider: Mapped[str] = mapped_column(primary_key=True)
+    `at` is when the time began, in UTC.
+    """
+
+    __abstract__ = True
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[int] = mapped_column(BigInteger)
+    key_id: Mapped[str]
+    user_id: Mapped[str]
+    team_id: Mapped[str]
+    project_id: Mapped[str]
+    customer_id: Mapped[str]
+    model: Mapped[str]
+    provider: Mapped[str]
+    deployment: Mapped[str]
+    operation: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int]
     requests: Mapped[int] = mapped_column(BigInteger)
     failures: Mapped[int] = mapped_column(BigInteger)
     prompt: Mapped[int] = mapped_column(BigInteger)
     completion: Mapped[int] = mapped_column(BigInteger)
     nano: Mapped[int] = mapped_column(BigInteger)
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[Index, ...]:
+        """Index what budgets and reports ask for."""
+        name: str = cls.__tablename__
+        who = (
+            Index(f"ix_{name}_{one}_at", f"{one}_id", "at") for one in ("key", "user", "team", "project", "customer")
+        )
+        return (Index(f"ix_{name}_at", "at"), Index(f"ix_{name}_model_at", "model", "at"), *who)
+
+
+for bucket in BUCKETS:
+    setattr(Rolled, bucket, mapped_column(Integer, nullable=False))
+
+
+class DayRow(Rolled):
+    """Requests of a day: what budgets are counted by."""
+
+    __tablename__ = "days"
+
+
+class HourRow(Rolled):
+    """Requests of an hour."""
+
+    __tablename__ = "hours"
+
+
+class TagDayRow(Rolled):
+    """Requests of a day with a tag; one with several tags is in several."""
+
+    __tablename__ = "tag_days"
+    tag: Mapped[str]
+
+
+class TagHourRow(Rolled):
+    """Requests of an hour with a tag."""
+
+    __tablename__ = "tag_hours"
+    tag: Mapped[str]
 
 
 class AuditRow(Base):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "first"
 down_revision: str | None = None
+
+WHO = ("key_id", "user_id", "team_id", "project_id", "customer_id")
+SOUGHT = sa.JSON().with_variant(JSONB(), "postgresql")
 
 
 def upgrade() -> None:
@@ -65,25 +69,8 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_table(
-        "days",
-        sa.Column("day", sa.String(length=10), nullable=False),
-        sa.Column("key_id", sa.String(length=255), nullable=False),
-        sa.Column("user_id", sa.String(length=255), nullable=False),
-        sa.Column("team_id", sa.String(length=255), nullable=False),
-        sa.Column("project_id", sa.String(length=255), nullable=False),
-        sa.Column("customer_id", sa.String(length=255), nullable=False),
-        sa.Column("model", sa.String(length=255), nullable=False),
-        sa.Column("provider", sa.String(length=255), nullable=False),
-        sa.Column("requests", sa.BigInteger(), nullable=False),
-        sa.Column("failures", sa.BigInteger(), nullable=False),
-        sa.Column("prompt", sa.BigInteger(), nullable=False),
-        sa.Column("completion", sa.BigInteger(), nullable=False),
-        sa.Column("nano", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "day", "key_id", "user_id", "team_id", "project_id", "customer_id", "model", "provider"
-        ),
-    )
+    for name in ("days", "hours", "tag_days", "tag_hours"):
+        _rollup(name, tagged=name.startswith("tag_"))
     op.create_table(
         "keys",
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -122,32 +109,34 @@ def upgrade() -> None:
         "ledger",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("at", sa.Float(precision=53), nullable=False),
-        sa.Column("key_id", sa.String(length=255), nullable=False),
-        sa.Column("user_id", sa.String(length=255), nullable=False),
-        sa.Column("team_id", sa.String(length=255), nullable=False),
-        sa.Column("project_id", sa.String(length=255), nullable=False),
-        sa.Column("customer_id", sa.String(length=255), nullable=False),
-        sa.Column("model", sa.String(length=255), nullable=False),
-        sa.Column("provider", sa.String(length=255), nullable=False),
-        sa.Column("upstream", sa.String(length=255), nullable=False),
-        sa.Column("operation", sa.String(length=64), nullable=False),
+        *(_text(name) for name in (*WHO, "model", "provider", "upstream", "deployment")),
+        _text("operation", 64),
+        _text("surface", 16),
+        sa.Column("stream", sa.Boolean(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("error", sa.String(length=64), nullable=False),
+        _text("error", 64),
+        sa.Column("message", sa.Text(), nullable=False),
         sa.Column("prompt", sa.BigInteger(), nullable=False),
         sa.Column("completion", sa.BigInteger(), nullable=False),
+        sa.Column("usage", SOUGHT, nullable=False),
         sa.Column("nano", sa.BigInteger(), nullable=False),
+        sa.Column("reserved", sa.BigInteger(), nullable=False),
         sa.Column("estimated", sa.Boolean(), nullable=False),
+        sa.Column("cache_hit", sa.Boolean(), nullable=False),
         sa.Column("seconds", sa.Float(precision=53), nullable=False),
+        sa.Column("first_byte", sa.Float(precision=53), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("tags", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        sa.Column("failures", SOUGHT, nullable=False),
+        sa.Column("adaptations", SOUGHT, nullable=False),
+        sa.Column("guardrails", SOUGHT, nullable=False),
+        _text("upstream_id"),
+        sa.Column("tags", SOUGHT, nullable=False),
+        sa.PrimaryKeyConstraint("id", "at"),
+        postgresql_partition_by="RANGE (at)",
     )
-    op.create_index(op.f("ix_ledger_at"), "ledger", ["at"], unique=False)
-    op.create_index("ix_ledger_customer_at", "ledger", ["customer_id", "at"], unique=False)
-    op.create_index("ix_ledger_key_at", "ledger", ["key_id", "at"], unique=False)
-    op.create_index("ix_ledger_project_at", "ledger", ["project_id", "at"], unique=False)
-    op.create_index("ix_ledger_team_at", "ledger", ["team_id", "at"], unique=False)
-    op.create_index("ix_ledger_user_at", "ledger", ["user_id", "at"], unique=False)
+    op.create_index("ix_ledger_at", "ledger", ["at", "id"])
+    for name in WHO:
+        op.create_index(f"ix_ledger_{name.removesuffix('_id')}_at", "ledger", [name, "at"])
     op.create_table(
         "projects",
         sa.Column("team_id", sa.String(length=255), nullable=False),
@@ -240,6 +229,30 @@ def upgrade() -> None:
     op.execute("INSERT INTO revision (id, number, note) VALUES (1, 0, '')")
 
 
+def _text(name: str, length: int = 255) -> sa.Column[str]:
+    return sa.Column(name, sa.String(length=length), nullable=False)
+
+
+def _rollup(name: str, *, tagged: bool) -> None:
+    """Make a table of what requests came to."""
+    sums = ("requests", "failures", "prompt", "completion", "nano")
+    op.create_table(
+        name,
+        _text("id", 32),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        *(_text(one) for one in (*WHO, "model", "provider", "deployment")),
+        _text("operation", 64),
+        sa.Column("status", sa.Integer(), nullable=False),
+        *(sa.Column(one, sa.BigInteger(), nullable=False) for one in sums),
+        *(sa.Column(f"h{number:02}", sa.Integer(), nullable=False) for number in range(30)),
+        *([_text("tag")] if tagged else []),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(f"ix_{name}_at", name, ["at"])
+    for one in ("model", *WHO):
+        op.create_index(f"ix_{name}_{one.removesuffix('_id')}_at", name, [one, "at"])
+
+
 def downgrade() -> None:
     """Drop them."""
     for table in (
@@ -248,6 +261,9 @@ def downgrade() -> None:
         "revision",
         "audit",
         "days",
+        "hours",
+        "tag_days",
+        "tag_hours",
         "ledger",
         "budgets",
         "customers",
