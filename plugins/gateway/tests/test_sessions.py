@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +13,16 @@ import httpx
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from signing_on import HELLO, MASTER_KEY, run
 
 from polyport.errors import BadRequestError
 from polyport_gateway import config, management as manage
-from polyport_gateway.assembly import app_of
 from polyport_gateway.identity import MASTER
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.signon import credential, door, people
 from polyport_gateway.signon.sessions import Session, Sessions
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import UserRow
-
-MASTER_KEY = "sk-master-1234"
-HELLO = {"model": "gpt", "messages": [{"role": "user", "content": "Hello?"}]}
-Test = Callable[[httpx.AsyncClient, Keeper], Awaitable[None]]
-
-
-def run(
-    folder: Path, test: Test, *, url: str = "http://127.0.0.1:9/v1", base: str = "http://gateway", **more: Any
-) -> None:
-    """Run a test on a gateway in this process, as a browser that nobody is signed in with."""
-    params = {"model": "openai/gpt-4o", "api_base": url, "api_key": "sk-upstream-secret"}
-    general = {"master_key": MASTER_KEY, "database_url": f"sqlite:///{folder / 'gateway.db'}", **more}
-    given = {"model_list": [{"model_name": "gpt", "litellm_params": params}], "general_settings": general}
-
-    async def main() -> None:
-        app = app_of(config.read(given), data=folder)
-        transport = httpx.ASGITransport(app, client=("10.0.0.1", 1))
-        try:
-            async with httpx.AsyncClient(transport=transport, base_url=base) as client:
-                assert isinstance(app.gate, Keeper)
-                await app.gate.start()
-                await test(client, app.gate)
-        finally:
-            await app.aclose()
-
-    asyncio.run(main())
 
 
 async def sign_in(client: httpx.AsyncClient, key: str = MASTER_KEY) -> dict[str, str]:

@@ -46,8 +46,11 @@ def _desk(gateway: Gateway) -> Mapping[str, ASGI]:
 
 
 def _door(gateway: Gateway) -> Mapping[str, ASGI]:
-    keeper = gateway.keeper
-    return {} if keeper is None else {"auth": door.Door(keeper, lambda: gateway.config)}
+    if gateway.keeper is None:
+        return {}
+    found = door.Door(gateway.keeper, lambda: gateway.config)
+    gateway.app.closing.append(found.aclose)
+    return {"auth": found}
 
 
 #: What is mounted, in this order; a later one may not take an earlier one's word.

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 from polyport.budgets import nano, seconds
 from polyport.errors import BadRequestError
 from polyport.types.bill import NANO
-from polyport_gateway.identity import ROLES
 from polyport_gateway.limits import period
+from polyport_gateway.signon.settings import ROLES
 from polyport_gateway.store.tables import BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
 
 Read: TypeAlias = Callable[[str, Any], Any]

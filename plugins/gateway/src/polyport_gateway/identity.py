@@ -32,8 +32,6 @@ PREFIX = "sk-"
 REFRESH = 0.4
 #: Keys, and customers, that are remembered.
 REMEMBERED = 50_000
-#: What an administrator can do, and less. A key without a role only calls models, and asks about itself.
-ROLES = ("admin", "team_admin", "member", "viewer")
 #: Columns of an entity -> fields of a Limit.
 COLUMNS = {
     "rpm": "rpm",

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport_gateway.ledger import clean
 from polyport_gateway.store import Store
@@ -26,6 +27,14 @@ async def failed(store: Store, who: str, way: str, why: str) -> None:
     """Keep that somebody could not sign in. `who` is the name that was given: no key, which people mix up with it."""
     named = "" if who.startswith("sk-") else clean(who, 240)
     await _keep(store, "", "sign_in_failed", named, {"by": way, "why": why})
+
+
+def change(
+    session: AsyncSession, by: str, action: str, kind: str, id: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Keep a change that signing in brought with it, in the same transaction."""
+    row = AuditRow(at=time.time(), by=clean(by), action=action, kind=kind, entity_id=id, before=before, after=after)
+    session.add(row)
 
 
 async def _keep(store: Store, by: str, action: str, who: str, after: dict[str, Any]) -> None:

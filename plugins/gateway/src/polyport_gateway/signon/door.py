@@ -3,6 +3,7 @@
 POST /auth/login       {"key": "sk-..."}: a cookie, and {"name", "role", "csrf", ...}
 GET  /auth/session     who is signed in, and how one can sign in; 401 for nobody
 POST /auth/logout      the session is over, for every process
+GET  /auth/oidc/{id}/start, /auth/oidc/{id}/callback: see callback.py
 
 A session begins anew with each login: a cookie that a browser had before is never taken over. Attempts are limited by
 address and by name; a failure takes as long whether there is such a name or not, and says the same.
@@ -13,12 +14,15 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import re
 import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import msgspec
 
 from polyport.errors import BadRequestError, PolyportError
@@ -29,12 +33,16 @@ from polyport_gateway.gate import GateError
 from polyport_gateway.identity import Principal, digest
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.limits import Limit, Refusal
-from polyport_gateway.signon import audit, credential
+from polyport_gateway.signon import audit, callback, credential, people
+from polyport_gateway.signon.people import Person
 from polyport_gateway.signon.sessions import Session, Sessions
-from polyport_gateway.signon.settings import Settings, read
-from polyport_gateway.store.tables import KeyRow
+from polyport_gateway.signon.settings import OidcRules, Rules, Settings, read
+from polyport_gateway.store.tables import KeyRow, UserRow
 from polyport_gateway.surface import problem_of
 from polyport_gateway.surfaces import OPENAI
+
+if TYPE_CHECKING:  # it needs an extra
+    from polyport_gateway.signon.oidc import Oidc
 
 log = logging.getLogger("polyport.gateway.signon")
 
@@ -42,8 +50,9 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: Bytes that a request may have here.
 LIMIT = 64 * 1024
+HTML = "text/html; charset=utf-8"
 #: Attempts a minute, from one address and for one name.
-PER_ADDRESS, PER_NAME = 60, 10
+PER_ADDRESS, PER_NAME = 100, 10
 #: Seconds that a failed attempt takes at least: what is quicker than this cannot be told apart.
 FLOOR = 0.5
 
@@ -83,16 +92,20 @@ class Door:
 
     def __init__(self, keeper: Keeper, config: Callable[[], Config]) -> None:
         self._keeper, self._config = keeper, config
+        self._http = httpx.AsyncClient(follow_redirects=False)
+        self._made: tuple[Config, Ways] | None = None
         general = config().general
         self._sessions = Sessions(
             keeper.identity, keeper.store, _secret(self._settings, general.master_key), clock=keeper.clock
         )
+        self._callbacks = callback.Callback(self._sessions, keeper.clock)
         keeper.identity.bearers.append(self._sessions)
         self._routes: dict[tuple[str, str], Callable[[Asked], Awaitable[Answer]]] = {
             ("POST", "/auth/login"): self._login,
             ("GET", "/auth/session"): self._session,
             ("POST", "/auth/logout"): self._logout,
         }
+        self._ways()  # what cannot be used is said at the start
 
     @property
     def _settings(self) -> Settings:
@@ -117,7 +130,7 @@ class Door:
         if scope["type"] != "http":
             raise GateError(404, "not_found", "There are no WebSockets here.")
         path = scope["path"].rstrip("/")
-        route = self._routes.get((scope["method"], path))
+        route = self._routes.get((scope["method"], path)) or self._of_oidc(scope["method"], path)
         if route is None:
             there = [method for method, known in self._routes if known == path]
             if there:
@@ -142,7 +155,58 @@ class Door:
         return Answer(body=replies.encode({**_told(principal, session, token or ""), "providers": providers}))
 
     def _providers(self) -> list[dict[str, str]]:
-        return []
+        ways = self._ways()
+        return [{"id": one.rules.id, "kind": "oidc", "title": one.rules.title or one.rules.id} for one in ways.oidc]
+
+    def _ways(self) -> Ways:
+        """Return the ways to sign in that the configuration says; others after a reload."""
+        config = self._config()
+        if self._made is None or self._made[0] is not config:
+            self._made = config, ways_of(read(config.general.given), self._http)
+        return self._made[1]
+
+    async def aclose(self) -> None:
+        """Close the connections to providers."""
+        await self._http.aclose()
+
+    # --- by OpenID Connect ---
+
+    def _of_oidc(self, method: str, path: str) -> Callable[[Asked], Awaitable[Answer]] | None:
+        match = re.fullmatch(r"/auth/oidc/([a-z0-9_-]{1,40})/(start|callback)", path)
+        oidc = next((one for one in self._ways().oidc if match and one.rules.id == match[1]), None)
+        if match is None or oidc is None or method != "GET":
+            return None
+        return partial(self._start if match[2] == "start" else self._callback, oidc)
+
+    async def _start(self, oidc: Oidc, asked: Asked) -> Answer:
+        url, cookie = await self._callbacks.start(oidc, asked.scope, self._base(asked))
+        return Answer(status=303, headers=(("location", url), ("set-cookie", cookie)))
+
+    async def _callback(self, oidc: Oidc, asked: Asked) -> Answer:
+        gone = ("set-cookie", callback.gone(asked.scope))
+        try:
+            await self._attempt(asked)
+            person, attempt = await self._callbacks.finish(oidc, asked.scope, asked.headers)
+            user = await self._let_in(person, oidc.rules)
+        except GateError as error:
+            await audit.failed(self._keeper.store, "", f"oidc {oidc.rules.id}", error.code)
+            page = callback.page(error.message)
+            policy = ("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
+            return Answer(status=error.status_code or 401, body=page, kind=HTML, headers=(gone, policy))
+        begun = await self._begin(asked, self._of_user(user), f"oidc {oidc.rules.id}", "Lax")
+        return Answer(status=303, headers=(("location", attempt.next), gone, *begun.headers))
+
+    def _base(self, asked: Asked) -> str:
+        """Return where people find this gateway."""
+        host = asked.headers.get("host", "")
+        return self._settings.public_url.rstrip("/") or f"{asked.scope.get('scheme', 'http')}://{host}"
+
+    async def _let_in(self, person: Person, rules: Rules) -> UserRow:
+        return await people.admit(self._keeper.store, person, rules)
+
+    def _of_user(self, user: UserRow) -> Session:
+        name = user.alias or user.email or user.id
+        return Session(kind="user", subject=user.id, name=name, mark=people.mark_of(user))
 
     # --- in ---
 
@@ -172,7 +236,7 @@ class Door:
         except GateError as error:
             await audit.failed(self._keeper.store, "", "key", error.code)
             raise
-        return await self._begin(asked, await self._of_key(principal, key), principal, "Strict")
+        return await self._begin(asked, await self._of_key(principal, key), "key", "Strict")
 
     async def _of_key(self, principal: Principal, key: str) -> Session:
         mark = self._sessions.mark(digest(key))
@@ -186,11 +250,12 @@ class Door:
     async def _by_password(self, asked: Asked, body: Mapping[str, str]) -> Answer:
         raise BadRequestError("Names and passwords are not taken here: sign in with a key.")
 
-    async def _begin(self, asked: Asked, session: Session, principal: Principal, same_site: str) -> Answer:
-        """Return the answer that brings a new session."""
+    async def _begin(self, asked: Asked, session: Session, way: str, same_site: str) -> Answer:
+        """Return the answer that brings a new session. Raises GateError: 403 for who is blocked."""
         settings = self._settings
         text, made = self._sessions.issue(session, settings.session_hours)
-        await audit.signed_in(self._keeper.store, principal.id, session.kind)
+        principal = await self._sessions.principal(text)
+        await audit.signed_in(self._keeper.store, principal.id, way)
         seconds = int(settings.session_hours * 3600)
         header = credential.set_cookie(asked.scope, credential.COOKIE, text, seconds, same_site)
         told = {**_told(principal, made, text), "providers": self._providers()}
@@ -224,6 +289,25 @@ class Door:
                 await self._sessions.end(self._sessions.read(token))
                 await audit.signed_out(self._keeper.store, principal.id)
         return Answer(body=b"{}", headers=(("set-cookie", gone),))
+
+
+class Ways(msgspec.Struct, frozen=True):
+    """The ways to sign in beside keys."""
+
+    oidc: list[Oidc]
+
+
+def ways_of(settings: Settings, http: httpx.AsyncClient) -> Ways:
+    """Return the ways that settings say. Raises BadRequestError where a package is missing."""
+    return Ways([_oidc_of(rules, http) for rules in settings.sso])
+
+
+def _oidc_of(rules: OidcRules, http: httpx.AsyncClient) -> Oidc:
+    try:
+        from polyport_gateway.signon.oidc import Oidc
+    except ImportError as error:
+        raise BadRequestError("general_settings.sso needs PyJWT: pip install 'polyport-gateway[sso]'") from error
+    return Oidc(rules, http)
 
 
 def _secret(settings: Settings, master_key: str | None) -> str:

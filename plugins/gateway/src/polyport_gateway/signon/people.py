@@ -1,12 +1,182 @@
-"""People: a user of the database as who calls."""
+"""People: who a provider says somebody is -> a user of ours, with role and teams; and a user as who calls."""
 
 from __future__ import annotations
 
+import logging
+import time
+from typing import Any
+
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from polyport_gateway.gate import GateError
 from polyport_gateway.identity import Principal, common, party, tags_of
-from polyport_gateway.store.tables import Entity, TeamRow, UserRow
+from polyport_gateway.ledger import clean
+from polyport_gateway.signon import audit
+from polyport_gateway.signon.settings import ROLES, Rules
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import Entity, IdentityRow, TeamRow, UserRow
+
+log = logging.getLogger("polyport.gateway.signon")
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whom a provider knows. `subject` never changes there; `user_id` is what we are to call it.
+
+    `roles` and `teams` are the provider's words; None where it is not asked for them.
+    """
+
+    provider: str
+    subject: str
+    user_id: str
+    email: str = ""
+    name: str = ""
+    roles: list[str] | None = None
+    teams: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        """See that the database can take it as it is: what is cut could be somebody else's."""
+        for text, length in ((self.subject, 255), (self.user_id, 240), (self.email, 255), (self.name, 100)):
+            if len(text) > length or not text.isprintable():
+                raise GateError(403, "name_too_long", "The provider's name of you cannot be taken here.")
+
+
+# --- a provider's person -> a user ---
+
+
+async def admit(store: Store, person: Person, rules: Rules) -> UserRow:
+    """Return the user that a person is, made or brought up to date. Raises GateError: 403 for who is not let in."""
+    _check_domain(person, rules)
+    role = role_of(person.roles, rules)
+    async with store.change() as session:
+        known = await session.get(IdentityRow, (person.provider, person.subject))
+        user = await _user(session, person, rules, known)
+        if user is None:
+            user = _new(person, role or rules.default_role or "member")
+            session.add(user)
+            audit.change(session, f"user:{user.id}", "create", "user", user.id, {}, _shown(user))
+        if user.blocked:
+            raise GateError(403, "user_blocked", "This user is blocked.")
+        known = await _bind(session, person, user, known)
+        _update(session, user, person, role)
+        if person.teams is not None:
+            known.teams = await _join(session, user, known, person.teams, rules)
+        await session.flush()
+        return user
+
+
+def role_of(words: list[str] | None, rules: Rules) -> str | None:
+    """Return the highest role that a provider's words stand for; None where it says nothing of roles."""
+    if words is None:
+        return None
+    meant = {rules.roles.get(word) if rules.roles else word for word in words}
+    found = next((role for role in ROLES if role in meant), rules.default_role)
+    if found is None:
+        raise GateError(403, "no_role", "You have no role here: ask whoever runs this gateway for one.")
+    return found
+
+
+def _check_domain(person: Person, rules: Rules) -> None:
+    domain = person.email.rpartition("@")[2].casefold()
+    if rules.allowed_domains and domain not in {one.casefold().lstrip("@") for one in rules.allowed_domains}:
+        raise GateError(403, "domain_not_allowed", "E-mail addresses of this domain are not let in here.")
+
+
+async def _user(session: AsyncSession, person: Person, rules: Rules, known: IdentityRow | None) -> UserRow | None:
+    """Return the user that a person is; None for one that is to be made."""
+    if known is not None:
+        user = await session.get(UserRow, known.user_id)
+        if user is not None and user.created_at == known.user_made:
+            return user
+    user = await session.get(UserRow, person.user_id)
+    if user is None:
+        if not rules.create_users:
+            raise GateError(403, "no_such_user", "You are no user of this gateway yet: ask whoever runs it.")
+        return None
+    query = select(IdentityRow).where(IdentityRow.user_id == user.id, IdentityRow.user_made == user.created_at)
+    others = (await session.execute(query)).scalars().all()
+    if not rules.link_users and (others or rules.create_users):
+        log.warning("%s knows somebody as the user %r, who was there before: see link_users", rules.id, user.id)
+        raise GateError(403, "user_is_another", "There is another user by your name here: ask whoever runs it.")
+    return user
+
+
+def _new(person: Person, role: str) -> UserRow:
+    now = time.time()
+    return UserRow(
+        id=person.user_id, alias=person.name, email=person.email,
+        role=role, blocked=False, budget_id="", budget_duration="", model_limits={}, models=[], tags=[],
+        details={}, created_at=now, updated_at=now,
+    )  # fmt: skip
+
+
+async def _bind(session: AsyncSession, person: Person, user: UserRow, known: IdentityRow | None) -> IdentityRow:
+    if known is None:
+        known = IdentityRow(provider=person.provider, subject=person.subject, teams=[])
+        session.add(known)
+    elif known.user_made != user.created_at:
+        known.teams = []
+    known.user_id, known.user_made = user.id, user.created_at
+    return known
+
+
+def _update(session: AsyncSession, user: UserRow, person: Person, role: str | None) -> None:
+    before = _shown(user)
+    user.role = role or user.role
+    user.email = person.email or user.email
+    user.alias = person.name or user.alias
+    if _shown(user) != before:
+        user.updated_at = time.time()
+        audit.change(session, f"user:{user.id}", "update", "user", user.id, before, _shown(user))
+
+
+async def _join(session: AsyncSession, user: UserRow, known: IdentityRow, words: list[str], rules: Rules) -> list[str]:
+    """Put a user into the teams that its provider says, and out of those that it said before and no longer does.
+
+    Returns the former. Where somebody put the user into a team by hand, it stays as it is.
+    """
+    asked = teams_of(words, rules)
+    rows = {row.id: row for row in (await session.execute(select(TeamRow).order_by(TeamRow.id))).scalars()}
+    for team in sorted(asked.keys() - rows.keys()) if rules.create_teams else ():
+        rows[team] = _new_team(team)
+        session.add(rows[team])
+        audit.change(session, f"user:{user.id}", "create", "team", team, {}, {"members": {}})
+    given = []
+    for team, row in rows.items():
+        if user.id in row.members and team not in known.teams:
+            continue
+        members = {name: role for name, role in row.members.items() if name != user.id}
+        if team in asked:
+            members[user.id] = asked[team]
+            given.append(team)
+        if members != row.members:
+            before, row.members, row.updated_at = {"members": row.members}, members, time.time()
+            audit.change(session, f"user:{user.id}", "update", "team", team, before, {"members": members})
+    return given
+
+
+def teams_of(words: list[str], rules: Rules) -> dict[str, str]:
+    """Return the teams that a provider's words stand for, and as what somebody is in each."""
+    if not rules.teams and not rules.team_admins:
+        return dict.fromkeys((clean(word) for word in words if word), "member")
+    members = {rules.teams[word]: "member" for word in words if word in rules.teams}
+    return members | {rules.team_admins[word]: "admin" for word in words if word in rules.team_admins}
+
+
+def _new_team(id: str) -> TeamRow:
+    now = time.time()
+    return TeamRow(
+        id=id, alias="", blocked=False, budget_id="", budget_duration="", model_limits={}, models=[], tags=[],
+        details={}, members={}, created_at=now, updated_at=now,
+    )  # fmt: skip
+
+
+def _shown(user: UserRow) -> dict[str, Any]:
+    return {"user_role": user.role, "user_email": user.email, "user_alias": user.alias}
+
+
+# --- a user -> who calls ---
 
 
 def mark_of(user: UserRow) -> str:

@@ -18,6 +18,7 @@ import secrets
 import time
 from collections.abc import Callable
 from functools import cached_property, partial
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import delete
@@ -28,6 +29,8 @@ from polyport_gateway.identity import MASTER, Identity, Principal, of_key
 from polyport_gateway.signon import people
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import KeyRow, RevokedRow, UserRow
+
+Sealed = TypeVar("Sealed", bound=msgspec.Struct)
 
 PREFIX = "ps_"
 #: Characters that no session has.
@@ -67,8 +70,7 @@ class Sessions:
         """Return the text of a new session, which holds for so long, and what is in it."""
         until = int(self._clock() + hours * 3600)
         made = msgspec.structs.replace(session, id=secrets.token_urlsafe(16), until=until)
-        payload = _encode(msgspec.msgpack.encode(made))
-        return f"{PREFIX}{payload}.{self._signature(payload)}", made
+        return PREFIX + self.seal("session", made), made
 
     def takes(self, token: str) -> bool:
         """Whether a token looks like a session."""
@@ -76,15 +78,8 @@ class Sessions:
 
     def read(self, token: str) -> Session:
         """Return what a session says. Raises GateError: 401 for one that is not ours, or is over."""
-        payload, _, signature = token[:LONGEST].removeprefix(PREFIX).partition(".")
-        expected = self._signature(payload)
-        if not hmac.compare_digest(signature.encode(errors="replace"), expected.encode()):
-            raise _over()
-        try:
-            session = msgspec.msgpack.decode(_decode(payload), type=Session)
-        except (msgspec.DecodeError, binascii.Error) as error:  # signed by another version
-            raise _over() from error
-        if session.until <= self._clock():
+        session = self.unseal("session", token.removeprefix(PREFIX), Session)
+        if session is None or session.until <= self._clock():
             raise _over()
         return session
 
@@ -102,6 +97,30 @@ class Sessions:
             await database.execute(delete(RevokedRow).where(RevokedRow.until < self._clock()))
             if await database.get(RevokedRow, session.id) is None:
                 database.add(RevokedRow(id=session.id, until=float(session.until)))
+
+    def seal(self, purpose: str, value: msgspec.Struct) -> str:
+        """Return a text that only this gateway can have made, for one purpose."""
+        payload = _encode(msgspec.msgpack.encode(value))
+        return f"{payload}.{self._signature(f'{purpose} {payload}')}"
+
+    def unseal(self, purpose: str, text: str, kind: type[Sealed]) -> Sealed | None:
+        """Return what was sealed for a purpose; None for anything else."""
+        payload, _, signature = text[:LONGEST].partition(".")
+        expected = self._signature(f"{purpose} {payload}")
+        if not hmac.compare_digest(signature.encode(errors="replace"), expected.encode()):
+            return None
+        try:
+            return msgspec.msgpack.decode(_decode(payload), type=kind)
+        except (msgspec.DecodeError, binascii.Error):  # made by another version
+            return None
+
+    async def once(self, id: str, until: float) -> bool:
+        """Whether something is used for the first time, of all processes; asked until then."""
+        row = {"id": id, "until": until}
+        async with self._store.transaction() as connection:
+            await connection.execute(delete(RevokedRow).where(RevokedRow.until < self._clock()))
+            done = await connection.execute(self._store.insert(RevokedRow).values(**row).on_conflict_do_nothing())
+            return bool(done.rowcount == 1)
 
     def mark(self, text: str) -> str:
         """Return by what a secret, such as a key's digest, is known again."""

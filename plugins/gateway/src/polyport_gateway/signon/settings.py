@@ -5,14 +5,17 @@ general_settings:
   session_hours: 12
   public_url: https://gateway.example.com       # where people find this gateway
   trusted_proxies: [10.0.0.0/8]                 # whose X-Forwarded-Proto and -For are believed
+  sso: [{id: company, issuer: https://login.example.com, client_id: ..., client_secret: ...}]
 """
 
 from __future__ import annotations
 
 import difflib
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,11 +26,66 @@ SIGNON: dict[str, str] = {
     "session_secret": "what sessions are signed with; else made from the master key",
     "session_hours": "how long somebody stays signed in: 12",
     "public_url": "where people find this gateway: https://gateway.example.com",
+    "sso": "where people sign in by OpenID Connect: [{id, issuer, client_id, client_secret, ...}]",
     "trusted_proxies": "addresses and networks whose X-Forwarded-For and -Proto are believed",
 }
 #: Characters that a secret has at least.
 SECRET = 16
 PLACE = "$.general_settings"
+#: What an administrator can do, and less. A key without a role only calls models, and asks about itself.
+ROLES = ("admin", "team_admin", "member", "viewer")
+#: Signatures that a public key proves. https://www.rfc-editor.org/rfc/rfc7518#section-3.1
+ALGORITHMS = {
+    "RS256": "RSA", "RS384": "RSA", "RS512": "RSA", "PS256": "RSA", "PS384": "RSA", "PS512": "RSA",
+    "ES256": "EC", "ES384": "EC", "ES512": "EC", "EdDSA": "OKP",
+}  # fmt: skip
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who of a provider's people are let in, and as what. `id` is ours for the provider; `title` stands on its button.
+
+    `roles` maps what the provider says (of claims, or groups) to roles, `teams` and `team_admins` to ids of teams;
+    without them its words are roles and ids themselves. `default_role` is for who has no role by that; null refuses
+    them. People who are not users yet are made users where `create_users`, and teams are made where `create_teams`.
+    With `allowed_domains`, only e-mail addresses of these are let in. A user that was there before, or came by another
+    provider, is taken for the same person only where `link_users`: with it, a provider can be anybody it says.
+    """
+
+    id: str = ""
+    title: str = ""
+    roles: dict[str, str] = {}
+    default_role: str | None = "member"
+    teams: dict[str, str] = {}
+    team_admins: dict[str, str] = {}
+    create_users: bool = True
+    create_teams: bool = False
+    link_users: bool = False
+    allowed_domains: tuple[str, ...] = ()
+
+
+class OidcRules(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A provider of OpenID Connect. Its claims may be named by a path: realm_access.roles.
+
+    `require_verified_email`: an address counts only where the provider says that it is this person's.
+    `userinfo`: ask for what the ID token does not say.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str | None = None
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+    user_id_claim: str = "sub"
+    email_claim: str = "email"
+    name_claim: str = "name"
+    role_claim: str | None = None
+    teams_claim: str | None = None
+    require_verified_email: bool = True
+    userinfo: bool = False
+    timeout: float = 10.0
+
+    def __repr__(self) -> str:
+        return f"<OpenID Connect at {self.issuer}>"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     session_hours: float = 12.0
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    sso: tuple[OidcRules, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Settings of signing on: {self.session_hours} hours>"
@@ -45,10 +104,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def read(given: Mapping[str, Any]) -> Settings:
     """Return the settings that are in general_settings. Raises BadRequestError naming the place."""
     found = {name: value for name, value in given.items() if name in SIGNON}
+    for place, one in enumerate(_list(found.get("sso"), f"{PLACE}.sso")):
+        known(one, OidcRules, f"{PLACE}.sso[{place}]")
     try:
         settings = msgspec.convert(found, Settings, str_keys=True)
     except msgspec.ValidationError as error:
-        raise BadRequestError(f"{PLACE}: {error}") from error
+        raise BadRequestError(f"{PLACE}{_place(error)}") from error
     if settings.session_secret is not None and len(settings.session_secret) < SECRET:
         raise BadRequestError(f"{PLACE}.session_secret is too short: take {SECRET} random characters or more.")
     if not 0 < settings.session_hours <= 24 * 90:
@@ -56,6 +117,8 @@ def read(given: Mapping[str, Any]) -> Settings:
     if settings.public_url and not settings.public_url.startswith(("https://", "http://")):
         raise BadRequestError(f"{PLACE}.public_url begins with https:// or http://.")
     _check_networks(settings.trusted_proxies)
+    _check_sso(settings.sso)
+    _unique(settings.sso)
     return settings
 
 
@@ -65,6 +128,66 @@ def _check_networks(networks: tuple[str, ...]) -> None:
             ipaddress.ip_network(one)
         except ValueError as error:
             raise BadRequestError(f"{PLACE}.trusted_proxies is a list of IP addresses and networks: {error}") from error
+
+
+def _check_sso(sso: tuple[OidcRules, ...]) -> None:
+    for place, one in enumerate(sso):
+        path = f"{PLACE}.sso[{place}]"
+        _check_rules(one, path)
+        check_address(one.issuer, f"{path}.issuer")
+        check_algorithms(one.algorithms, f"{path}.algorithms")
+        if one.default_role is None and one.role_claim is None:
+            raise BadRequestError(f"{path}.default_role is null, so role_claim must say where roles are.")
+        if "openid" not in one.scopes:
+            raise BadRequestError(f"{path}.scopes must have openid among them.")
+
+
+def _check_rules(rules: Rules, path: str) -> None:
+    if not re.fullmatch(r"[a-z0-9_-]{1,40}", rules.id):
+        raise BadRequestError(f"{path}.id is a short name of letters a-z, digits, - and _: it is in addresses.")
+    for role in (*rules.roles.values(), *([rules.default_role] if rules.default_role is not None else [])):
+        check_role(role, path)
+
+
+def check_role(role: str, path: str) -> None:
+    """Raise BadRequestError for what is no role."""
+    if role not in ROLES:
+        raise BadRequestError(f"{path} has {role[:60]!r} for a role: there are {', '.join(ROLES)}.")
+
+
+def check_algorithms(algorithms: tuple[str, ...], path: str) -> None:
+    """Raise BadRequestError for an algorithm that a public key cannot prove anything with: none, HS256."""
+    for one in algorithms:
+        if one not in ALGORITHMS:
+            raise BadRequestError(f"{path} has {one[:60]!r}: there are {', '.join(sorted(ALGORITHMS))}.")
+
+
+def check_address(address: str, path: str) -> None:
+    """Raise BadRequestError for an address that others on the way could answer for."""
+    parts = urlsplit(address)
+    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or parts.scheme not in (("https", "http") if local else ("https",)):
+        raise BadRequestError(f"{path} begins with https:// (http:// only on this machine).")
+
+
+def _unique(rules: Iterable[Rules]) -> None:
+    ids = [one.id for one in rules]
+    twice = next((one for one in ids if ids.count(one) > 1), None)
+    if twice is not None:
+        raise BadRequestError(f"{PLACE} has two providers with the id {twice!r}: name each differently.")
+
+
+def _list(given: Any, path: str) -> list[Any]:
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise BadRequestError(f"{path} must be a list, not {type(given).__name__}")
+    return given
+
+
+def _place(error: msgspec.ValidationError) -> str:
+    text, _, place = str(error).partition(" - at ")
+    return f"{place.strip('`').removeprefix('$')}: {text}"
 
 
 def known(given: Any, kind: type[msgspec.Struct], path: str) -> None:

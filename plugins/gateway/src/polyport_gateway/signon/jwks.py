@@ -1,0 +1,172 @@
+"""Tokens that somebody else signed: JWTs, and the public keys that prove them.
+
+The keys are fetched when they are first needed, again when a token names one that is not there (rotation), and else
+once an hour; while their server is away, those that are known go on for a day. PyJWT does the cryptography.
+https://www.rfc-editor.org/rfc/rfc7517 https://www.rfc-editor.org/rfc/rfc8725 https://pyjwt.readthedocs.io/en/stable/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import jwt
+
+from polyport_gateway.gate import GateError
+from polyport_gateway.signon.settings import ALGORITHMS
+
+#: Seconds after which keys are fetched again; after which they are no longer taken; and between two fetches at least.
+FRESH, USABLE, PAUSE = 3600.0, 86_400.0, 1.0
+#: Seconds by which clocks may differ.
+LEEWAY = 30
+#: Characters of the longest token.
+LONGEST = 16_384
+
+Fetch = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class TokenError(GateError):
+    """A token that proves nothing. The message says why, and quotes nothing of it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(401, "invalid_token", f"The token is not taken: {why}.")
+
+
+class Keys:
+    """The public keys of one issuer. `fetch` returns its JWK set; `fixed` are keys that are known without."""
+
+    def __init__(self, fetch: Fetch | None = None, fixed: Sequence[dict[str, Any]] = ()) -> None:
+        self._fetch, self._keys = fetch, _usable(fixed)
+        self._fetched = self._tried = float("-inf")
+        self._fetching = asyncio.Lock()
+
+    async def verify(
+        self, token: str, *, issuer: str | None, audience: str | Sequence[str] | None, algorithms: Sequence[str],
+        require: Sequence[str] = ("exp",),
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the claims of a token. Raises TokenError, and GateError (503) where no key can be fetched."""
+        header = _header(token)
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm not in algorithms or algorithm not in ALGORITHMS:
+            raise TokenError("its signature is of a kind that is not allowed here")
+        if "crit" in header:
+            raise TokenError("it needs extensions that are not known here")
+        why: Exception | None = None
+        for key in await self._find(kid, str(algorithm)):
+            try:
+                return _decode(token, key, str(algorithm), issuer, audience, require)
+            except jwt.InvalidSignatureError as error:
+                why = error
+        raise TokenError("its signature is wrong, or of a key that is not known") from why
+
+    async def _find(self, kid: object, algorithm: str) -> list[dict[str, Any]]:
+        await self._refresh(FRESH)
+        found = self._named(kid, algorithm)
+        if not found and self._fetch is not None:
+            await self._refresh(PAUSE)
+            found = self._named(kid, algorithm)
+        return found
+
+    def _named(self, kid: object, algorithm: str) -> list[dict[str, Any]]:
+        return [
+            key
+            for key in self._keys
+            if key["kty"] == ALGORITHMS[algorithm]
+            and key.get("alg", algorithm) == algorithm
+            and (kid is None or key.get("kid", kid) == kid)
+        ]
+
+    async def _refresh(self, age: float) -> None:
+        """Fetch the keys if they are older than this; one request does, others wait for it."""
+        if self._fetch is None:
+            return
+        async with self._fetching:
+            now = time.monotonic()
+            if now - self._fetched < age or now - self._tried < PAUSE:
+                if now - self._fetched > USABLE:
+                    raise _away()
+                return
+            self._tried = now
+            try:
+                given = await self._fetch()
+            except GateError:
+                if now - self._fetched > USABLE:
+                    raise
+                return
+            keys = given.get("keys")
+            self._keys = _usable(keys if isinstance(keys, list) else [])
+            self._fetched = now
+
+
+def _away() -> GateError:
+    return GateError(503, "issuer_unavailable", "The keys of the token's issuer cannot be had now.", retry_after=5)
+
+
+def _usable(keys: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return public keys for signatures; a secret one among them would prove nothing."""
+    kinds = set(ALGORITHMS.values())
+    return [
+        key
+        for key in keys
+        if isinstance(key, dict) and key.get("kty") in kinds and key.get("use", "sig") == "sig" and "d" not in key
+    ]  # fmt: skip
+
+
+def _header(token: str) -> dict[str, Any]:
+    if len(token) > LONGEST:
+        raise TokenError("it is too long")
+    try:
+        return jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError) as error:
+        raise TokenError("it is no JWT") from error
+
+
+def _decode(
+    token: str, key: dict[str, Any], algorithm: str, issuer: str | None, audience: Any, require: Sequence[str]
+) -> dict[str, Any]:
+    options: Any = {"require": [*require], "verify_aud": audience is not None, "verify_iss": issuer is not None}
+    try:
+        made = jwt.PyJWK(key, algorithm)
+        found: dict[str, Any] = jwt.decode(
+            token, made, algorithms=[algorithm], issuer=issuer, audience=audience, leeway=LEEWAY, options=options
+        )
+    except jwt.InvalidSignatureError:
+        raise
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise TokenError(_why(error)) from error
+    return found
+
+
+#: What is said of each thing that may be wrong with a token.
+WHY: dict[type[Exception], str] = {
+    jwt.ExpiredSignatureError: "it has expired",
+    jwt.ImmatureSignatureError: "it does not hold yet",
+    jwt.InvalidIssuerError: "another issuer made it",
+    jwt.InvalidAudienceError: "it is for another audience",
+    jwt.MissingRequiredClaimError: "a claim that it needs is missing",
+}
+
+
+def _why(error: Exception) -> str:
+    return next((said for kind, said in WHY.items() if isinstance(error, kind)), "it cannot be read")
+
+
+def claim(claims: dict[str, Any], path: str | None) -> Any:
+    """Return a claim by its name, or by a path of names with dots between them; None where it is not there."""
+    if path is None:
+        return None
+    if path in claims:
+        return claims[path]
+    found: Any = claims
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def texts(value: Any) -> list[str]:
+    """Return a claim that is a text, or a list of texts, as a list; a text may have several, apart by spaces."""
+    if isinstance(value, str):
+        return value.split()
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
