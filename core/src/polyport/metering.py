@@ -17,7 +17,6 @@ from polyport.types.messages import MessageUsage
 from polyport.types.record import learn
 from polyport.types.responses import ResponsesUsage
 from polyport.types.usage import Usage
-from polyport.wire.sse import END
 
 Reader = Callable[[Any, Any], Used | None]
 #: Items of a response that are calls of tools which the provider runs and bills -> their unit.
@@ -386,25 +385,25 @@ class SpeechMeter(Meter):
 class Passing(Meter):
     """A stream of `Passed`: letters that nobody reads are what is in their events beyond the frame of one.
 
-    The frame is known from the first content, which is read.
+    The frame is known from the first content, which is read; events are counted by their lines.
     """
 
     def __init__(self, meter: Meter) -> None:
         super().__init__(meter.request)
         self.meter = meter
-        self._frame: int | None = None
+        self._frame = 0.0
 
     def see(self, chunk: Any) -> bool:
         """Let what was read be metered, and count the letters of what was not."""
         if chunk.chunk is None:
-            if self._frame is not None:
-                self.letters += max(0, len(chunk.data) - self._frame * chunk.data.count(END))
+            if self._frame:
+                self.letters += max(0, len(chunk.data) - round(self._frame * chunk.data.count(b"\n")))
             return False
         before = self.meter.letters
         told = self.meter.see(chunk.chunk)
         more = self.meter.letters - before
-        if more and self._frame is None:
-            self._frame = len(chunk.data) - more
+        if more and not self._frame:
+            self._frame = (len(chunk.data) - more) / max(1, chunk.data.count(b"\n"))
         self.letters += more
         return told
 

@@ -85,9 +85,9 @@ class ResultEvents(Events[R]):
         return chunk
 
 
-#: What stands in events that end an answer, tell its usage, or are an error, with and without a space in between.
-MARKS = (b'"usage":{', b'"usage": {', b'_reason":"', b'_reason": "', b'"error"', b"[DONE]", b"event: error")
-RESPONSE_MARKS = (b'"response":{', b'"response": {', b'"error"', b"[DONE]", b"event: error")
+#: What stands in events that tell the usage or the whole response, are an error, or the end.
+MARKS = (b'"prompt_tokens"', b"error", b"[DONE]")
+RESPONSE_MARKS = (b'"response":', b"error", b"[DONE]")
 
 
 class ChatEvents(ResultEvents[ChatCompletionChunk]):

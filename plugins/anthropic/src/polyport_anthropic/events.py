@@ -74,7 +74,7 @@ class Events(Decoding[Cut, C]):
 
 
 #: What stands in events that tell of the whole message, and in errors.
-MARKS = (b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"', b"event: error")
+MARKS = (b'"message_', b"error")
 
 
 class NativeEvents(Events[Item]):
