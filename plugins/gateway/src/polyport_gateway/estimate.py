@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from polyport.errors import PolyportError
 from polyport.middleware.budget import DEFAULT_ANSWER, LIMITS
 from polyport.pricefile import rates_given
-from polyport.prices import Rates, Used, rates_of
+from polyport.prices import MEASURES, Rates, Used, rates_of
 from polyport.router import Router
 
 #: Returns the prices that may hold for a model's name; none where nobody knows.
@@ -25,13 +26,16 @@ CONTENT = ("messages", "input", "prompt", "system", "instructions", "tools", "qu
 ATTACHED = 1000
 #: What stands for bytes, not for text.
 BYTES = frozenset({"url", "data", "file_data", "image_url", "b64_json", "image", "file"})
+#: Nano-dollars of a token at one USD a million; and prices that are not simply so much a token.
+PER_TOKEN = 1000
+VARYING = frozenset({"tiers", "hours", *MEASURES})
 #: Characters of a token: of English four, of many other scripts about one and a half.
 ASCII, OTHER = 4.0, 1.5
 
 
 def tokens(operation: str, fields: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many tokens a request has, and how many its answer may have."""
-    prompt = math.ceil(sum(_size(fields[name]) for name in CONTENT if name in fields))
+    prompt = math.ceil(sum([_size(fields[name]) for name in CONTENT if name in fields]))
     if operation not in ANSWERING:
         return prompt, 0
     limit = next((value for name in LIMITS if isinstance(value := fields.get(name), int)), DEFAULT_ANSWER)
@@ -41,8 +45,32 @@ def tokens(operation: str, fields: Mapping[str, Any]) -> tuple[int, int]:
 
 def nano(prompt: int, answer: int, fields: Mapping[str, Any], prices: Sequence[Rates]) -> int | None:
     """Return what that may cost, in nano-dollars; None where no price is known."""
-    bills = [rates.bill(_used(prompt, answer, fields, rates)) for rates in prices]
-    return max((bill.nano for bill in bills if bill is not None), default=None)
+    tier = fields.get("service_tier")
+    dearest: int | None = None
+    for rates in prices:
+        plain = _plain(rates) if tier is None else None
+        if plain is not None:
+            cost = math.ceil(prompt * plain[0] + answer * plain[1])
+        else:
+            bill = rates.bill(_used(prompt, answer, fields, rates))
+            if bill is None:
+                continue
+            cost = bill.nano
+        if dearest is None or cost > dearest:
+            dearest = cost
+    return dearest
+
+
+@lru_cache(4096)
+def _plain(rates: Rates) -> tuple[float, float] | None:
+    """Return the nano-dollars of a token that is read and of one that is written.
+
+    None where prices depend on a prompt's length or on the hour, or where something else than tokens is billed.
+    """
+    prices = rates.prices
+    if "input" not in prices or not VARYING.isdisjoint(prices):
+        return None
+    return prices["input"] * PER_TOKEN, prices.get("output", 0) * PER_TOKEN
 
 
 def prices_of(router: Callable[[], Router]) -> Prices:
@@ -76,16 +104,22 @@ def _used(prompt: int, answer: int, fields: Mapping[str, Any], rates: Rates) -> 
     size, quality = fields.get("size"), fields.get("quality")
     kinds = (f"{quality}/{size}", str(size), str(quality))
     buckets = {"input": prompt, **({"output": answer} if "output" in rates.prices else {})}
-    return Used(tokens=buckets, units=units, kinds=kinds, prompt=prompt)
+    asked = fields.get("service_tier")
+    tier = asked if isinstance(asked, str) and rates.holds_at(asked) else None
+    return Used(tokens=buckets, units=units, kinds=kinds, prompt=prompt, service_tier=tier)
 
 
 def _size(value: Any, name: str = "") -> float:
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         if name in BYTES or value.startswith("data:"):
             return ATTACHED
         return len(value) / (ASCII if value.isascii() else OTHER)
-    if isinstance(value, Mapping):
-        return 4 + sum(_size(inner, str(key)) for key, inner in value.items())
-    if isinstance(value, list | tuple):
-        return sum(_size(inner, name) for inner in value)
+    if kind is dict:
+        size = 4.0
+        for key, inner in value.items():
+            size += _size(inner, key)
+        return size
+    if kind is list or kind is tuple:
+        return sum([_size(inner, name) for inner in value])
     return 1 if isinstance(value, int | float) else 0
