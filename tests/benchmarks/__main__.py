@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks.upstream import upstream
@@ -67,14 +68,14 @@ def median(rounds: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
-def peer_python() -> str:
-    """Return the Python of the peers' environment, made if there is none yet (some 400 MB)."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "polyport" / "benchmark-peers"
+def peer_python(name: str = "benchmark-peers", peers: Sequence[str] = PEERS) -> str:
+    """Return the Python of an environment with peers, made if there is none yet (all of them: some 400 MB)."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "polyport" / name
     python = folder / "bin" / "python"
     if not python.exists():
-        print(f"Installing {', '.join(PEERS)} into {folder} ...", file=sys.stderr)
+        print(f"Installing {', '.join(peers)} into {folder} ...", file=sys.stderr)
         subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-        subprocess.run(["uv", "pip", "install", "--quiet", "--python", str(python), *PEERS], check=True)
+        subprocess.run(["uv", "pip", "install", "--quiet", "--python", str(python), *peers], check=True)
     return str(python)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import select
 import socket
 import ssl
@@ -22,6 +23,12 @@ from polyport.transport import TransportOptions
 from polyport_reqwest import AsyncReqwestTransport, ReqwestTransport
 
 PATIENCE = 5.0
+#: Side -> what makes its event loop; None is asyncio's own.
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop] | None] = {"sync": None, "asyncio": None}
+if importlib.util.find_spec("uvloop"):
+    import uvloop
+
+    LOOPS["uvloop"] = uvloop.new_event_loop
 
 
 class Asked:
@@ -196,20 +203,17 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 class Side:
-    """One side of the transport behind blocking methods, so that one test says what both must do.
-
-    The name's second half is the way that its requests go, where both can carry them.
-    """
+    """One side of the transport behind blocking methods, so that one test says what both must do, on any loop."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.way = name.split("-")
-        self._runner = asyncio.Runner()
+        self.name = name
+        self._runner = asyncio.Runner(loop_factory=LOOPS[name])
         self._opened: list[Any] = []
 
     def open(self, **options: Any) -> Any:
         """Return a transport that is closed at the test's end."""
         kind = ReqwestTransport if self.name == "sync" else AsyncReqwestTransport
-        self._opened.append(kind(TransportOptions(**options), short=self.way == "short"))
+        self._opened.append(kind(TransportOptions(**options)))
         return self._opened[-1]
 
     def send(self, transport: Any, request: HttpRequest) -> HttpReply:
@@ -245,9 +249,9 @@ class Side:
         return result if self.name == "sync" else self._runner.run(result)
 
 
-@pytest.fixture(params=["sync-short", "sync-long", "async-short", "async-long"])
+@pytest.fixture(params=LOOPS)
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
-    """Both sides by both ways, one after the other."""
+    """Both sides, the asynchronous one on each event loop, one after the other."""
     made = Side(request.param)
     yield made
     made.end()
@@ -278,6 +282,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         signed = f"-CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {name}.pem"
         openssl(f"x509 -req -in {name}.csr {signed}")
     openssl("ec -in client.key -out client-ec.key")
+    (folder / "empty").mkdir()
     (folder / "both.pem").write_text((folder / "client.key").read_text() + (folder / "client.pem").read_text())
     return folder
 

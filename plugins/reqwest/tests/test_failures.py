@@ -39,7 +39,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_connection_that_fails(side, serve, way):
-    """The message says how; wreq's own error is chained."""
+    """The message says how; the original error is chained."""
     answer, words = WAYS[way]
     server = serve(answer)
     with pytest.raises(APIConnectionError, match=words) as raised:
@@ -85,7 +85,7 @@ def test_a_transport_works_after_every_failure(side, serve):
 
     def answer(asked) -> None:
         if asked.path == "/fine":
-            asked.reply()
+            asked.reply(b"ok", 200, "connection: close")
         else:
             next(ways)[0](asked)
 

@@ -97,7 +97,7 @@ calls()
 
 
 def test_a_forked_child_has_connections_of_its_own(serve):
-    """As under gunicorn with a preloaded application: parent and child both go on."""
+    """As under gunicorn with a preloaded application: parent and child both go on; a loop's connections end with it."""
     server = serve(lambda asked: asked.reply())
     done = subprocess.run(
         [sys.executable, "-W", "error", "-W", "ignore:.*fork.*:DeprecationWarning", "-c", FORK, server.url],
@@ -107,4 +107,4 @@ def test_a_forked_child_has_connections_of_its_own(serve):
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert (len(server.seen), server.connections) == (6, 4)
+    assert (len(server.seen), server.connections) == (6, 5)

@@ -1,14 +1,13 @@
-"""A fast transport for polyport: llhttp for what most requests are, Rust's reqwest (as wreq) for all the others.
+"""A fast transport for polyport: HTTP/1.1 on plain sockets and asyncio's protocols, parsed by llhttp (`httptools`).
 
-Installed next to polyport it is what clients use; `transport="httpx"` says otherwise. The plugin's README says which
-request goes which way, and has the figures.
+Installed next to polyport it is what clients use; `transport="httpx"` says otherwise. The plugin's README has the
+figures, and says what the name is about.
 
-    transports.py   the two transports, and which way a request goes
-    short.py        the short way: HTTP/1.1 in the caller's own thread
-                    answer.py lanes.py sockets.py waiting.py
-    exchange.py     the long way: reqwest in threads of its own
-                    clients.py errors.py frames.py headers.py loop.py sending.py
-    tls.py          whom to trust and who we are, for both
+    transports.py   the two transports
+    blocking.py     calls in the caller's own thread, over sockets.py
+    lines.py        calls on an event loop
+    talk.py         one request, its limits and failures, for both: message.py writes it, answer.py reads the reply
+    routes.py       where requests go: hosts, proxies (tunnel.py), TLS (tls.py)
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["AsyncReqwestTransport", "Reqwest", "ReqwestTransport"]
 
 
 class Reqwest:
-    """What the entry point names. Raises PolyportError for options that reqwest cannot honour."""
+    """What the entry point names. Raises PolyportError for options that cannot be honoured."""
 
     def open(self, options: TransportOptions) -> Transport:
         """Return a blocking transport."""

@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc9112
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -13,6 +14,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 DECODINGS = "gzip, deflate"
 #: Encoding -> zlib's window bits. "deflate" should have zlib's wrapper; -15 is for servers that leave it out.
 PACKED = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
+#: How many bytes of headers, trailers or framing may come in a row: llhttp itself would take them for ever.
+LONGEST = 256 * 1024
 
 
 class Broken(Exception):
@@ -55,29 +58,61 @@ class Unpack:
 
 
 class Answer:
-    """One reply. `began` when its headers are here, `complete` when all is; `reusable` if the connection then is."""
+    """The replies of one connection, one after the other: `expect` begins the next.
 
-    __slots__ = ("_bodiless", "_parser", "_pieces", "_unpack", "began", "complete", "headers", "reusable", "status")
+    `heard` when anything of a reply is here, `began` when its headers are, `complete` when all is; `reusable` if the
+    connection then is. `held` is how many bytes wait to be taken.
+    """
 
-    def __init__(self, method: str) -> None:
-        self._parser = HttpResponseParser(self)
-        self._bodiless = method == "HEAD"
+    __slots__ = (
+        "_bodiless",
+        "_parser",
+        "_pieces",
+        "_since_body",
+        "_spent",
+        "_unpack",
+        "began",
+        "complete",
+        "headers",
+        "heard",
+        "held",
+        "reusable",
+        "status",
+    )
+
+    def __init__(self, method: str = "GET") -> None:
         self._pieces: list[bytes] = []
+        self._spent = True
+        self.expect(method)
+
+    def expect(self, method: str) -> None:
+        """Be ready for the reply to such a request. A parser that stopped within a reply is not used again."""
+        if self._spent:
+            self._parser = HttpResponseParser(self)
+        self._spent = True
+        self._bodiless = method == "HEAD" or method == "CONNECT"
+        self._pieces.clear()
         self._unpack: Unpack | None = None
-        self.began = self.complete = self.reusable = False
-        self.status = 0
+        self._since_body = self.held = self.status = 0
+        self.heard = self.began = self.complete = self.reusable = False
         self.headers: dict[str, str] = {}
 
     def feed(self, data: bytes) -> None:
         """Take what came; nothing is the connection's end. Raises Broken."""
         if not data:
             return self._end()
+        self.heard = True
+        self._since_body += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as error:
+            if self._bodiless:  # CONNECT: what comes after the reply is not HTTP
+                return None
             raise Broken("it was switched to another protocol, which was not asked for") from error
         except HttpParserError as error:
             raise Broken(f"what came is not HTTP ({error})") from error
+        if self._since_body > LONGEST and not self.complete:
+            raise Broken(f"{LONGEST // 1024} KiB of headers came, and no end of them")
         return None
 
     def take(self) -> bytes:
@@ -87,6 +122,7 @@ class Answer:
             return b""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
+        self.held = 0
         return data if self._unpack is None else self._unpacked(self._unpack, data)
 
     def _unpacked(self, unpack: Unpack, data: bytes) -> bytes:
@@ -102,7 +138,7 @@ class Answer:
         self.reusable = False
         if not self.began:
             raise Broken("it was closed before a reply came")
-        if "content-length" in self.headers or "transfer-encoding" in self.headers:
+        if not self.complete and ("content-length" in self.headers or "transfer-encoding" in self.headers):
             raise Broken("it was closed before the reply was complete")
         self.complete = True
 
@@ -111,7 +147,7 @@ class Answer:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers, which come after the body, are passed over."""
         if not self.began:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            key, text = _lower(name), value.decode("latin-1")
             headers = self.headers
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
@@ -119,15 +155,15 @@ class Answer:
         """See what the headers say of the body. Those of 100 Continue and its like are not the reply's."""
         if self.complete:
             return
-        self.status = self._parser.get_status_code()
-        if 100 <= self.status < 200:
+        status = self.status = self._parser.get_status_code()
+        if 100 <= status < 200:
             self.headers = {}
             return
         self.began, self.complete = True, self._bodiless
         self.reusable = self._parser.should_keep_alive()
-        encoding = self.headers.get("content-encoding", "").lower()
-        if encoding in PACKED and not self._bodiless:
-            self._unpack = Unpack(encoding)
+        encoding = self.headers.get("content-encoding")
+        if encoding is not None and not self._bodiless and encoding.lower() in PACKED:
+            self._unpack = Unpack(encoding.lower())
 
     def on_body(self, data: bytes) -> None:
         """Keep a piece of the body."""
@@ -135,6 +171,8 @@ class Answer:
             self.reusable = False
         else:
             self._pieces.append(data)
+            self.held += len(data)
+            self._since_body = 0
 
     def on_message_begin(self) -> None:
         """Mistrust a connection on which more comes than was asked for."""
@@ -144,3 +182,9 @@ class Answer:
     def on_message_complete(self) -> None:
         """Know that all is here."""
         self.complete = self.began
+        self._spent = not self.began
+
+
+@lru_cache(maxsize=512)
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()

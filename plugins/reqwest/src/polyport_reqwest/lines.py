@@ -1,0 +1,481 @@
+"""Calls on an event loop: its connections, which are asyncio protocols, and the open bodies that they hand out.
+
+A connection belongs to one loop and is used by one request at a time. Nothing is done per request that can be done
+once: a connection keeps its parser, and one timer per loop watches all limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+from polyport.flow import HttpReply, HttpRequest
+from polyport.transport import KEEP_ALIVE
+from polyport_reqwest.answer import Answer, Broken, Undecodable
+from polyport_reqwest.blocking import MOST_IDLE, Stale
+from polyport_reqwest.message import Pieces, rest
+from polyport_reqwest.routes import Route, Routes
+from polyport_reqwest.talk import FOR_EVER, Talk
+from polyport_reqwest.tunnel import Dialogue, dialogue
+
+#: A stream that nobody reads stops being received when so many bytes wait to be read.
+HIGH = 256 * 1024
+#: For limits that somebody else keeps: asyncio wants one for a TLS handshake.
+LONGEST = 86400.0
+monotonic = time.monotonic
+
+
+class Home:
+    """What one event loop has: its connections, those that are idle by origin (last in first out), and a timer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, closed: bool) -> None:
+        self.loop = loop
+        self.lines: set[Line] = set()
+        self.closed = closed
+        self._idle: dict[str, list[Line]] = {}
+        self._due = FOR_EVER
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch = self._until_the_loop_ends()
+
+    async def keep(self) -> None:
+        """Begin: from now on, the connections close with the loop."""
+        await anext(self._watch)
+
+    # --- idle connections ---
+
+    def take(self, route: Route) -> Line | None:
+        """Return an idle connection that is still open, if there is one."""
+        idle = self._idle.get(route.origin)
+        while idle:
+            line = idle.pop()
+            if monotonic() - line.since < KEEP_ALIVE and not line.transport.is_closing():
+                return line
+            line.drop()
+        return None
+
+    def give(self, line: Line) -> None:
+        """Take a connection back; if there are too many, the oldest makes room."""
+        if self.closed:
+            return line.drop()
+        idle = self._idle.get(line.origin)
+        if idle is None:
+            idle = self._idle[line.origin] = []
+        idle.append(line)
+        due = line.since + KEEP_ALIVE
+        if due < self._due:
+            self._arm(due)
+        return idle.pop(0).drop() if len(idle) > MOST_IDLE else None
+
+    def lost(self, line: Line) -> None:
+        """Forget a connection that is closed."""
+        self.lines.discard(line)
+        if line.talk is None and line in (idle := self._idle.get(line.origin, [])):
+            idle.remove(line)
+
+    # --- the timer ---
+
+    def watch(self, due: float) -> None:
+        """Look at the connections by then."""
+        if due < self._due:
+            self._arm(due)
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = self.loop.call_later(max(due - monotonic(), 0.0), self._look)
+
+    def _look(self) -> None:
+        """End what has waited for too long, and set the timer for what will have next: a limit moves with its body."""
+        self._timer, self._due, now = None, FOR_EVER, monotonic()
+        due = FOR_EVER
+        for line in list(self.lines):
+            end = line.due()
+            if end <= now:
+                line.expire()
+            elif end < due:
+                due = end
+        if due < self._due:
+            self._arm(max(due, now + 0.001))
+
+    # --- the end ---
+
+    def close(self) -> None:
+        """Close the idle connections, and keep none from now on; those in use go on."""
+        self.closed = True
+        idle, self._idle = self._idle, {}
+        for lines in idle.values():
+            for line in lines:
+                line.drop()
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
+        """asyncio shuts generators down before it closes a loop; one that waits for that can clean up."""
+        try:
+            yield
+        finally:
+            self.close()
+            for line in list(self.lines):
+                line.drop()
+            await asyncio.sleep(0)  # the loop closes the sockets
+            if self._timer is not None:
+                self._timer.cancel()
+
+
+class Stand(asyncio.Protocol):
+    """A protocol for the time before a connection has one, while a proxy is asked for a tunnel."""
+
+    def __init__(self) -> None:
+        self._came = asyncio.Queue[bytes]()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what the proxy says."""
+        self._came.put_nowait(data)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Know that it is gone."""
+        self._came.put_nowait(b"")
+
+    async def talk(self, transport: asyncio.WriteTransport, talking: Dialogue) -> None:
+        """Lead a dialogue to its end. Raises Broken."""
+        say = next(talking)
+        with contextlib.suppress(StopIteration):
+            while True:
+                if say:
+                    transport.write(say)
+                say = talking.send(await self._came.get())
+
+
+class BodyFailed(Exception):
+    """A request's body could not be read: `error` says why, in whatever way the body does."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class Line(asyncio.Protocol):
+    """One connection. `talk` is the request that it is used for, `since` when it became idle; 0 if it never was."""
+
+    __slots__ = (
+        "_early",
+        "_error",
+        "_home",
+        "_paused",
+        "_room",
+        "_sending",
+        "_waiter",
+        "answer",
+        "origin",
+        "since",
+        "talk",
+        "transport",
+        "whole",
+    )
+
+    def __init__(self, home: Home, origin: str) -> None:
+        self.transport: asyncio.Transport
+        self.origin, self._home = origin, home
+        self.answer = Answer()
+        self.since = 0.0
+        self.talk: Talk | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._early = self._paused = False
+        self.whole = True
+
+    # --- what the loop calls ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast("asyncio.Transport", transport)
+        self._home.lines.add(self)
+        line = transport.get_extra_info("socket")
+        if line is not None:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came. What comes when nothing was asked for, ends the connection."""
+        talk = self.talk
+        if talk is None:
+            return self.drop()
+        talk.moved = monotonic()
+        answer = self.answer
+        try:
+            answer.feed(data)
+        except Broken as error:
+            return self._fail(error)
+        waiter = self._waiter
+        if waiter is None:
+            if answer.held > HIGH and not self._paused:
+                self._paused = True
+                self.transport.pause_reading()
+        elif (self._early or answer.complete) and not waiter.done():
+            waiter.set_result(None)
+        return None
+
+    def eof_received(self) -> None:
+        """Know that no more comes."""
+        if self.talk is not None and self._error is None:
+            try:
+                self.answer.feed(b"")
+            except Broken as error:
+                self._fail(error)
+            else:
+                self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Know that it is closed."""
+        self._home.lost(self)
+        self.resume_writing()
+        if self.talk is not None and not self.answer.complete and self._error is None:
+            self._fail(error or Broken("it was closed"))
+
+    def pause_writing(self) -> None:
+        """Let the body wait until the server has read more."""
+        self._room = self._home.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Let the body go on."""
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    # --- what a request does ---
+
+    async def converse(self, talk: Talk) -> HttpReply:
+        """Send the request and return the reply. Raises Stale where a used connection was closed meanwhile."""
+        answer, request = self.answer, talk.request
+        stream = self._early = request.stream
+        answer.expect(request.method)
+        self.talk, self.whole = talk, True
+        talk.connected()
+        self.transport.write(talk.message)
+        try:
+            pieces = rest(request.content)
+            if pieces is not None:
+                self.whole = False
+                self._sending = self._home.loop.create_task(self._send(pieces, talk))
+            while not (answer.complete or (stream and answer.began and answer.status < 400)):
+                await self.news()
+            if stream and answer.status < 400:
+                return HttpReply(status=answer.status, headers=answer.headers, source=AsyncOpenBody(self, talk))
+            content = answer.take()
+        except (Broken, OSError) as error:
+            self.drop()
+            if self.since and talk.again(answer):
+                raise Stale from error
+            raise talk.failed(error) from error
+        except Undecodable as error:
+            self.drop()
+            raise talk.failed(error) from error
+        except BodyFailed as failed:
+            self.drop()
+            raise failed.error from None
+        except BaseException:
+            self.drop()
+            raise
+        self.release()
+        return HttpReply(status=answer.status, headers=answer.headers, content=content)
+
+    async def news(self) -> None:
+        """Wait for more of the reply. Raises what ended the connection, or Timeout."""
+        if self._error is None:
+            if self._paused:
+                self._paused = False
+                self.transport.resume_reading()
+            assert self.talk is not None
+            waiter = self._waiter = self._home.loop.create_future()
+            self._home.watch(self.talk.due())
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+        if self._error is not None and not self.answer.complete:
+            raise self._error
+
+    def release(self) -> None:
+        """Let go of it when the reply is complete."""
+        if self.answer.reusable and self.whole and self._error is None and not self.transport.is_closing():
+            if self._sending is not None:
+                self._sending.cancel()  # all is sent, and it only makes sure
+                self._sending = None
+            self.talk = None
+            self.since = monotonic()
+            self._home.give(self)
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close it now, whatever is under way."""
+        if self._sending is not None:
+            self._sending.cancel()
+        self.transport.abort()
+
+    def shut(self) -> None:
+        """Tell the server at once that this is over, from any thread; the loop closes it when it next runs."""
+        loop = self._home.loop
+        if self.transport.is_closing() or loop.is_closed():
+            return
+        with (
+            contextlib.suppress(OSError, RuntimeError),
+            socket.socket(fileno=self.transport.get_extra_info("socket").fileno()) as line,
+        ):
+            try:
+                line.shutdown(socket.SHUT_RDWR)
+                loop.call_soon_threadsafe(self.drop)
+            finally:
+                line.detach()  # it stays the loop's
+
+    # --- limits ---
+
+    def due(self) -> float:
+        """Return when it has waited for too long: for its request, or idle for the next."""
+        if self.talk is None:
+            return self.since + KEEP_ALIVE if self.since else FOR_EVER
+        return FOR_EVER if self._waiter is None else self.talk.due()
+
+    def expire(self) -> None:
+        """End what has waited for too long."""
+        if self.talk is None:
+            self.drop()
+        else:
+            self._fail(self.talk.late())
+
+    # --- a body in pieces ---
+
+    async def _send(self, pieces: Pieces, talk: Talk) -> None:
+        """Send a body, as fast as it is read. What it raises is raised by the request."""
+        try:
+            while not self.transport.is_closing():
+                talk.gathering()
+                piece = pieces.next() if pieces.here else await asyncio.to_thread(pieces.next)
+                talk.connected()
+                self._home.watch(talk.due())
+                if piece is None:
+                    return
+                self.transport.write(piece)
+                self.whole = pieces.over
+                if self._room is not None:
+                    await self._room
+        except Exception as error:  # noqa: BLE001  a body may raise anything
+            self._fail(BodyFailed(error))
+
+    def _fail(self, error: Exception) -> None:
+        if self._error is None:
+            self._error = error
+        self.transport.abort()
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class AsyncOpenBody:
+    """An open body of an asynchronous call. Forgotten without being closed, it closes its connection."""
+
+    __slots__ = ("_line", "_talk")
+
+    def __init__(self, line: Line, talk: Talk) -> None:
+        self._line: Line | None = line
+        self._talk = talk
+
+    def __del__(self) -> None:
+        if self._line is not None:
+            self._line.shut()
+
+    async def read(self) -> bytes | None:
+        """Return the next piece, decompressed; None at the end. Raises APIConnectionError or Timeout."""
+        line, talk = self._line, self._talk
+        if line is None:
+            return None
+        answer = line.answer
+        talk.moved = monotonic()
+        try:
+            while True:
+                data = answer.take()
+                if answer.complete:
+                    self._line = None
+                    line.release()
+                    return data or None
+                if data:
+                    talk.flows()
+                    return data
+                await line.news()
+        except BaseException as error:
+            self._line = None
+            line.drop()
+            if isinstance(error, BodyFailed):
+                raise error.error from None
+            if isinstance(error, Broken | OSError | Undecodable):
+                raise talk.failed(error) from error
+            raise
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the reply was read to its end."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.drop()
+            await asyncio.sleep(0)  # the loop closes the socket
+
+
+async def dial(home: Home, talk: Talk) -> Line:
+    """Return a new connection along a route. Raises APIConnectionError or Timeout."""
+    left = talk.left()
+    try:
+        async with asyncio.timeout(None if left == FOR_EVER else left) as scope:
+            return await _reach(home, talk.route)
+    except (OSError, Broken) as error:  # a TimeoutError is an OSError
+        if scope.expired():
+            raise talk.late() from None
+        raise talk.failed(error) from error
+
+
+async def _reach(home: Home, route: Route) -> Line:
+    line, loop = Line(home, route.origin), home.loop
+    if route.tunnel is None:
+        await _connect(loop, line, route)
+        return line
+    stand = Stand()
+    transport = await _connect(loop, stand, route)
+    try:
+        await stand.talk(transport, dialogue(route.tunnel, route.address))
+        if route.tls is not None:
+            secured = await loop.start_tls(
+                transport, line, route.tls, server_hostname=route.address.host, ssl_handshake_timeout=LONGEST
+            )
+            assert secured is not None
+            line.connection_made(secured)
+        else:
+            transport.set_protocol(line)
+            line.connection_made(transport)
+    except BaseException:
+        transport.abort()
+        raise
+    return line
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, route: Route) -> asyncio.Transport:
+    """Connect to the host, or to its proxy."""
+    (host, port), tls = route.first, route.first_tls
+    more: dict[str, Any] = {} if tls is None else {"server_hostname": host, "ssl_handshake_timeout": LONGEST}
+    transport, _ = await loop.create_connection(lambda: protocol, host, port, ssl=tls, **more)
+    return transport
+
+
+async def send(request: HttpRequest, routes: Routes, home: Home) -> HttpReply:
+    """Return the reply; for a stream that succeeded, with its body open. Raises APIConnectionError, Timeout."""
+    talk = Talk(request, routes)
+    used = home.take(talk.route)
+    if used is not None:
+        try:
+            return await used.converse(talk)
+        except Stale:
+            talk.connecting()
+    return await (await dial(home, talk)).converse(talk)
