@@ -5,7 +5,7 @@ figures, and says what the name is about.
 
     transports.py   the two transports
     blocking.py     calls in the caller's own thread, over sockets.py
-    lines.py        calls on an event loop
+    aio.py          calls on an event loop, over lines.py, which homes.py keeps
     talk.py         one request, its limits and failures, for both: message.py writes it, answer.py reads the reply
     routes.py       where requests go: hosts, proxies (tunnel.py), TLS (tls.py)
 """

@@ -12,10 +12,7 @@ from polyport_reqwest.answer import Broken, Undecodable
 from polyport_reqwest.message import rest
 from polyport_reqwest.routes import Route, Routes
 from polyport_reqwest.sockets import Wire, dial
-from polyport_reqwest.talk import Talk
-
-#: Idle connections to one origin; one more takes the place of the oldest.
-MOST_IDLE = 256
+from polyport_reqwest.talk import MOST_IDLE, Stale, Talk
 
 
 class Wires:
@@ -112,10 +109,6 @@ class OpenBody:
         else:
             self._wire = None
             wire.close()
-
-
-class Stale(Exception):
-    """A connection that was used before turned out to be closed, before this request was heard."""
 
 
 def send(request: HttpRequest, routes: Routes, wires: Wires) -> HttpReply:

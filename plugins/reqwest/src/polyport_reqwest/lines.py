@@ -1,4 +1,4 @@
-"""Calls on an event loop: its connections, which are asyncio protocols, and the open bodies that they hand out.
+"""The connections of event loops, which are asyncio protocols, and the open bodies that they hand out.
 
 A connection belongs to one loop and is used by one request at a time. Nothing is done per request that can be done
 once: a connection keeps its parser, and one timer per loop watches all limits.
@@ -10,149 +10,24 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncGenerator
-from typing import Any, cast
+from typing import cast
 
-from polyport.flow import HttpReply, HttpRequest
+from polyport.flow import HttpReply
 from polyport.transport import KEEP_ALIVE
 from polyport_reqwest.answer import Answer, Broken, Undecodable
-from polyport_reqwest.blocking import MOST_IDLE, Stale
+from polyport_reqwest.homes import Home
 from polyport_reqwest.message import Pieces, rest
-from polyport_reqwest.routes import Route, Routes
-from polyport_reqwest.talk import FOR_EVER, Talk
-from polyport_reqwest.tunnel import Dialogue, dialogue
+from polyport_reqwest.talk import FOR_EVER, Stale, Talk
 
 #: A stream that nobody reads stops being received when so many bytes wait to be read.
 HIGH = 256 * 1024
-#: For limits that somebody else keeps: asyncio wants one for a TLS handshake.
-LONGEST = 86400.0
 monotonic = time.monotonic
-
-
-class Home:
-    """What one event loop has: its connections, those that are idle by origin (last in first out), and a timer."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, closed: bool) -> None:
-        self.loop = loop
-        self.lines: set[Line] = set()
-        self.closed = closed
-        self._idle: dict[str, list[Line]] = {}
-        self._due = FOR_EVER
-        self._timer: asyncio.TimerHandle | None = None
-        self._watch = self._until_the_loop_ends()
-
-    async def keep(self) -> None:
-        """Begin: from now on, the connections close with the loop."""
-        await anext(self._watch)
-
-    # --- idle connections ---
-
-    def take(self, route: Route) -> Line | None:
-        """Return an idle connection that is still open, if there is one."""
-        idle = self._idle.get(route.origin)
-        while idle:
-            line = idle.pop()
-            if monotonic() - line.since < KEEP_ALIVE and not line.transport.is_closing():
-                return line
-            line.drop()
-        return None
-
-    def give(self, line: Line) -> None:
-        """Take a connection back; if there are too many, the oldest makes room."""
-        if self.closed:
-            return line.drop()
-        idle = self._idle.get(line.origin)
-        if idle is None:
-            idle = self._idle[line.origin] = []
-        idle.append(line)
-        due = line.since + KEEP_ALIVE
-        if due < self._due:
-            self._arm(due)
-        return idle.pop(0).drop() if len(idle) > MOST_IDLE else None
-
-    def lost(self, line: Line) -> None:
-        """Forget a connection that is closed."""
-        self.lines.discard(line)
-        if line.talk is None and line in (idle := self._idle.get(line.origin, [])):
-            idle.remove(line)
-
-    # --- the timer ---
-
-    def watch(self, due: float) -> None:
-        """Look at the connections by then."""
-        if due < self._due:
-            self._arm(due)
-
-    def _arm(self, due: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        self._timer = self.loop.call_later(max(due - monotonic(), 0.0), self._look)
-
-    def _look(self) -> None:
-        """End what has waited for too long, and set the timer for what will have next: a limit moves with its body."""
-        self._timer, self._due, now = None, FOR_EVER, monotonic()
-        due = FOR_EVER
-        for line in list(self.lines):
-            end = line.due()
-            if end <= now:
-                line.expire()
-            elif end < due:
-                due = end
-        if due < self._due:
-            self._arm(max(due, now + 0.001))
-
-    # --- the end ---
-
-    def close(self) -> None:
-        """Close the idle connections, and keep none from now on; those in use go on."""
-        self.closed = True
-        idle, self._idle = self._idle, {}
-        for lines in idle.values():
-            for line in lines:
-                line.drop()
-
-    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
-        """asyncio shuts generators down before it closes a loop; one that waits for that can clean up."""
-        try:
-            yield
-        finally:
-            self.close()
-            for line in list(self.lines):
-                line.drop()
-            await asyncio.sleep(0)  # the loop closes the sockets
-            if self._timer is not None:
-                self._timer.cancel()
-
-
-class Stand(asyncio.Protocol):
-    """A protocol for the time before a connection has one, while a proxy is asked for a tunnel."""
-
-    def __init__(self) -> None:
-        self._came = asyncio.Queue[bytes]()
-
-    def data_received(self, data: bytes) -> None:
-        """Keep what the proxy says."""
-        self._came.put_nowait(data)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        """Know that it is gone."""
-        self._came.put_nowait(b"")
-
-    async def talk(self, transport: asyncio.WriteTransport, talking: Dialogue) -> None:
-        """Lead a dialogue to its end. Raises Broken."""
-        say = next(talking)
-        with contextlib.suppress(StopIteration):
-            while True:
-                if say:
-                    transport.write(say)
-                say = talking.send(await self._came.get())
 
 
 class BodyFailed(Exception):
     """A request's body could not be read: `error` says why, in whatever way the body does."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
@@ -258,8 +133,7 @@ class Line(asyncio.Protocol):
         try:
             pieces = rest(request.content)
             if pieces is not None:
-                self.whole = False
-                self._sending = self._home.loop.create_task(self._send(pieces, talk))
+                self._begin_sending(pieces, talk)
             while not (answer.complete or (stream and answer.began and answer.status < 400)):
                 await self.news()
             if stream and answer.status < 400:
@@ -348,21 +222,29 @@ class Line(asyncio.Protocol):
 
     # --- a body in pieces ---
 
+    def _begin_sending(self, pieces: Pieces, talk: Talk) -> None:
+        self.whole = False
+        self._sending = self._home.loop.create_task(self._send(pieces, talk))
+        self._sending.add_done_callback(self._sent)
+
     async def _send(self, pieces: Pieces, talk: Talk) -> None:
-        """Send a body, as fast as it is read. What it raises is raised by the request."""
-        try:
-            while not self.transport.is_closing():
-                talk.gathering()
-                piece = pieces.next() if pieces.here else await asyncio.to_thread(pieces.next)
-                talk.connected()
-                self._home.watch(talk.due())
-                if piece is None:
-                    return
-                self.transport.write(piece)
-                self.whole = pieces.over
-                if self._room is not None:
-                    await self._room
-        except Exception as error:  # noqa: BLE001  a body may raise anything
+        """Send a body, as fast as the server reads it."""
+        while not self.transport.is_closing():
+            talk.gathering()
+            piece = pieces.next() if pieces.here else await asyncio.to_thread(pieces.next)
+            talk.connected()
+            self._home.watch(talk.due())
+            if piece is None:
+                return
+            self.transport.write(piece)
+            self.whole = pieces.over
+            if self._room is not None:
+                await self._room
+
+    def _sent(self, sending: asyncio.Task[None]) -> None:
+        """Fail with what a body raised."""
+        error = None if sending.cancelled() else sending.exception()
+        if error is not None:
             self._fail(BodyFailed(error))
 
     def _fail(self, error: Exception) -> None:
@@ -423,59 +305,3 @@ class AsyncOpenBody:
         if line is not None:
             line.drop()
             await asyncio.sleep(0)  # the loop closes the socket
-
-
-async def dial(home: Home, talk: Talk) -> Line:
-    """Return a new connection along a route. Raises APIConnectionError or Timeout."""
-    left = talk.left()
-    try:
-        async with asyncio.timeout(None if left == FOR_EVER else left) as scope:
-            return await _reach(home, talk.route)
-    except (OSError, Broken) as error:  # a TimeoutError is an OSError
-        if scope.expired():
-            raise talk.late() from None
-        raise talk.failed(error) from error
-
-
-async def _reach(home: Home, route: Route) -> Line:
-    line, loop = Line(home, route.origin), home.loop
-    if route.tunnel is None:
-        await _connect(loop, line, route)
-        return line
-    stand = Stand()
-    transport = await _connect(loop, stand, route)
-    try:
-        await stand.talk(transport, dialogue(route.tunnel, route.address))
-        if route.tls is not None:
-            secured = await loop.start_tls(
-                transport, line, route.tls, server_hostname=route.address.host, ssl_handshake_timeout=LONGEST
-            )
-            assert secured is not None
-            line.connection_made(secured)
-        else:
-            transport.set_protocol(line)
-            line.connection_made(transport)
-    except BaseException:
-        transport.abort()
-        raise
-    return line
-
-
-async def _connect(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, route: Route) -> asyncio.Transport:
-    """Connect to the host, or to its proxy."""
-    (host, port), tls = route.first, route.first_tls
-    more: dict[str, Any] = {} if tls is None else {"server_hostname": host, "ssl_handshake_timeout": LONGEST}
-    transport, _ = await loop.create_connection(lambda: protocol, host, port, ssl=tls, **more)
-    return transport
-
-
-async def send(request: HttpRequest, routes: Routes, home: Home) -> HttpReply:
-    """Return the reply; for a stream that succeeded, with its body open. Raises APIConnectionError, Timeout."""
-    talk = Talk(request, routes)
-    used = home.take(talk.route)
-    if used is not None:
-        try:
-            return await used.converse(talk)
-        except Stale:
-            talk.connecting()
-    return await (await dial(home, talk)).converse(talk)

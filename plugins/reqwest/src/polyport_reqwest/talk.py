@@ -16,6 +16,12 @@ FOR_EVER = float("inf")
 #: A server that closes a connection just when a request arrives on it does so within a round trip. One that closes
 #: later may have worked on the request, which then is not sent again.
 AT_ONCE = 1.0
+#: Idle connections to one origin; one more takes the place of the oldest.
+MOST_IDLE = 256
+
+
+class Stale(Exception):
+    """A connection that was used before turned out to be closed, before this request was heard."""
 
 
 class Talk:

@@ -8,9 +8,9 @@ import weakref
 
 from polyport.flow import HttpReply, HttpRequest
 from polyport.transport import TransportOptions
-from polyport_reqwest import blocking, lines
+from polyport_reqwest import aio, blocking
 from polyport_reqwest.blocking import Wires
-from polyport_reqwest.lines import Home
+from polyport_reqwest.homes import Home
 from polyport_reqwest.routes import Routes
 
 
@@ -47,7 +47,7 @@ class AsyncReqwestTransport:
         home = self._home
         if home is None or home.loop is not asyncio.get_running_loop():
             home = await self._here()
-        return await lines.send(request, self._routes, home)
+        return await aio.send(request, self._routes, home)
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use close when their reply is done."""
