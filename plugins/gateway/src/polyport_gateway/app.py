@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from polyport_gateway import health
 from polyport_gateway.asked import Receive
 from polyport_gateway.config import Config
-from polyport_gateway.exchange import Exchange, Scope, Send
+from polyport_gateway.exchange import Exchange, Scope, Send, Tap
 from polyport_gateway.gate import Gate, MasterKey
 from polyport_gateway.running import Running
 from polyport_gateway.surfaces import Routes
@@ -23,12 +23,18 @@ log = logging.getLogger("polyport.gateway")
 
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 Hook = Callable[[], Awaitable[None]]
+#: Is told that another configuration serves: what was, what is.
+Follow = Callable[[Config, Config], None]
+#: Says why no more work is to be sent here; None where nothing speaks against it.
+Ready = Callable[[], Awaitable[str | None]]
 
 
 class App:
     """The gateway. `gate` admits requests; by default, the configuration's master key alone does.
 
-    `starting` and `closing` are run with the server's start, and before its end.
+    `starting` and `closing` are run with the server's start, and before its end; `following` after a reload. `hangup`
+    is what SIGHUP does, where it is more than to read the configuration again, and `tell_others`, in a process that is
+    one of several, has the others do so. `ready` are asked by readiness, `taps` told of each request that is over.
     """
 
     def __init__(self, config: Config, *, gate: Gate | None = None) -> None:
@@ -38,6 +44,11 @@ class App:
         self.gate: Gate = gate or MasterKey(config.general.master_key)
         self.starting: list[Hook] = []
         self.closing: list[Hook] = []
+        self.following: list[Follow] = []
+        self.hangup: Hook | None = None
+        self.tell_others: Callable[[], None] | None = None
+        self.ready: list[Ready] = []
+        self.taps: list[Tap] = []
         self._mounts: dict[str, ASGI] = {}
         self._routes = Routes()
         self._replaced: list[Running] = []
@@ -70,7 +81,7 @@ class App:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if path.startswith("/health") or path.endswith("z"):
-            told = health.answer(path, draining=self.draining)
+            told = await health.answer(path, self.ready, draining=self.draining)
             if told is not None:
                 await _send(send, *told)
                 return
@@ -80,7 +91,7 @@ class App:
             return
         running = self.running
         with running:
-            await Exchange(running, self.gate, scope, receive, send).run(self._routes)
+            await Exchange(running, self.gate, scope, receive, send, self.taps).run(self._routes)
         if self._replaced:
             await self._close_replaced()
 
@@ -88,12 +99,22 @@ class App:
 
     def reload(self, config: Config) -> None:
         """Serve by another configuration from now on. Raises what is wrong with it, and then nothing has changed."""
-        fresh = Running(config)
+        self.swap(Running(config))
+
+    def swap(self, fresh: Running) -> None:
+        """Serve by what was made of another configuration."""
         old, self.running = self.running, fresh
         if self._own_gate:
-            self.gate = MasterKey(config.general.master_key)
+            self.gate = MasterKey(fresh.general.master_key)
         old.replace()
         self._replaced.append(old)
+        for follow in self.following:
+            follow(old.config, fresh.config)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are on their way."""
+        return self.running.in_flight + sum(one.in_flight for one in self._replaced)
 
     async def _close_replaced(self) -> None:
         over = [one for one in self._replaced if one.over]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from polyport.errors import BadRequestError
-from polyport_gateway import desk
+from polyport_gateway import checks, desk, reloading
 from polyport_gateway.app import ASGI, App
 from polyport_gateway.config import Config
 from polyport_gateway.estimate import prices_of
@@ -49,12 +49,13 @@ def _door(gateway: Gateway) -> Mapping[str, ASGI]:
     if gateway.keeper is None:
         return {}
     found = door.Door(gateway.keeper, lambda: gateway.config)
+    gateway.app.following.append(found.follow)
     gateway.app.closing.append(found.aclose)
     return {"auth": found}
 
 
 #: What is mounted, in this order; a later one may not take an earlier one's word.
-PARTS: tuple[Part, ...] = (_desk, _door)
+PARTS: tuple[Part, ...] = (_desk, _door, reloading.mounts, checks.mounts)
 
 
 def app_of(config: Config, *, data: Path | None = None) -> App:
@@ -73,17 +74,14 @@ def _keeper(config: Config, folder: Path, app: Callable[[], App]) -> Keeper | No
     url = given.get("database_url")
     if not url and config.general.master_key is None:
         return None
-    failing = str(given.get("on_store_failure") or "allow")
-    if failing not in ("allow", "deny"):
-        raise BadRequestError(f"general_settings.on_store_failure is {failing[:40]!r}: write allow or deny.")
     return Keeper(
         Store(str(url or f"sqlite:///{folder / 'gateway.db'}")),
         folder / "journal",
         master_key=config.general.master_key,
         prices=prices_of(lambda: app().running.router),
         limits=_shared(str(given["redis_url"])) if given.get("redis_url") else None,
-        on_store_failure=failing,
         general=lambda: app().running.general,
+        on_store_failure=config.general.on_store_failure,
     )
 
 

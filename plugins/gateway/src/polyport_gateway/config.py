@@ -16,7 +16,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -25,6 +25,7 @@ from polyport import plugins
 from polyport.client import Client
 from polyport.errors import BadRequestError, PolyportError
 from polyport.router import Router
+from polyport.states import State
 from polyport_gateway.signon import settings as signon
 from polyport_gateway.signon.settings import SIGNON
 
@@ -45,7 +46,15 @@ GENERAL: dict[str, str] = {
     "request_tags": "whether calls may name tags of their own for the ledger: true",
     "drain_seconds": "how long running calls may go on after SIGTERM",
     **SIGNON,
+    "watch_config": "read the configuration again whenever its file changes",
+    "background_health_checks": "ask each deployment something small, now and then",
+    "health_check_interval": "seconds between two such rounds: 300; given alone, it turns them on",
 }
+#: Those that a reload takes up; where another one was changed, the reload says that it waits for a restart.
+FOLLOWED = frozenset(
+    {"master_key", "on_store_failure", "max_request_size_mb", "max_upload_size_mb", "watch_config",
+     "background_health_checks", "health_check_interval", "session_secret", "session_hours", "public_url"}
+)  # fmt: skip
 #: Names of settings -> the parameter of Router or Client that they are.
 RENAMED = {"request_timeout": "timeout"}
 #: Settings of LiteLLM's files that have nothing to change here; they are named at the start, not refused.
@@ -53,7 +62,7 @@ ELSEWHERE = frozenset(
     {"set_verbose", "json_logs", "telemetry", "modify_params", "turn_off_message_logging", "redact_user_api_key_info",
      "detailed_debug", "store_model_in_db", "store_prompts_in_spend_logs", "disable_spend_logs", "proxy_batch_write_at",
      "database_connection_pool_limit", "database_connection_timeout", "alerting", "alerting_threshold",
-     "background_health_checks", "health_check_interval", "disable_error_logs", "set_debug_level", "debug_level",
+     "disable_error_logs", "set_debug_level", "debug_level",
      "enable_jwt_auth", "ui_access_mode", "salt_key", "force_ipv4", "default_team_settings", "service_callback",
      "langfuse_default_tags", "key_management_system", "forward_client_headers_to_llm_api"}
 )  # fmt: skip
@@ -74,6 +83,10 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     drain_seconds: float = 30.0
     trusted_proxies: tuple[str, ...] = ()
     request_tags: bool = True
+    on_store_failure: Literal["allow", "deny"] = "allow"
+    watch_config: bool = False
+    background_health_checks: bool | None = None
+    health_check_interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
     given: Mapping[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -81,7 +94,10 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Config(msgspec.Struct, kw_only=True, frozen=True):
-    """A configuration that was checked. `options` are the Router's and its Client's; `notes` what is not used here."""
+    """A configuration that was checked. `options` are the Router's and its Client's; `notes` what is not used here.
+
+    `source` is what was written, with its references; `files` are where it was read, the first one first, if it was.
+    """
 
     models: list[dict[str, Any]] = []
     options: dict[str, Any] = {}
@@ -89,15 +105,17 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     general: General = General()
     secrets: Secret = plugins.secret
     notes: list[str] = []
+    source: Mapping[str, Any] = {}
+    files: tuple[Path, ...] = ()
 
-    def router(self) -> Router:
-        """Return the router that it describes. Raises BadRequestError or PluginError naming what is wrong."""
+    def router(self, state: State | None = None) -> Router:
+        """Return the router that it describes, over a state where there is one already. Raises what is wrong."""
         options = dict(self.options)
         if self.cache is not None:
             from polyport.caching import Cache
 
             options["cache"] = Cache(**self.cache)
-        return Router(self.models, secrets=self.secrets, **options)
+        return Router(self.models, secrets=self.secrets, state=state, **options)
 
     def __repr__(self) -> str:
         return f"<Config of {len(self.models)} deployments>"
@@ -109,7 +127,7 @@ def load(path: str | Path) -> Config:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Cannot read the configuration {path}: {error}") from error
-    return parse(text, str(path))
+    return msgspec.structs.replace(parse(text, str(path)), files=(Path(path).absolute(),))
 
 
 def parse(text: str, name: str = "config.yaml") -> Config:
@@ -142,6 +160,7 @@ def read(given: Mapping[str, Any]) -> Config:
         general=_general(_section(given, "general_settings"), secrets, notes),
         secrets=secrets,
         notes=notes,
+        source=given,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from random import getrandbits
 from typing import Any
 
@@ -32,6 +32,8 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: Seconds after which it is watched for whether the caller leaves: most of what is faster needs no watch.
 WATCH_AFTER = 0.02
+#: Is told of each request that is over, those refused before they were admitted, too (then without Asked).
+Tap = Callable[[Asked | None, Admission | None, Outcome], None]
 #: The status that is noted of a caller that left: nobody sees it. nginx made it common.
 LEFT = 499
 
@@ -39,12 +41,22 @@ LEFT = 499
 class Exchange:
     """One request and its reply."""
 
-    def __init__(self, running: Running, gate: Gate, scope: Scope, receive: asked.Receive, send: Send) -> None:
+    def __init__(
+        self,
+        running: Running,
+        gate: Gate,
+        scope: Scope,
+        receive: asked.Receive,
+        send: Send,
+        taps: Sequence[Tap] = (),
+    ) -> None:
         self._running = running
         self._gate = gate
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._taps = taps
+        self._asked: Asked | None = None
         self._headers = asked.Headers(scope["headers"])
         self._surface: Surface = ANTHROPIC if "anthropic-version" in self._headers else OPENAI
         self._id = f"{getrandbits(128):032x}"
@@ -115,23 +127,22 @@ class Exchange:
 
     async def _admit(self, route: Route, fields: dict[str, Any], size: int) -> None:
         model = fields.get("model")
-        self._admission = await self._gate.admit(
-            Asked(
-                request_id=self._id,
-                method=route.method,
-                path=route.path,
-                surface=self._surface.name,
-                operation=route.operation.function if route.operation else "",
-                token=credential.of(self._headers, self._scope),
-                client=self._client(),
-                model=model if isinstance(model, str) else None,
-                stream=bool(fields.get("stream")),
-                size=size,
-                user=user_of(fields),
-                headers=self._headers,
-                fields=fields,
-            )
+        self._asked = Asked(
+            request_id=self._id,
+            method=route.method,
+            path=route.path,
+            surface=self._surface.name,
+            operation=route.operation.function if route.operation else "",
+            token=credential.of(self._headers, self._scope),
+            client=self._client(),
+            model=model if isinstance(model, str) else None,
+            stream=bool(fields.get("stream")),
+            size=size,
+            user=user_of(fields),
+            headers=self._headers,
+            fields=fields,
         )
+        self._admission = await self._gate.admit(self._asked)
 
     def _client(self) -> str | None:
         address = self._scope.get("client")
@@ -251,9 +262,16 @@ class Exchange:
     # --- the account ---
 
     async def _settle(self, status: int, error: BaseException | None) -> None:
-        if self._admission is not None and not self._settled:
-            self._settled = True
-            await self._admission.settle(self._outcome(status, error))
+        if self._settled:
+            return
+        self._settled = True
+        outcome = self._outcome(status, error)
+        try:
+            if self._admission is not None:
+                await self._admission.settle(outcome)
+        finally:
+            for tap in self._taps:
+                tap(self._asked, self._admission, outcome)
 
     def _outcome(self, status: int, error: BaseException | None) -> Outcome:
         latency = time.monotonic() - self._start

@@ -95,9 +95,10 @@ class Outcome(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Caller(msgspec.Struct, kw_only=True, frozen=True):
-    """Who calls. `id` is no secret."""
+    """Who calls. `id` is no secret; `team` is "" for who is in none."""
 
     id: str
+    team: str = ""
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = {}
 

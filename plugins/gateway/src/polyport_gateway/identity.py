@@ -133,6 +133,11 @@ class Identity:
         self._looked = float("-inf")
         self._own_changes = 0
 
+    def follow(self, master_key: str | None, *, known_while_away: bool) -> None:
+        """Let in by another master key from now on."""
+        self._known_while_away = known_while_away
+        self.master = None if master_key is None else digest(master_key)
+
     async def identify(self, token: str | None) -> Principal:
         """Return who has a key. Raises GateError: 401 for none and for unknown keys, 403 for blocked and expired."""
         if not token:

@@ -107,6 +107,11 @@ class Keeper:
         taken = await self._reserve(asked, model, [*principal.parties, *([party] if party else [])])
         return Admitted(self, asked, principal, model, customer, taken)
 
+    def follow(self, master_key: str | None, on_store_failure: str) -> None:
+        """Go by another master key, and by another rule for a database that is away, from now on."""
+        self.allow = on_store_failure != "deny"
+        self.identity.follow(master_key, known_while_away=self.allow)
+
     async def aclose(self) -> None:
         """Drain what there is, and close everything."""
         await self.ledger.aclose()
@@ -180,7 +185,7 @@ class Admitted:
     ) -> None:
         self._keeper, self.asked, self.principal = keeper, asked, principal
         self.model, self.customer, self.taken = model, customer, taken
-        self.caller = Caller(id=principal.id, tags=principal.tags, metadata=principal.metadata)
+        self.caller = Caller(id=principal.id, team=principal.team_id, tags=principal.tags, metadata=principal.metadata)
         self._settled = False
 
     @property

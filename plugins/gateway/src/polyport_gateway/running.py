@@ -13,16 +13,17 @@ from polyport import catalog, ids
 from polyport.errors import BadRequestError, NotFoundError
 from polyport.operations import Operation
 from polyport.router import Router
+from polyport.states import State
 from polyport_gateway.config import Config
 from polyport_gateway.gate import Admission, GateError
 
 
 class Running:
-    """A configuration at work."""
+    """A configuration at work. `state` is what is known of deployments already, where it goes on."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, state: State | None = None) -> None:
         self.config = config
-        self.router: Router = config.router()
+        self.router: Router = config.router(state)
         self.general = config.general
         self.max_json = int(self.general.max_request_size_mb * 1024 * 1024)
         self.max_upload = int(self.general.max_upload_size_mb * 1024 * 1024)

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import msgspec
@@ -68,6 +69,8 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
     """Be one worker."""
     config = settings.read()
     app = make(config)
+    if settings.workers > 1:
+        app.tell_others = partial(_hang_up, os.getppid())
     server = Server(
         uvicorn.Config(
             app,
@@ -92,6 +95,12 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
     return 0 if server.started else 1
 
 
+def _hang_up(parent: int) -> None:
+    """Have the parent pass SIGHUP on to all workers, if it is still there."""
+    if os.getppid() == parent:
+        os.kill(parent, signal.SIGHUP)
+
+
 class Server(uvicorn.Server):
     """uvicorn's server, which also knows SIGHUP and tells the application that it drains."""
 
@@ -99,6 +108,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._read = read
+        self._reloading: asyncio.Future[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve."""
@@ -108,6 +118,9 @@ class Server(uvicorn.Server):
 
     def reload(self) -> None:
         """Serve by the configuration as it reads now, or go on as before where it cannot be used."""
+        if self._app.hangup is not None:
+            self._reloading = asyncio.ensure_future(self._app.hangup())
+            return
         try:
             self._app.reload(self._read())
         except PolyportError as error:

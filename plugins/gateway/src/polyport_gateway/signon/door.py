@@ -107,6 +107,12 @@ class Door:
         }
         self._ways()  # what cannot be used is said at the start
 
+    def follow(self, old: Config, new: Config) -> None:
+        """Go by another configuration from now on: who knew the old master key could have made sessions."""
+        secret = read(new.general.given).session_secret or new.general.master_key
+        if secret:
+            self._sessions.follow(secret)
+
     @property
     def _settings(self) -> Settings:
         return read(self._config().general.given)

@@ -66,6 +66,12 @@ class Sessions:
         # slow on purpose: the secret may be a master key that somebody thought of, and a cookie must not give it away
         return hashlib.scrypt(self._secret.encode(), salt=b"polyport session", n=2**14, r=8, p=1)
 
+    def follow(self, secret: str) -> None:
+        """Sign with another secret from now on: all sessions that were signed with the old one are over."""
+        if secret != self._secret:
+            self._secret = secret
+            self.__dict__.pop("_key", None)
+
     def issue(self, session: Session, hours: float) -> tuple[str, Session]:
         """Return the text of a new session, which holds for so long, and what is in it."""
         until = int(self._clock() + hours * 3600)
