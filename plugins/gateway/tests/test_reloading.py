@@ -253,3 +253,20 @@ def test_no_secret_survives_anywhere(secret: str, rest: str) -> None:
     assert secret not in json.dumps(showing.shown(source))
     assert secret not in json.dumps(showing.changes({}, source))
     assert showing.changes(source, source) == []
+
+
+def test_sessions_made_with_an_old_master_key_are_over(
+    start: Callable[..., Any], upstream: Any, tmp_path: Path
+) -> None:
+    """Who knew it could have signed one."""
+    path = tmp_path / "config.yaml"
+    given = config(upstream)
+    write(path, given)
+    gateway = start(path)
+    signed_in = httpx.post(f"{gateway.url}/auth/login", json={"key": KEY})
+    cookies = dict(signed_in.cookies)
+    assert httpx.get(f"{gateway.url}/config", cookies=cookies).status_code == 200
+    given["general_settings"]["master_key"] = "sk-another-5678"
+    write(path, given)
+    assert httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED).status_code == 200
+    assert httpx.get(f"{gateway.url}/config", cookies=cookies).status_code == 401
