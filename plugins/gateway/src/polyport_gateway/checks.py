@@ -307,7 +307,8 @@ class Health:
         cost = result.meta.cost
         entry = Entry(
             id=f"check-{uuid.uuid4().hex}", at=time.time(), model=clean(one.group), provider=provider,
-            upstream=clean(model), deployment=one.id, operation="health_check", usage=usage, prompt=sum(usage.values()) - written, completion=written,
+            upstream=clean(model), deployment=one.id, operation="health_check", usage=usage,
+            prompt=sum(usage.values()) - written, completion=written,
             nano=0 if cost is None else round(cost * 1_000_000_000), seconds=seconds, attempts=1,
         )  # fmt: skip
         try:
