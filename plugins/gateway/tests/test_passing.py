@@ -178,6 +178,45 @@ def test_guardrails_still_see_every_chunk() -> None:
     assert body_of(wire).count(b"w4") == 1
 
 
+USAGE = b'"usage" : {"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}'
+ANSWER = b'{"id":"c", "choices" : [{"index":0,"message":{"content":"w3","deep":{"x":1e2}}}], %s, "own":1.50 }\n' % USAGE
+VECTORS = b'{"data":[{"index":0,"embedding":[0.10,1e-3],"own":1.50}], "usage":{"prompt_tokens":7,"total_tokens":7} }'
+RESPONSE = (
+    b'{"id":"r","object":"response","status":"completed","output":[],"own":1.50,"created_at":1, "model":"gpt-4o",'
+    b' "usage":{"input_tokens":7,"output_tokens":3,"total_tokens":10}}'
+)
+MESSAGE = (
+    b'{"id":"m","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{"type":"text","text":"hi",'
+    b'"own":1.50}], "stop_reason":"end_turn","usage":{"input_tokens":7,"output_tokens":3}}'
+)
+ASKED = {"messages": CHAT["messages"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "reply", "used"),
+    [
+        ("/v1/chat/completions", {"model": "gpt", **ASKED}, ANSWER, BILLED),
+        ("/v1/embeddings", {"model": "gpt", "input": "hi"}, VECTORS, {"input": 7}),
+        ("/v1/responses", {"model": "gpt", "input": "hi"}, RESPONSE, BILLED),
+        ("/v1/messages", {"model": "claude", "max_tokens": 9, **ASKED}, MESSAGE, BILLED),
+    ],
+)
+def test_whole_replies_go_out_as_they_came(path: str, asked: Any, reply: bytes, used: dict[str, int]) -> None:
+    """Each in its own shape, with what it used taken from it."""
+    wire = call([reply], asked, path)
+    assert body_of(wire) == reply
+    assert outcome(wire).usage == used
+
+
+def test_a_masked_answer_is_not_the_one_that_came() -> None:
+    """What a guardrail changed is what goes out."""
+    pytest.importorskip("polyport_guardrails")
+    mask = {"guardrail": "regex", "mode": "post_call", "pattern": "w3", "action": "mask", "default_on": True}
+    wire = call([ANSWER], {"model": "gpt", **ASKED}, guardrails=[{"guardrail_name": "g", "litellm_params": mask}])
+    assert json.loads(body_of(wire))["choices"][0]["message"]["content"] == "[PATTERN]"
+    assert b"w3" not in body_of(wire)
+
+
 EVENTS: list[dict[str, Any]] = [
     {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": [],
      "model": "claude-sonnet-4-5", "stop_reason": None, "usage": {"input_tokens": 7, "output_tokens": 1}}},

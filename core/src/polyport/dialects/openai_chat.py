@@ -29,7 +29,9 @@ class Chat(Wire):
         reply = yield self.post(self.chat_path(request), json=body, stream=request.stream)
         if request.stream:
             return Streaming(reply, self.chat_events(request))
-        return self.to_completion(reply)
+        answer = self.to_completion(reply)
+        as_it_came = type(self).to_completion is Chat.to_completion and type(answer) is ChatCompletion
+        return answer.relay() if as_it_came else answer
 
     def history(self, request: ChatRequest) -> History:
         """Return the messages and tools on their way to this wire."""
@@ -85,7 +87,7 @@ class Completions(Wire):
         reply = yield self.post(self.text_path(request), json=body, stream=request.stream)
         if request.stream:
             return Streaming(reply, CompletionEvents())
-        return decode(reply, TextCompletion)
+        return decode(reply, TextCompletion).relay()
 
     def text_path(self, request: TextCompletionRequest) -> str:
         """Return where a text is continued."""

@@ -23,7 +23,7 @@ class Respond(Wire):
         reply = yield self.post("/responses", json=body, stream=request.stream)
         if request.stream:
             return Streaming(reply, ResponseEvents())
-        return decode(reply, Response)
+        return decode(reply, Response).relay()
 
 
 class Responses(Respond):

@@ -24,7 +24,7 @@ class Embeddings(Wire):
         if not self.quirks.images:
             _refuse_images(request)
         reply = yield self.post("/embeddings", json=self.body(request, "embed"))
-        return decode(reply, EmbeddingResponse)
+        return decode(reply, EmbeddingResponse).relay()
 
 
 def _refuse_images(request: EmbedRequest) -> None:

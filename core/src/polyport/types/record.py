@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from types import NoneType
-from typing import Any, ClassVar, Literal, TypedDict, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypedDict, TypeVar
 
 import msgspec
 
@@ -177,8 +177,22 @@ class Result(Fields, dict=True):
         Where they are of another shape than this, as after a translation, the translator says what `extra` is.
         """
         self.__dict__["_bytes"] = raw
+        self.__dict__.pop("_relay", None)
         if extra is not None:
             self.__dict__["_extra"] = extra
+
+    def relay(self) -> Self:
+        """Declare that the kept bytes say in the operation's own shape what this says: they may go out in its place.
+
+        Who changes such a result takes that back by `keep`.
+        """
+        self.__dict__["_relay"] = True
+        return self
+
+    @property
+    def relayed(self) -> bytes | None:
+        """The reply as it came, where it may go out in place of this; None for results that were made or changed."""
+        return self.__dict__.get("_bytes") if "_relay" in self.__dict__ else None
 
     def carry(self, extra: dict[str, Any]) -> None:
         """Give a result that is made here, not decoded, the fields that `extra` is to hold."""

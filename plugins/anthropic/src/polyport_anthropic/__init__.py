@@ -66,7 +66,7 @@ class Anthropic(Provider):
         """POST /v1/messages as it is. https://platform.claude.com/docs/en/api/messages"""
         body = native.to_native(request)
         reply = yield self.post("/v1/messages", json=body, headers=headers(request, body), stream=request.stream)
-        return Streaming(reply, NativeEvents()) if request.stream else decode(reply, AnthropicMessage)
+        return Streaming(reply, NativeEvents()) if request.stream else decode(reply, AnthropicMessage).relay()
 
     @hookimpl
     def count_tokens(self, request: MessagesRequest) -> Flow[TokenCount]:

@@ -22,7 +22,9 @@ MAX_HEADER = 1024
 
 
 def encode(value: Any) -> bytes:
-    """Return a result, or plain data, as JSON; fields that polyport does not model included."""
+    """Return a result, or plain data, as JSON, fields that polyport does not model included; as it came if it may."""
+    if isinstance(value, Result) and (came := value.relayed) is not None:
+        return came
     return msgspec.json.encode(value.to_dict() if isinstance(value, Result) else value)
 
 
