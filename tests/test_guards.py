@@ -65,6 +65,7 @@ ORDER = (
     "models",
     "batching",
     "money",
+    "batchcost",
     "audit",
     "testing",
     "router",

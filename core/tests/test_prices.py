@@ -99,6 +99,25 @@ def test_another_service_tier_costs_what_is_listed_for_it():
     assert nano(prices, tokens=tokens, service_tier="batch") is None
 
 
+def test_null_says_that_a_price_is_not_known_then():
+    """Nothing stands in for it, and it is known otherwise."""
+    prices = {**CHAT, "batch": {"input": 1.25, "cached_input": None, "tiers": [{"above": 10, "input": None}]}}
+    assert nano(prices, tokens={"input": 1, "output": 1}, service_tier="batch") == 1250 + 10_000
+    assert nano(prices, tokens={"cached_input": 1}, service_tier="batch") is None
+    assert nano(prices, tokens={"cached_audio_input": 1}, service_tier="batch") is None
+    assert nano(prices, tokens={"cached_input": 1}) == 1250
+    held = {**prices, "tiers": [{"above": 10, "input": 5.0}]}
+    assert nano(held, tokens={"input": 11}, prompt=11, service_tier="batch") is None
+    assert nano(held, tokens={"input": 11}, prompt=11) == 11 * 5000
+
+
+def test_fast_is_another_name_of_priority():
+    """Asked for by one name, answered by the other; a unit's name is no tier's."""
+    prices = {**CHAT, "priority": {"input": 4.0}}
+    assert nano(prices, tokens={"input": 1}, service_tier="fast") == 4000
+    assert nano(prices, tokens={"input": 1}, service_tier="input") is None
+
+
 @pytest.mark.parametrize(
     ("prices", "units", "kinds", "expected"),
     [
@@ -178,6 +197,8 @@ def test_a_sum_is_exact_and_rounded_once(prices, tokens):
         ({"tiers": [{"above": 1, "inputs": 1.0}]}, "inputs"),
         ({"hours": [{"from": "1:00", "input": 1.0}]}, "to"),
         ({"batch": 0.5}, "batch"),
+        ({"input": None}, "input"),
+        ({"batch": {"image": {"*": None}}}, "image"),
         ({"input": {"*": 1.0}}, "input"),
         ({"image": {"*": "dear"}}, "image"),
     ],

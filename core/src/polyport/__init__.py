@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from polyport.api import *  # noqa: F403
+    from polyport.batchcost import batch_cost as batch_cost
     from polyport.budgets import Budget as Budget, BudgetManager as BudgetManager
     from polyport.caching import Cache as Cache
     from polyport.client import Client as Client
@@ -71,6 +72,7 @@ _HOMES = {
     "model_info": "models",
     "supports": "models",
     "completion_cost": "money",
+    "batch_cost": "batchcost",
     "cost_per_token": "money",
     "token_counter": "tokens",
     "register_prices": "pricefile",

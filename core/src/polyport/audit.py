@@ -1,9 +1,11 @@
 """Costs computed again: what was recorded of calls, priced by what is known now, and where that differs.
 
-Two kinds of JSON lines are read. A log line is what an observer of ours, or anybody, noted of a call: {"provider",
+Three kinds of JSON lines are read. A log line is what an observer of ours, or anybody, noted of a call: {"provider",
 "model", "usage", "cost"} and, where they matter, "answered_by", "operation", "service_tier", "time". A recorded
 exchange is a reply as it came, {"provider", "endpoint", "request", "response"}: it is read by its provider's plugin,
-as a live one would be, and what the provider itself says it charged stands for the cost.
+as a live one would be, and what the provider itself says it charged stands for the cost. A
+line of a batch's results, {"custom_id", "response": {"status_code", "body"}}, is priced as its provider's batches
+are; one of `run_batch` has its "cost" and was an ordinary call.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 import msgspec
 
 from polyport import metering
+from polyport.batchcost import TIER, answer_of
 from polyport.border import Call, Next
 from polyport.catalog import TOKENS, UNITS
 from polyport.client import Client
@@ -24,6 +27,7 @@ from polyport.drivers.simulation import Answer, Simulation
 from polyport.errors import APIError, NotFoundError, PolyportError
 from polyport.flow import Flow, HttpReply, HttpRequest
 from polyport.models import SAMPLES
+from polyport.money import completion_bill
 from polyport.operations import BY_FUNCTION, OPERATIONS, Operation
 from polyport.plugins import Providers
 from polyport.prices import Used, rates_of
@@ -57,8 +61,8 @@ class Row(msgspec.Struct, kw_only=True):
     why: str | None = None
 
 
-def audit(lines: Iterable[bytes | str], tolerance: float = TOLERANCE) -> Iterator[Row]:
-    """Give a row for each line that is about a call that was billed."""
+def audit(lines: Iterable[bytes | str], tolerance: float = TOLERANCE, *, provider: str | None = None) -> Iterator[Row]:
+    """Give a row for each line that is about a call that was billed; `provider` is whose batch the results are of."""
     reader = _Exchanges()
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -70,6 +74,9 @@ def audit(lines: Iterable[bytes | str], tolerance: float = TOLERANCE) -> Iterato
                 row.why = "is no object"
             elif "endpoint" in record and "response" in record:
                 if not reader.price(record, row):
+                    continue
+            elif "custom_id" in record and "response" in record:
+                if not _price_result(record, row, provider):
                     continue
             elif record.get("error") or record.get("cache_hit"):
                 continue
@@ -113,6 +120,23 @@ def _price(record: Mapping[str, Any], row: Row) -> None:
     when = _seconds(record.get("time") or record.get("started"))
     bill = None if rates is None else rates.bill(used) if when is None else rates.bill(used, lambda: when)
     row.computed = None if bill is None else bill.cost
+
+
+def _price_result(record: Mapping[str, Any], row: Row, provider: str | None) -> bool:
+    """Fill in the row of a batch's result; False for a request that failed and was not billed."""
+    body = answer_of(record)
+    if body is None:
+        return False
+    model = str(body.get("model") or "")
+    row.provider, row.model = resolve(model, Providers(), provider) if model else (provider or "", model)
+    row.operation, row.recorded = "batch", record.get("cost")
+    if not body.get("usage"):
+        row.why = "tells no usage"
+        return True
+    tier = None if "cost" in record else TIER
+    bill = completion_bill(body, provider=row.provider, service_tier=tier)
+    row.computed = None if bill is None else bill.cost
+    return True
 
 
 def _tier(record: Mapping[str, Any]) -> str | None:

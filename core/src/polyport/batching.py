@@ -61,6 +61,9 @@ class BatchLine(msgspec.Struct, kw_only=True):
 class BatchOutput(Fields):
     """What came of one line. `response` holds status_code, request_id and body; `error` what went wrong without one.
 
+    `cost` is what the call cost in USD, null where that is not known; lines of a provider's own batch have no such
+    field.
+
     An error status of the provider is a response whose body is `{"error": {...}}`; `error` (code, message) is
     for what never got that far. https://platform.openai.com/docs/api-reference/batch/request-output
     """
@@ -69,6 +72,7 @@ class BatchOutput(Fields):
     custom_id: str | None = null()
     response: dict[str, Any] | None = null()
     error: dict[str, Any] | None = null()
+    cost: float | None = null()
 
     @property
     def ok(self) -> bool:
@@ -376,6 +380,7 @@ def output_of(task: Task, answer: Any) -> BatchOutput:
     output = BatchOutput(id=task.id, custom_id=task.custom_id)
     if not isinstance(answer, PolyportError):
         output.response = {"status_code": 200, "request_id": answer.meta.request_id, "body": answer.to_dict()}
+        output.cost = answer.meta.cost
     elif isinstance(answer, APIError) and answer.status_code is not None:
         body = {"error": {"message": answer.message, "type": type(answer).__name__, **_details(answer.body)}}
         output.response = {"status_code": answer.status_code, "request_id": answer.request_id, "body": body}

@@ -27,6 +27,7 @@ The units of `prices`; a price that is not there is unknown, never 0.
         tiers     [{"above": 200000, "input": 2.5}]: where the prompt has more tokens than that, cached ones included
         hours     [{"from": "16:30", "to": "00:30", "input": 0.1}]: between these times, UTC
         batch flex priority   {"input": 1.25}: the service tier of that name
+    A null there says that the price is not known then: {"batch": {"input": 1.25, "cached_input": null}}
 
 A sub-price that is missing is billed as its vendor bills what it lists no price of: `prices.FALLBACKS`.
 Users add models and prices of their own with `register`, see `polyport.pricefile`.

@@ -48,6 +48,9 @@ HEARD = ("minute", "second")
 EXTRAS = ("web_search", "file_search")
 #: Service tiers that cost what the list says.
 STANDARD = frozenset({None, "", "auto", "default", "standard", "standard_only", "on_demand", "unspecified"})
+#: Tiers that are asked for by one name and answered by another.
+#: https://developers.openai.com/api/docs/guides/priority-processing
+ALIASES = {"fast": "priority"}
 
 
 class Used(msgspec.Struct, kw_only=True):
@@ -80,13 +83,17 @@ class Rates:
 
     def holds_at(self, service_tier: str | None) -> bool:
         """Return whether these prices say what a service tier costs."""
-        return service_tier in STANDARD or service_tier in self.prices
+        if service_tier in STANDARD:
+            return True
+        tier = ALIASES.get(service_tier or "", service_tier)
+        return tier in SERVICE_TIERS and tier in self.prices
 
     def bill(self, used: Used, clock: Callable[[], float] = time.time) -> Bill | None:
         """Return what it cost; None where a price or a quantity is not known."""
         if not self.holds_at(used.service_tier):
             return None
-        tier = None if used.service_tier in STANDARD else used.service_tier
+        asked = used.service_tier
+        tier = None if asked in STANDARD else ALIASES.get(asked or "", asked)
         above = next((n for n, row in enumerate(self._tiers) if used.prompt > row["above"]), -1) if self._tiers else -1
         hour = self._hour(clock()) if self._hours else -1
         rates = self._chosen.get((above, hour, tier))
@@ -132,7 +139,8 @@ class Rates:
             if unit not in found and (name := next((name for name in names if name in found), None)) is not None
         }
         found |= stand_ins
-        return {unit: _ready(unit, price) for unit, price in found.items() if unit in TOKENS or unit in UNITS}
+        priced = {unit: price for unit, price in found.items() if price is not None}
+        return {unit: _ready(unit, price) for unit, price in priced.items() if unit in TOKENS or unit in UNITS}
 
 
 def _above(row: Mapping[str, Any]) -> int:
@@ -237,8 +245,11 @@ def check(prices: Mapping[str, Any]) -> None:
         raise BadRequestError(found)
 
 
-def problem(prices: Mapping[str, Any], path: str = "$.prices") -> str | None:
-    """Return what is wrong with prices by the vocabulary of `polyport.catalog`; None where nothing is."""
+def problem(prices: Mapping[str, Any], path: str = "$.prices", *, inner: bool = False) -> str | None:
+    """Return what is wrong with prices by the vocabulary of `polyport.catalog`; None where nothing is.
+
+    `inner` ones hold at times; there, None says that a unit's price is not known then.
+    """
     for name, value in prices.items():
         at = f"{path}.{name}"
         if name in SERVICE_TIERS or name in ("tiers", "hours"):
@@ -250,16 +261,17 @@ def problem(prices: Mapping[str, Any], path: str = "$.prices") -> str | None:
                 missing = [key for key in keys if key not in row]
                 if missing:
                     return f"{at} lacks {missing[0]!r}"
-                inner = problem({unit: price for unit, price in row.items() if unit not in keys}, at)
-                if inner is not None:
-                    return inner
+                units = {unit: price for unit, price in row.items() if unit not in keys}
+                wrong = problem(units, at, inner=True)
+                if wrong is not None:
+                    return wrong
         elif name not in TOKENS and name not in UNITS:
             return f"{at} is no unit of a price; there are {', '.join(sorted(TOKENS | UNITS | MODIFIERS))}"
         elif isinstance(value, Mapping) and name in BY_KIND:
             wrong = next((kind for kind, price in value.items() if not _is_price(price)), None)
             if wrong is not None:
                 return f"{at}.{wrong} is {value[wrong]!r}, which is no price"
-        elif not _is_price(value):
+        elif not _is_price(value) and not (inner and value is None):
             return f"{at} is {value!r}, which is no price"
     return None
 

@@ -57,6 +57,7 @@ def test_lines_come_back_in_order_in_openais_shape(stub, asynchronous):
         "custom_id": "b",
         "response": {"status_code": 200, "request_id": None, "body": outputs[1].response["body"]},
         "error": None,
+        "cost": None,
     }
     assert outputs[1].response["body"]["choices"][0]["message"]["content"] == "You said: b"
 

@@ -23,6 +23,13 @@ def test_entry_is_sound(name):
     prices = dict(info.prices or {})
     for tier in prices.pop("tiers", []):
         assert all(tier[unit] > prices[unit] for unit in tier if unit != "above")
+    cheaper = {"batch": True, "flex": True, "priority": False}
+    for tier, less in cheaper.items():
+        for unit, price in prices.pop(tier, {}).items():
+            if unit == "tiers":
+                assert all(row["above"] > 0 and row.keys() - {"above"} <= UNITS for row in price)
+            elif unit != "cached_input":
+                assert (price < prices[unit]) is less, (tier, unit)
     assert prices.keys() <= UNITS
     assert all(price > 0 for price in prices.values())
     assert prices.get("cached_input", 0) <= prices.get("input", 1)

@@ -29,6 +29,9 @@ def audit(
     prices: Annotated[
         list[str] | None, typer.Option("--prices", metavar="FILE", help="Your own prices. Repeatable.")
     ] = None,
+    provider: Annotated[
+        str | None, typer.Option("-p", "--provider", help="Whose batch results these are, where models do not tell.")
+    ] = None,
     tolerance: Annotated[float, typer.Option("--tolerance", help="USD that do not count as a difference.")] = 1e-9,
     everything: Annotated[bool, typer.Option("--all", help="Show every call, not only those that differ.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each call.")] = False,
@@ -46,7 +49,7 @@ def audit(
     rows = []
     recorded = computed = 0.0
     for path in files:
-        for row in audited(_lines(path), tolerance):
+        for row in audited(_lines(path), tolerance, provider=provider):
             counts[row.verdict] += 1
             if row.verdict in ("same", "differs"):
                 recorded, computed = recorded + (row.recorded or 0), computed + (row.computed or 0)

@@ -50,6 +50,7 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run lines without an answer again.")] = False,
 ) -> None:
     """Run the lines by ordinary calls. Run again after an interruption, it goes on where it was."""
+    from polyport.batchcost import batch_cost
     from polyport.batching import run_batch
 
     results = output or f"{Path(file).with_suffix('')}.results.jsonl"
@@ -67,11 +68,12 @@ def run(
             client=client,
             **options,
         )
-    failed = sum(not line.ok for line in lines)
+    failed, cost = sum(not line.ok for line in lines), batch_cost(lines)
     if settings.json:
-        show.json({"file": results, "total": len(lines), "failed": failed})
+        show.json({"file": results, "total": len(lines), "failed": failed, "cost": cost})
     else:
         show.text(results)
+        _note(cost)
     if failed:
         stop(f"{failed} of {len(lines)} lines have no answer; --retry-failed runs them again.", code=FAILED)
 
@@ -172,7 +174,25 @@ def _download(client: Client, batch: Batch, provider: str, output: str) -> None:
     files = [file for file in (batch.output_file_id, batch.error_file_id) if file]
     if not files:
         stop(f"The batch is {batch.status}; there are no results yet.", code=FAILED)
-    show.write_bytes((client.file_content(file, provider=provider).content for file in files), output)
+    contents = [client.file_content(file, provider=provider).content for file in files]
+    show.write_bytes(contents, output)
+    _note(_cost(contents, provider))
+
+
+def _cost(contents: list[bytes], provider: str) -> float | None:
+    """Return what the results cost; None where that is not known, or where they are no lines of answers."""
+    from polyport.batchcost import batch_cost
+    from polyport.errors import BadRequestError
+
+    try:
+        return batch_cost(b"\n".join(contents), provider=provider)
+    except BadRequestError:
+        return None
+
+
+def _note(cost: float | None) -> None:
+    if cost is not None:
+        show.note(f"${cost:.6f}")
 
 
 def _show(settings: Settings, batch: Batch) -> None:

@@ -108,7 +108,7 @@ def from_generated(generated: Generated, model: str, created: int, body: Any) ->
         model=generated.model_version or model,
         choices=[choice(candidate, generated.response_id, body) for candidate in candidates],
         usage=usage.to_usage() if usage is not None else None,
-        service_tier=usage.service_tier if usage is not None else None,
+        service_tier=usage.tier if usage is not None else None,
     )
 
 

@@ -89,7 +89,7 @@ class ContentEvents(Decoding[Event, ChatCompletionChunk]):
         if self._include_usage:
             made.append(ChatCompletionChunk(id=self._id, created=self._created, model=self._model))
         made[-1].usage = usage
-        made[-1].service_tier = self._usage.service_tier
+        made[-1].service_tier = self._usage.tier
         return made
 
     def _chunk(self, index: int, delta: Delta, finish: str | None = None) -> ChatCompletionChunk:

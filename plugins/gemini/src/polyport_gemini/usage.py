@@ -8,6 +8,15 @@ from polyport.types.usage import CompletionTokensDetails, PromptTokensDetails, U
 
 #: Modalities as numbers, which `$alt=json;enum-encoding=int` has instead of names.
 NUMBERED = {1: "TEXT", 2: "IMAGE", 3: "VIDEO", 4: "AUDIO", 5: "DOCUMENT"}
+#: Vertex AI's kinds of traffic -> the service tier, as OpenAI names it; off-peak and provisioned have no listed price.
+#: https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse (TrafficType)
+TRAFFIC: dict[str | int, str] = {
+    "ON_DEMAND": "default",
+    "ON_DEMAND_FLEX": "flex",
+    "ON_DEMAND_PRIORITY": "priority",
+    "ON_DEMAND_OFFPEAK": "offpeak",
+    "PROVISIONED_THROUGHPUT": "provisioned",
+}
 
 
 class Modality(msgspec.Struct, rename="camel"):
@@ -32,6 +41,11 @@ class UsageMetadata(msgspec.Struct, rename="camel"):
     tool_use_prompt_tokens_details: list[Modality] | None = None
     service_tier: str | None = None
     traffic_type: str | int | None = None
+
+    @property
+    def tier(self) -> str | None:
+        """The service tier that answered: the Gemini API says it, Vertex AI names the kind of traffic."""
+        return self.service_tier or TRAFFIC.get(self.traffic_type or "")
 
     def to_usage(self) -> Usage:
         """Return the same tokens as a Usage: what Google's tools read is input, thoughts are output."""

@@ -46,6 +46,11 @@ class MistralUsage(Usage):
             self.prompt_tokens_details.audio_tokens = heard
 
 
+def tier_of(usage: MistralUsage | None) -> str | None:
+    """Return the service tier that answered, which Mistral tells with the usage."""
+    return None if usage is None else usage.service_tier
+
+
 def text_of(chunks: Iterable[Any]) -> str:
     """Return what chunks say, joined."""
     said = [chunk.get("text") for chunk in chunks if isinstance(chunk, dict) and chunk.get("type") == "text"]
@@ -154,9 +159,15 @@ class MistralCompletion(ChatCompletion):
     choices: list[MistralChoice] = empty()  # type: ignore[assignment]
     usage: MistralUsage | None = None
 
+    def __post_init__(self) -> None:
+        self.service_tier = self.service_tier or tier_of(self.usage)
+
 
 class MistralChunk(ChatCompletionChunk):
     """A streamed piece of one."""
 
     choices: list[MistralChunkChoice] = empty()  # type: ignore[assignment]
     usage: MistralUsage | None = None
+
+    def __post_init__(self) -> None:
+        self.service_tier = self.service_tier or tier_of(self.usage)
