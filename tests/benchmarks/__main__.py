@@ -21,6 +21,8 @@ from tests.benchmarks.upstream import upstream
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PEERS = ("openai", "litellm", "httpx", "pyreqwest")
+#: What is installed of them: LiteLLM's proxy, too, for `python -m tests.benchmarks.gateway`.
+PACKAGES = ("openai", "litellm[proxy]", "httpx", "pyreqwest")
 OURS = ("polyport", "polyport[fast]")
 ROUNDS = 3
 
@@ -68,8 +70,8 @@ def median(rounds: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
-def peer_python(name: str = "benchmark-peers", peers: Sequence[str] = PEERS) -> str:
-    """Return the Python of an environment with peers, made if there is none yet (all of them: some 400 MB)."""
+def peer_python(name: str = "benchmark-peers", peers: Sequence[str] = PACKAGES) -> str:
+    """Return the Python of an environment with peers, made if there is none yet (all of them: some 600 MB)."""
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "polyport" / name
     python = folder / "bin" / "python"
     if not python.exists():

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # it has neither types nor stubs of its own
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, event, make_url, select, text, update
+from sqlalchemy import Connection, Engine, event, inspect, make_url, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
@@ -27,6 +25,8 @@ DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
 }
+#: The newest migration: tables that are there need no Alembic.
+HEAD = "first"
 #: PostgreSQL lock that replicas take in turn to make the tables; any number that nobody else uses.
 MIGRATION_LOCK = 7_091_276_500
 #: What says that the database is away, or cannot be asked.
@@ -61,7 +61,14 @@ class Store:
         async with self.transaction() as connection:
             if self.dialect == "postgresql":
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-            await connection.run_sync(_upgrade)
+            if await self._version(connection) != HEAD:
+                await connection.run_sync(_upgrade)
+
+    async def _version(self, connection: AsyncConnection) -> str | None:
+        """Return the migration that the tables are at."""
+        if not await connection.run_sync(lambda found: inspect(found).has_table("alembic_version")):
+            return None
+        return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -122,6 +129,9 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    from alembic import command  # 14 MB that only a first start needs
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
