@@ -12,10 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import given, strategies as st
 from sqlalchemy import func, select
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
+from polyport_gateway import store as store_package
 from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import Entry, Ledger, clean
 from polyport_gateway.rollups import bucket, percentile, roll_up
@@ -60,6 +63,13 @@ async def counted(store: Store) -> tuple[set[str], int, int]:
         days = (await connection.execute(select(func.sum(DayRow.requests), func.sum(DayRow.nano)))).one()
     assert days[1] == 7 * days[0]
     return set(ids), len(ids), days[0]
+
+
+def test_the_newest_migration_is_the_one_that_starts_look_for() -> None:
+    """Tables at that migration are not looked at by Alembic."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(store_package.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_heads() == [store_package.HEAD]
 
 
 async def migrated(folder: Path) -> Store:
