@@ -96,7 +96,7 @@ class Desk:
             raise _nothing_at(path)
         headers = Headers(scope["headers"])
         client = scope.get("client")
-        by = await self._keeper.identify(credential.of(headers, scope), client[0] if client else None)
+        by = await self._keeper.identify(credential.of(headers, scope), client[0] if client else None, path)
         given = await self._given(scope, receive, headers)
         style = str(given.pop("format", "json")) if path.startswith("/spend/") else "json"
         if style not in STYLES:

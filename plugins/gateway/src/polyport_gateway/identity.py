@@ -250,7 +250,7 @@ async def of_key(session: AsyncSession, key: KeyRow) -> Principal:
     team = await session.get(TeamRow, team_id) if team_id else None
     rows: list[tuple[str, Entity | None]] = [("key", key), ("user", user), ("team", team), ("project", project)]
     parties = tuple([await party(session, kind, row) for kind, row in rows if row is not None])
-    led = await _teams_led(session, key.user_id) if key.role == "team_admin" else frozenset()
+    led = await teams_led(session, key.user_id) if key.role == "team_admin" else frozenset()
     return Principal(
         id=key.id,
         role=key.role,
@@ -297,7 +297,8 @@ async def party(session: AsyncSession, kind: str, row: Entity) -> Party:
     )
 
 
-async def _teams_led(session: AsyncSession, user: str) -> frozenset[str]:
+async def teams_led(session: AsyncSession, user: str) -> frozenset[str]:
+    """Return the teams that a user leads."""
     rows = (await session.execute(select(TeamRow.id, TeamRow.members))).all()
     return frozenset(team for team, members in rows if user and members.get(user) == "admin")
 

@@ -84,19 +84,19 @@ class Keeper:
                 self.ledger.start()
                 self._ready = True
 
-    async def identify(self, token: str | None, client: str | None = None) -> Principal:
-        """Return who has a key, for the management's routes. Raises GateError."""
+    async def identify(self, token: str | None, client: str | None = None, path: str = "") -> Principal:
+        """Return who has a key, for the management's routes, if it may be used on a path. Raises GateError."""
         await self._started()
         principal = await self.identity.identify(token)
+        if path and not allows_route(principal, path):
+            raise GateError(403, "route_not_allowed", f"The key {principal.key_id} may not be used for {path}.")
         if not allows_address(principal, client):
             raise GateError(403, "address_not_allowed", f"The key {principal.key_id} may not be used from here.")
         return principal
 
     async def admit(self, asked: Asked) -> Admitted:
         """Return the admission of a request, with what it may use reserved. Raises GateError."""
-        principal = await self.identify(asked.token, asked.client)
-        if not allows_route(principal, asked.path):
-            raise GateError(403, "route_not_allowed", f"The key {principal.key_id} may not be used for {asked.path}.")
+        principal = await self.identify(asked.token, asked.client, asked.path)
         if not asked.operation:
             return Admitted(self, asked, principal, "", "", None)
         if principal.role == "viewer":

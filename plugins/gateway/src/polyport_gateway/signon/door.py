@@ -36,13 +36,14 @@ from polyport_gateway.limits import Limit, Refusal
 from polyport_gateway.signon import audit, callback, credential, people
 from polyport_gateway.signon.people import Person
 from polyport_gateway.signon.sessions import Session, Sessions
-from polyport_gateway.signon.settings import OidcRules, Rules, Settings, read
+from polyport_gateway.signon.settings import Rules, Settings, read
 from polyport_gateway.store.tables import KeyRow, UserRow
 from polyport_gateway.surface import problem_of
 from polyport_gateway.surfaces import OPENAI
 
 if TYPE_CHECKING:  # it needs an extra
     from polyport_gateway.signon.oidc import Oidc
+    from polyport_gateway.signon.tokens import Tokens
 
 log = logging.getLogger("polyport.gateway.signon")
 
@@ -105,7 +106,7 @@ class Door:
             ("GET", "/auth/session"): self._session,
             ("POST", "/auth/logout"): self._logout,
         }
-        self._ways()  # what cannot be used is said at the start
+        keeper.identity.bearers.append(Services(self._ways))
 
     def follow(self, old: Config, new: Config) -> None:
         """Go by another configuration from now on: who knew the old master key could have made sessions."""
@@ -168,7 +169,7 @@ class Door:
         """Return the ways to sign in that the configuration says; others after a reload."""
         config = self._config()
         if self._made is None or self._made[0] is not config:
-            self._made = config, ways_of(read(config.general.given), self._http)
+            self._made = config, ways_of(read(config.general.given), self._keeper, self._http)
         return self._made[1]
 
     async def aclose(self) -> None:
@@ -301,19 +302,37 @@ class Ways(msgspec.Struct, frozen=True):
     """The ways to sign in beside keys."""
 
     oidc: list[Oidc]
+    tokens: Tokens | None
 
 
-def ways_of(settings: Settings, http: httpx.AsyncClient) -> Ways:
-    """Return the ways that settings say. Raises BadRequestError where a package is missing."""
-    return Ways([_oidc_of(rules, http) for rules in settings.sso])
+def ways_of(settings: Settings, keeper: Keeper, http: httpx.AsyncClient) -> Ways:
+    """Return the ways that settings say; what they need is installed, or the settings would have been refused."""
+    if not settings.sso and not settings.jwt_auth:
+        return Ways([], None)
+    from polyport_gateway.signon.oidc import Oidc
+    from polyport_gateway.signon.tokens import Tokens, Trusted
+
+    trusted = [Trusted(rules, http) for rules in settings.jwt_auth]
+    tokens = Tokens(keeper.identity, keeper.store, trusted, clock=keeper.clock) if trusted else None
+    return Ways([Oidc(rules, http) for rules in settings.sso], tokens)
 
 
-def _oidc_of(rules: OidcRules, http: httpx.AsyncClient) -> Oidc:
-    try:
-        from polyport_gateway.signon.oidc import Oidc
-    except ImportError as error:
-        raise BadRequestError("general_settings.sso needs PyJWT: pip install 'polyport-gateway[sso]'") from error
-    return Oidc(rules, http)
+class Services:
+    """The JWTs that are taken by the configuration that serves, as bearers of an Identity."""
+
+    def __init__(self, ways: Callable[[], Ways]) -> None:
+        self._ways = ways
+
+    def takes(self, token: str) -> bool:
+        """Whether a token is a JWT, where these are taken."""
+        tokens = self._ways().tokens
+        return tokens is not None and tokens.takes(token)
+
+    async def principal(self, token: str) -> Principal:
+        """Return who has it. Raises GateError."""
+        tokens = self._ways().tokens
+        assert tokens is not None
+        return await tokens.principal(token)
 
 
 def _secret(settings: Settings, master_key: str | None) -> str:

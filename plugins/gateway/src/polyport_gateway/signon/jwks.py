@@ -13,7 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import jwt
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from polyport.errors import BadRequestError
 from polyport_gateway.gate import GateError
 from polyport_gateway.signon.settings import ALGORITHMS
 
@@ -23,6 +28,13 @@ FRESH, USABLE, PAUSE = 3600.0, 86_400.0, 1.0
 LEEWAY = 30
 #: Characters of the longest token.
 LONGEST = 16_384
+
+#: Kinds of public keys -> what writes them as a JWK.
+WRITERS: dict[type[Any], Callable[[Any], Any]] = {
+    rsa.RSAPublicKey: jwt.algorithms.RSAAlgorithm.to_jwk,
+    ec.EllipticCurvePublicKey: jwt.algorithms.ECAlgorithm.to_jwk,
+    ed25519.Ed25519PublicKey: jwt.algorithms.OKPAlgorithm.to_jwk,
+}
 
 Fetch = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -123,6 +135,16 @@ def _header(token: str) -> dict[str, Any]:
         raise TokenError("it is no JWT") from error
 
 
+def unverified(token: str) -> dict[str, Any]:
+    """Return what a token says, without any proof: for choosing who is to prove it. Raises TokenError."""
+    _header(token)
+    try:
+        found = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError) as error:
+        raise TokenError("it is no JWT") from error
+    return dict(found)
+
+
 def _decode(
     token: str, key: dict[str, Any], algorithm: str, issuer: str | None, audience: Any, require: Sequence[str]
 ) -> dict[str, Any]:
@@ -170,3 +192,15 @@ def texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return value.split()
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def jwk_of(pem: str, where: str) -> dict[str, Any]:
+    """Return a public key as a JWK. Raises BadRequestError."""
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadRequestError(f"{where}.public_key is no public key in PEM.") from error
+    writer = next((write for kind, write in WRITERS.items() if isinstance(key, kind)), None)
+    if writer is None:
+        raise BadRequestError(f"{where}.public_key is of a kind that signs no JWT: take RSA, EC or Ed25519.")
+    return dict(msgspec.json.decode(writer(key)))

@@ -13,41 +13,33 @@ import base64
 import hashlib
 import hmac
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
-import msgspec
 
-from polyport.errors import BadRequestError
 from polyport_gateway.gate import GateError
-from polyport_gateway.signon import settings
 from polyport_gateway.signon.callback import Attempt
+from polyport_gateway.signon.issuer import Issuer
 from polyport_gateway.signon.jwks import Keys, TokenError, claim, texts
 from polyport_gateway.signon.people import Person
 from polyport_gateway.signon.settings import OidcRules
 
 log = logging.getLogger("polyport.gateway.signon")
 
-#: Seconds for which what a provider says of itself is taken as it is.
-FRESH = 3600.0
-#: Bytes that a provider's answer may have.
-LIMIT = 1024 * 1024
-
 
 class Oidc:
     """One provider. `http` is shared by all of them."""
 
     def __init__(self, rules: OidcRules, http: httpx.AsyncClient) -> None:
-        self.rules, self._http = rules, http
-        self._found: tuple[float, Mapping[str, Any]] | None = None
-        self._keys = Keys(self._fetch_keys)
+        self.rules = rules
+        self._issuer = Issuer(rules.id, rules.issuer, http, rules.timeout)
+        self._keys = Keys(self._issuer.keys)
 
     async def begin(self, attempt: Attempt) -> str:
         """Return where the browser is to go. Raises GateError: 502."""
-        endpoint = await self._endpoint("authorization_endpoint")
+        endpoint = await self._issuer.endpoint("authorization_endpoint")
         asked = {
             "response_type": "code",
             "client_id": self.rules.client_id,
@@ -112,15 +104,15 @@ class Oidc:
             "code_verifier": attempt.verifier,
             "client_id": self.rules.client_id,
         }
-        ways = (await self._discovered()).get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        ways = (await self._issuer.about()).get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         headers = {"accept": "application/json"}
         if self.rules.client_secret is not None and "client_secret_basic" in ways:
             pair = f"{quote(self.rules.client_id, safe='')}:{quote(self.rules.client_secret, safe='')}"
             headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         elif self.rules.client_secret is not None:
             form["client_secret"] = self.rules.client_secret
-        endpoint = await self._endpoint("token_endpoint")
-        status, found = await self._ask("POST", endpoint, data=form, headers=headers)
+        endpoint = await self._issuer.endpoint("token_endpoint")
+        status, found = await self._issuer.ask("POST", endpoint, data=form, headers=headers)
         if status != 200:
             log.warning("%s did not take a code: %d %s", self.rules.id, status, str(found.get("error"))[:60])
             raise GateError(401, "code_refused", "The provider did not confirm this sign-in: begin anew.")
@@ -128,60 +120,10 @@ class Oidc:
 
     async def _userinfo(self, tokens: Mapping[str, Any], claims: Mapping[str, Any]) -> dict[str, Any]:
         headers = {"authorization": f"Bearer {tokens.get('access_token')}"}
-        status, found = await self._ask("GET", await self._endpoint("userinfo_endpoint"), headers=headers)
+        status, found = await self._issuer.ask("GET", await self._issuer.endpoint("userinfo_endpoint"), headers=headers)
         if status != 200 or found.get("sub") != claims["sub"]:
             raise GateError(502, "provider_failed", "The provider does not say who you are.")
         return found
-
-    async def _fetch_keys(self) -> dict[str, Any]:
-        status, found = await self._ask("GET", await self._endpoint("jwks_uri"))
-        if status != 200:
-            raise self._failed(f"its keys are answered with {status}")
-        return found
-
-    async def _endpoint(self, name: str) -> str:
-        found = (await self._discovered()).get(name)
-        try:
-            settings.check_address(str(found), name)
-        except BadRequestError as error:
-            raise self._failed(f"{name} is no address with https://") from error
-        return str(found)
-
-    async def _discovered(self) -> Mapping[str, Any]:
-        """Return what the provider says of itself. https://openid.net/specs/openid-connect-discovery-1_0.html"""
-        now = time.monotonic()
-        if self._found is not None and now - self._found[0] < FRESH:
-            return self._found[1]
-        address = f"{self.rules.issuer.rstrip('/')}/.well-known/openid-configuration"
-        try:
-            status, found = await self._ask("GET", address)
-            if status != 200:
-                raise self._failed(f"{address} is answered with {status}")
-            if found.get("issuer") != self.rules.issuer:
-                raise self._failed("it calls itself by another name: write its `issuer` in the configuration as it is")
-        except GateError:
-            if self._found is None:
-                raise
-            return self._found[1]
-        self._found = now, found
-        return found
-
-    async def _ask(self, method: str, address: str, **options: Any) -> tuple[int, dict[str, Any]]:
-        try:
-            async with self._http.stream(method, address, timeout=self.rules.timeout, **options) as reply:
-                data = b""
-                async for piece in reply.aiter_bytes():
-                    data += piece
-                    if len(data) > LIMIT:
-                        raise self._failed("its answer is too long")
-            found = msgspec.json.decode(data) if data else {}
-        except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise self._failed(f"its answer cannot be had ({type(error).__name__})") from error
-        return reply.status_code, found if isinstance(found, dict) else {}
-
-    def _failed(self, why: str) -> GateError:
-        log.warning("the identity provider %s failed: %s", self.rules.id, why)
-        return GateError(502, "provider_failed", f"The identity provider {self.rules.id} failed: {why}.")
 
 
 def challenge(verifier: str) -> str:

@@ -20,6 +20,12 @@ from polyport_gateway.store.tables import Entity, IdentityRow, TeamRow, UserRow
 
 log = logging.getLogger("polyport.gateway.signon")
 
+#: What is not said of a user or a team that comes with a sign-in.
+BLANK: dict[str, Any] = {
+    "alias": "", "blocked": False, "budget_id": "", "budget_duration": "", "model_limits": {}, "models": [],
+    "tags": [], "details": {},
+}  # fmt: skip
+
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody whom a provider knows. `subject` never changes there; `user_id` is what we are to call it.
@@ -104,11 +110,8 @@ async def _user(session: AsyncSession, person: Person, rules: Rules, known: Iden
 
 def _new(person: Person, role: str) -> UserRow:
     now = time.time()
-    return UserRow(
-        id=person.user_id, alias=person.name, email=person.email,
-        role=role, blocked=False, budget_id="", budget_duration="", model_limits={}, models=[], tags=[],
-        details={}, created_at=now, updated_at=now,
-    )  # fmt: skip
+    about = {"id": person.user_id, "alias": person.name, "email": person.email, "role": role}
+    return UserRow(**{**BLANK, **about}, created_at=now, updated_at=now)
 
 
 async def _bind(session: AsyncSession, person: Person, user: UserRow, known: IdentityRow | None) -> IdentityRow:
@@ -166,10 +169,7 @@ def teams_of(words: list[str], rules: Rules) -> dict[str, str]:
 
 def _new_team(id: str) -> TeamRow:
     now = time.time()
-    return TeamRow(
-        id=id, alias="", blocked=False, budget_id="", budget_duration="", model_limits={}, models=[], tags=[],
-        details={}, members={}, created_at=now, updated_at=now,
-    )  # fmt: skip
+    return TeamRow(**BLANK, id=id, members={}, created_at=now, updated_at=now)
 
 
 def _shown(user: UserRow) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,6 +27,7 @@ SIGNON: dict[str, str] = {
     "session_hours": "how long somebody stays signed in: 12",
     "public_url": "where people find this gateway: https://gateway.example.com",
     "sso": "where people sign in by OpenID Connect: [{id, issuer, client_id, client_secret, ...}]",
+    "jwt_auth": "whose JWTs services may send for a key: [{id, issuer, audience, ...}]",
     "trusted_proxies": "addresses and networks whose X-Forwarded-For and -Proto are believed",
 }
 #: Characters that a secret has at least.
@@ -88,6 +89,36 @@ class OidcRules(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"<OpenID Connect at {self.issuer}>"
 
 
+class JwtRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An issuer whose JWTs services may send in place of a key. Claims may be named by a path: app.team.
+
+    Its keys are at `jwks_url`, or are `public_key` (PEM), or where the issuer's own document says. `scopes` maps scopes
+    to routes (patterns, without /v1), which are then the only ones. `unknown` says what becomes of a token whose user,
+    team or project is not here: refuse it, create them, or ignore that they are unknown: then it has no limits by them.
+    `limits_claim` is an object with the names that keys have: {"rpm_limit": 10, "max_budget": 5}.
+    """
+
+    id: str
+    issuer: str
+    audience: str | tuple[str, ...]
+    jwks_url: str | None = None
+    public_key: str | None = None
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+    subject_claim: str = "sub"
+    user_claim: str | None = None
+    team_claim: str | None = None
+    project_claim: str | None = None
+    models_claim: str | None = None
+    limits_claim: str | None = None
+    role_claim: str | None = None
+    roles: dict[str, str] = {}
+    default_role: str = ""
+    scope_claim: str = "scope"
+    scopes: dict[str, tuple[str, ...]] = {}
+    unknown: Literal["refuse", "create", "ignore"] = "refuse"
+    timeout: float = 10.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How people and services sign on."""
 
@@ -96,16 +127,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
     sso: tuple[OidcRules, ...] = ()
+    jwt_auth: tuple[JwtRules, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Settings of signing on: {self.session_hours} hours>"
 
 
+#: Settings that are lists of these.
+LISTS: dict[str, type[msgspec.Struct]] = {"sso": OidcRules, "jwt_auth": JwtRules}
+
+
 def read(given: Mapping[str, Any]) -> Settings:
     """Return the settings that are in general_settings. Raises BadRequestError naming the place."""
     found = {name: value for name, value in given.items() if name in SIGNON}
-    for place, one in enumerate(_list(found.get("sso"), f"{PLACE}.sso")):
-        known(one, OidcRules, f"{PLACE}.sso[{place}]")
+    for name, kind in LISTS.items():
+        for place, one in enumerate(_list(found.get(name), f"{PLACE}.{name}")):
+            known(one, kind, f"{PLACE}.{name}[{place}]")
     try:
         settings = msgspec.convert(found, Settings, str_keys=True)
     except msgspec.ValidationError as error:
@@ -118,7 +155,11 @@ def read(given: Mapping[str, Any]) -> Settings:
         raise BadRequestError(f"{PLACE}.public_url begins with https:// or http://.")
     _check_networks(settings.trusted_proxies)
     _check_sso(settings.sso)
+    _check_jwt(settings.jwt_auth)
+    if settings.sso or settings.jwt_auth:
+        _jwks()
     _unique(settings.sso)
+    _unique(settings.jwt_auth)
     return settings
 
 
@@ -142,9 +183,43 @@ def _check_sso(sso: tuple[OidcRules, ...]) -> None:
             raise BadRequestError(f"{path}.scopes must have openid among them.")
 
 
-def _check_rules(rules: Rules, path: str) -> None:
-    if not re.fullmatch(r"[a-z0-9_-]{1,40}", rules.id):
+def _check_jwt(issuers: tuple[JwtRules, ...]) -> None:
+    for place, one in enumerate(issuers):
+        path = f"{PLACE}.jwt_auth[{place}]"
+        _check_id(one.id, path)
+        for name in ("issuer", "jwks_url"):
+            address = getattr(one, name)
+            if address is not None and (name == "jwks_url" or (one.jwks_url is None and one.public_key is None)):
+                check_address(address, f"{path}.{name}")
+        check_algorithms(one.algorithms, f"{path}.algorithms")
+        if one.public_key is not None:
+            _jwks().jwk_of(one.public_key, path)
+        if one.jwks_url is not None and one.public_key is not None:
+            raise BadRequestError(f"{path} has jwks_url and public_key: say where the keys are once.")
+        if not one.audience:
+            raise BadRequestError(f"{path}.audience is empty: then tokens for anybody else would be taken.")
+        for role in (*one.roles.values(), *([one.default_role] if one.default_role else [])):
+            check_role(role, path)
+    if len({one.issuer for one in issuers}) < len(issuers):
+        raise BadRequestError(f"{PLACE}.jwt_auth has an issuer twice.")
+
+
+def _jwks() -> Any:
+    """Return what proves tokens. Raises BadRequestError where it is not installed."""
+    try:
+        from polyport_gateway.signon import jwks
+    except ImportError as error:
+        raise BadRequestError("sso and jwt_auth need PyJWT: pip install 'polyport-gateway[sso]'") from error
+    return jwks
+
+
+def _check_id(name: str, path: str) -> None:
+    if not re.fullmatch(r"[a-z0-9_-]{1,40}", name):
         raise BadRequestError(f"{path}.id is a short name of letters a-z, digits, - and _: it is in addresses.")
+
+
+def _check_rules(rules: Rules, path: str) -> None:
+    _check_id(rules.id, path)
     for role in (*rules.roles.values(), *([rules.default_role] if rules.default_role is not None else [])):
         check_role(role, path)
 
@@ -170,7 +245,7 @@ def check_address(address: str, path: str) -> None:
         raise BadRequestError(f"{path} begins with https:// (http:// only on this machine).")
 
 
-def _unique(rules: Iterable[Rules]) -> None:
+def _unique(rules: Iterable[Rules | JwtRules]) -> None:
     ids = [one.id for one in rules]
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:
