@@ -92,6 +92,8 @@ class Sessions:
     async def principal(self, token: str) -> Principal:
         """Return who a session stands for. Raises GateError: 401, and 403 for who was blocked."""
         session = self.read(token)
+        if session.kind == "master" and not self._of_master(session):  # asked each time: it is in no database
+            raise _over()
         found = await self._identity.known(f"session {session.id}", partial(self._load, session))
         if found is None:
             raise _over()
@@ -144,8 +146,11 @@ class Sessions:
             return await self._user(session, database)
         if session.kind == "key":
             return await self._key_of(session, database)
+        return MASTER if session.kind == "master" else None
+
+    def _of_master(self, session: Session) -> bool:
         master = self._identity.master
-        return MASTER if master is not None and self._same(session, self.mark(master)) else None
+        return master is not None and self._same(session, self.mark(master))
 
     async def _user(self, session: Session, database: AsyncSession) -> Principal | None:
         user = await database.get(UserRow, session.subject)
