@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from polyport_gateway import health
@@ -49,6 +51,8 @@ class App:
         self.tell_others: Callable[[], None] | None = None
         self.ready: list[Ready] = []
         self.taps: list[Tap] = []
+        #: What the processes of one gateway have in common, and no other gateway has.
+        self.group = f"{os.getpid()}-{time.time_ns():x}"
         self._mounts: dict[str, ASGI] = {}
         self._routes = Routes()
         self._replaced: list[Running] = []

@@ -47,13 +47,16 @@ GENERAL: dict[str, str] = {
     "drain_seconds": "how long running calls may go on after SIGTERM",
     **SIGNON,
     "watch_config": "read the configuration again whenever its file changes",
+    "metrics_key": "a key that may read /metrics and nothing else",
+    "metrics_public": "let everybody read /metrics",
     "background_health_checks": "ask each deployment something small, now and then",
     "health_check_interval": "seconds between two such rounds: 300; given alone, it turns them on",
 }
 #: Those that a reload takes up; where another one was changed, the reload says that it waits for a restart.
 FOLLOWED = frozenset(
-    {"master_key", "on_store_failure", "max_request_size_mb", "max_upload_size_mb", "watch_config",
-     "background_health_checks", "health_check_interval", "session_secret", "session_hours", "public_url"}
+    {"master_key", "on_store_failure", "metrics_key", "metrics_public", "max_request_size_mb",
+     "max_upload_size_mb", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
+     "session_hours", "public_url"}
 )  # fmt: skip
 #: Names of settings -> the parameter of Router or Client that they are.
 RENAMED = {"request_timeout": "timeout"}
@@ -85,6 +88,8 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     request_tags: bool = True
     on_store_failure: Literal["allow", "deny"] = "allow"
     watch_config: bool = False
+    metrics_key: str | None = None
+    metrics_public: bool = False
     background_health_checks: bool | None = None
     health_check_interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
     given: Mapping[str, Any] = {}

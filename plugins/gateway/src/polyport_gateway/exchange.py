@@ -276,8 +276,9 @@ class Exchange:
     def _outcome(self, status: int, error: BaseException | None) -> Outcome:
         latency = time.monotonic() - self._start
         name, message = ("", "") if error is None else told_of(error)
+        code = error.code if isinstance(error, GateError) else ""
         if self._call is None:
-            return Outcome(request_id=self._id, status=status, latency=latency, error=name, message=message)
+            return Outcome(request_id=self._id, status=status, latency=latency, error=name, code=code, message=message)
         meta = self._call.meta
         bill = meta.bill
         return Outcome(
@@ -289,6 +290,7 @@ class Exchange:
             nano=None if meta.cost is None else round(meta.cost * 1_000_000_000),
             estimated=bill is not None and bill.estimated,
             error=name,
+            code=code,
             message=message,
             model=meta.model,
             provider=meta.provider,

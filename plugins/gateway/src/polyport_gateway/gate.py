@@ -70,8 +70,9 @@ class Outcome(msgspec.Struct, kw_only=True, frozen=True):
     """How a request ended. Times are in seconds, `nano` in billionths of a USD, None where no price is known.
 
     `usage` are disjoint buckets of tokens. `status` is the HTTP status that the caller got, 499 for one that left.
-    `estimated`: the provider told no usage. `error` is the class of what went wrong, `message` what it said, without
-    keys. `upstream_id` is the provider's name of the request; `failures` the attempts that led to nothing.
+    `estimated`: the provider told no usage. `error` is the class of what went wrong, `code` a gate's word for it,
+    `message` what it said, without keys. `upstream_id` is the provider's name of the request; `failures` the attempts
+    that led to nothing.
     """
 
     request_id: str
@@ -81,6 +82,7 @@ class Outcome(msgspec.Struct, kw_only=True, frozen=True):
     nano: int | None = None
     estimated: bool = False
     error: str = ""
+    code: str = ""
     message: str = ""
     model: str = ""
     provider: str = ""

@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     port: int = 4000
     workers: int = 1
     log_level: str = "info"
+    #: What the workers have in common.
+    group: str = msgspec.field(default_factory=lambda: f"{os.getpid()}-{time.time_ns():x}")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -69,6 +71,7 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
     """Be one worker."""
     config = settings.read()
     app = make(config)
+    app.group = settings.group
     if settings.workers > 1:
         app.tell_others = partial(_hang_up, os.getppid())
     server = Server(

@@ -284,6 +284,11 @@ class SharedLimits:
 
     # --- Redis, or not ---
 
+    @property
+    def away(self) -> bool:
+        """Whether Redis did not answer when it was asked last."""
+        return self._away_until is not None
+
     def _away(self) -> bool:
         """Whether Redis is not to be asked now; one request in a while asks whether it is back."""
         if self._away_until is None:
