@@ -25,6 +25,7 @@ class Counting:
         self.caller = Caller(id="k")
         self.models = {"gpt", "team/*"}
         self.aliases = {"mine": "gpt"}
+        self.policy = None
         self.headers = {"x-ratelimit-remaining-requests": "4"}
 
     async def identify(self, token: str | None, client: str | None = None) -> Caller:

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from polyport_gateway.keeper import Keeper
 from polyport_gateway.ledger import Entry, Ledger
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import DayRow, EntryRow
+from polyport_gateway.terms import Terms
+from polyport_gateway.upkeep import drop_old
 
 
 class Server:
@@ -138,6 +141,37 @@ def test_replicas_that_drain_together_count_each_request_once(server: Server, tm
         assert await ledgers[0].spent({"model": "m"}, 1e9) == 1500 * 7
         report = await spending.report(stores[0], MASTER, {"group_by": ["model"], "model": "m"})
         assert report["results"][0]["requests"] == 1500
+        for ledger, store in zip(ledgers, stores, strict=True):
+            await ledger.aclose()
+            await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_the_ledger_has_a_partition_a_month_and_drops_it_when_it_is_old(server: Server, tmp_path: Path) -> None:
+    """Replicas make one together; a month goes whole, when all of it is old, and the days stay."""
+
+    async def run() -> None:
+        stores = [Store(server.url) for _ in range(3)]
+        await stores[0].migrate()
+        january, march = (datetime(1999, month, 31, tzinfo=UTC).timestamp() for month in (1, 3))
+        ledgers = [Ledger(store, Journal(tmp_path / str(number))) for number, store in enumerate(stores)]
+        for number, ledger in enumerate(ledgers):
+            for at in (january, march):
+                ledger.record(Entry(id=f"part-{number}-{at}", at=at, model="part", tags=("x", "é"), nano=1))
+        assert sum(await asyncio.gather(*(ledger.drain() for ledger in ledgers))) == 6
+        logs = await spending.logs(stores[0], MASTER, {"model": "part", "tag": "é"})
+        assert len(logs["results"]) == 6
+        assert [one["requests"] for one in (await spending.report(stores[0], MASTER, {"tag": "x"}))["results"]] == [
+            3,
+            3,
+        ]
+        now = datetime(1999, 4, 15, tzinfo=UTC).timestamp()
+        assert await drop_old(stores[1], Terms(ledger_retention_days=74), now) == 0  # the end of January is not yet old
+        assert await drop_old(stores[1], Terms(ledger_retention_days=73), now) == 1
+        logs = await spending.logs(stores[0], MASTER, {"model": "part"})
+        assert {one["at"] for one in logs["results"]} == {march}
+        assert await ledgers[0].spent({"model": "part"}, None) == 6
         for ledger, store in zip(ledgers, stores, strict=True):
             await ledger.aclose()
             await store.aclose()

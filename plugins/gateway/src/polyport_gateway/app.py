@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from polyport.observing.event import Observer
 from polyport_gateway import health
 from polyport_gateway.asked import Receive
 from polyport_gateway.config import Config
@@ -37,10 +38,12 @@ class App:
     `starting` and `closing` are run with the server's start, and before its end; `following` after a reload. `hangup`
     is what SIGHUP does, where it is more than to read the configuration again, and `tell_others`, in a process that is
     one of several, has the others do so. `ready` are asked by readiness, `taps` told of each request that is over.
+    `prompts` keeps what is asked and answered.
     """
 
-    def __init__(self, config: Config, *, gate: Gate | None = None) -> None:
-        self.running = Running(config)
+    def __init__(self, config: Config, *, gate: Gate | None = None, prompts: Observer | None = None) -> None:
+        self.prompts = prompts
+        self.running = Running(config, prompts=prompts)
         self.draining = False
         self._own_gate = gate is None
         self.gate: Gate = gate or MasterKey(config.general.master_key)
@@ -103,7 +106,7 @@ class App:
 
     def reload(self, config: Config) -> None:
         """Serve by another configuration from now on. Raises what is wrong with it, and then nothing has changed."""
-        self.swap(Running(config))
+        self.swap(Running(config, prompts=self.prompts))
 
     def swap(self, fresh: Running) -> None:
         """Serve by what was made of another configuration."""

@@ -62,7 +62,7 @@ def app_of(config: Config, *, data: Path | None = None) -> App:
     """Return the gateway that a configuration describes. Raises BadRequestError."""
     folder = data or Path(str(config.general.given.get("data_dir") or DATA))
     keeper = _keeper(config, folder, lambda: app)
-    app = App(config, gate=keeper)
+    app = App(config, gate=keeper, prompts=keeper.prompts if keeper is not None else None)
     gateway = Gateway(app, keeper, folder)
     for part in PARTS:
         app.mount(part(gateway))

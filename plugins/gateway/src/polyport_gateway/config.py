@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +26,7 @@ from polyport.client import Client
 from polyport.errors import BadRequestError, PolyportError
 from polyport.router import Router
 from polyport.states import State
+from polyport_gateway import terms
 from polyport_gateway.signon import settings as signon
 from polyport_gateway.signon.settings import SIGNON
 
@@ -51,19 +52,21 @@ GENERAL: dict[str, str] = {
     "metrics_public": "let everybody read /metrics",
     "background_health_checks": "ask each deployment something small, now and then",
     "health_check_interval": "seconds between two such rounds: 300; given alone, it turns them on",
+    **terms.TERMS,
+    **{name: f"LiteLLM's name of {ours}" for name, ours in terms.RENAMED.items()},
 }
 #: Those that a reload takes up; where another one was changed, the reload says that it waits for a restart.
 FOLLOWED = frozenset(
     {"master_key", "on_store_failure", "metrics_key", "metrics_public", "max_request_size_mb",
      "max_upload_size_mb", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
-     "session_hours", "public_url"}
+     "session_hours", "public_url", "request_tags", *terms.TERMS, *terms.RENAMED}
 )  # fmt: skip
 #: Names of settings -> the parameter of Router or Client that they are.
 RENAMED = {"request_timeout": "timeout"}
 #: Settings of LiteLLM's files that have nothing to change here; they are named at the start, not refused.
 ELSEWHERE = frozenset(
     {"set_verbose", "json_logs", "telemetry", "modify_params", "turn_off_message_logging", "redact_user_api_key_info",
-     "detailed_debug", "store_model_in_db", "store_prompts_in_spend_logs", "disable_spend_logs", "proxy_batch_write_at",
+     "detailed_debug", "store_model_in_db", "disable_spend_logs", "proxy_batch_write_at",
      "database_connection_pool_limit", "database_connection_timeout", "alerting", "alerting_threshold",
      "disable_error_logs", "set_debug_level", "debug_level",
      "enable_jwt_auth", "ui_access_mode", "salt_key", "force_ipv4", "default_team_settings", "service_callback",
@@ -92,6 +95,7 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     metrics_public: bool = False
     background_health_checks: bool | None = None
     health_check_interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    terms: terms.Terms = terms.Terms()
     given: Mapping[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -113,9 +117,15 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     source: Mapping[str, Any] = {}
     files: tuple[Path, ...] = ()
 
-    def router(self, state: State | None = None) -> Router:
-        """Return the router that it describes, over a state where there is one already. Raises what is wrong."""
+    def router(self, state: State | None = None, observers: Sequence[Any] = ()) -> Router:
+        """Return the router that it describes, over a state where there is one already. Raises what is wrong.
+
+        `observers` see its calls beside those that the configuration names.
+        """
         options = dict(self.options)
+        if observers:
+            named = options.get("callbacks") or []
+            options["callbacks"] = [*([named] if isinstance(named, str) else named), *observers]
         if self.cache is not None:
             from polyport.caching import Cache
 
@@ -193,7 +203,8 @@ def _options(given: Mapping[str, Any], secrets: Secret, notes: list[str]) -> tup
     for name in ("settings", "litellm_settings", "router_settings"):
         section = dict(_section(given, name))
         if name != "router_settings":
-            cache = _cache(section, f"$.{name}", secrets) or cache
+            found = _cache(section, f"$.{name}", secrets)
+            cache = cache if found is None else found
         _known(section, {*known, *RENAMED, *ELSEWHERE}, f"$.{name}")
         for key, value in section.items():
             if key in ELSEWHERE and key not in known:
@@ -221,7 +232,9 @@ def _general(section: Mapping[str, Any], secrets: Secret, notes: list[str]) -> G
     found = {key: resolved(section[key], secrets, f"$.general_settings.{key}") for key in section if key in GENERAL}
     own = {key: value for key, value in found.items() if key in General.__struct_fields__}
     try:
+        own.pop("terms", None)
         general: General = msgspec.convert({**own, "given": found}, General)
+        general = msgspec.structs.replace(general, terms=terms.read(found))
         signon.read(found)
     except msgspec.ValidationError as error:
         raise ConfigError(f"$.general_settings: {error}") from error

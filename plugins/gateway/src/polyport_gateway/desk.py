@@ -61,6 +61,8 @@ READING: dict[str, Function] = {
     "/spend/story": spending.story,
     "/audit": manage.audit_log,
 }
+#: Paths that make something -> what.
+MAKING = {"/key/generate": "key", **{f"/{kind}/new": kind for kind in KINDS if kind != "key"}}
 #: The first words of these paths.
 MOUNTS = sorted({path.split("/")[1] for path in (*CHANGING, *READING)})
 
@@ -106,6 +108,8 @@ class Desk:
             given.pop("limit", None)
             await self._export(by, given, style, reply)
             return
+        if path in MAKING:
+            given = {**self._keeper.general().terms.defaults(MAKING[path]), **given}
         answer = await function(self._keeper.store, by, given)
         if style == "json":
             await reply.whole(200, replies.JSON, replies.encode(answer))

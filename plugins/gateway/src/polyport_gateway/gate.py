@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from polyport.errors import PolyportError
 from polyport.types.guard import Guarded
 from polyport.types.record import Adaptation, Failure
+
+if TYPE_CHECKING:
+    from polyport_gateway.policy import Policy
 
 
 class GateError(PolyportError):
@@ -121,6 +124,10 @@ class Admission(Protocol):
         """The caller's own names of models, and what they stand for."""
 
     @property
+    def policy(self) -> Policy | None:
+        """What holds for each of the caller's calls: guardrails that are always on, bounds; None for nothing."""
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """What is told with the reply: x-ratelimit-..."""
 
@@ -146,6 +153,7 @@ class Free:
 
     models: Collection[str] | None = None
     aliases: Mapping[str, str] = {}
+    policy: Policy | None = None
     headers: Mapping[str, str] = {}
 
     def __init__(self, caller: Caller) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.gate import GateError
 from polyport_gateway.limits import Limit
+from polyport_gateway.policy import Policy, policy_of
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
 
@@ -60,7 +61,8 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
     blocked: bool
     limit: Limit
     by_model: Mapping[str, Limit]
-    models: Names | None
+    models: Names | None = None
+    policy: Mapping[str, Any] = {}
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[str, ...] = ()
     ips: tuple[str, ...] = ()
     models: Names | None = None
+    policy: Policy | None = None
 
 
 Known = TypeVar("Known", Principal, Party)
@@ -109,7 +112,10 @@ def make_key() -> str:
 
 
 class Identity:
-    """Looks callers up. `clock` is in seconds since 1970; without a master key, only virtual keys are let in."""
+    """Looks callers up. `clock` is in seconds since 1970; without a master key, only virtual keys are let in.
+
+    `stranger` returns what limits a customer that nobody has set up.
+    """
 
     def __init__(
         self,
@@ -117,8 +123,10 @@ class Identity:
         *,
         master_key: str | None = None,
         known_while_away: bool = True,
+        stranger: Callable[[str], Party | None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._stranger = stranger
         self._store, self._known_while_away, self._clock = store, known_while_away, clock
         #: The master key's digest.
         self.master = None if master_key is None else digest(master_key)
@@ -165,9 +173,11 @@ class Identity:
         return found
 
     async def customer(self, id: str) -> Party | None:
-        """Return a customer that has been set up; None for others, who are not limited. Raises GateError: 403."""
+        """Return a customer; None for one that nobody has set up, and nothing limits. Raises GateError: 403."""
         found = await self._remembered(id, self._customers, self._old_customers, self._load_customer)
-        if found is not None and found.blocked:
+        if found is None:
+            return self._stranger(id)
+        if found.blocked:
             raise GateError(403, "customer_blocked", "This customer is blocked.")
         return found
 
@@ -249,7 +259,7 @@ async def of_key(session: AsyncSession, key: KeyRow) -> Principal:
     team_id = key.team_id or (project.team_id if project else "")
     team = await session.get(TeamRow, team_id) if team_id else None
     rows: list[tuple[str, Entity | None]] = [("key", key), ("user", user), ("team", team), ("project", project)]
-    parties = tuple([await party(session, kind, row) for kind, row in rows if row is not None])
+    parties = await parties_of(session, rows)
     led = await teams_led(session, key.user_id) if key.role == "team_admin" else frozenset()
     return Principal(
         id=key.id,
@@ -267,7 +277,41 @@ async def of_key(session: AsyncSession, key: KeyRow) -> Principal:
         routes=tuple(key.routes),
         ips=tuple(key.ips),
         models=common(parties),
+        policy=policy_of([one.policy for one in parties]),
     )
+
+
+async def parties_of(session: AsyncSession, rows: Iterable[tuple[str, Entity | None]]) -> tuple[Party, ...]:
+    """Return those who spend together, with what a team lets each of its members spend."""
+    found = [(kind, row) for kind, row in rows if row is not None]
+    parties = [await party(session, kind, row) for kind, row in found]
+    user = next((row for kind, row in found if kind == "user"), None)
+    for _, row in found:
+        if isinstance(row, TeamRow) and row.member_limits and user is not None:
+            parties.append(member_of(row, user.id))
+    return tuple(parties)
+
+
+def member_of(team: TeamRow, user: str) -> Party:
+    """Return a team's member, as far as the team limits what each may spend in it."""
+    limits = {field: team.member_limits[name] for name, field in COLUMNS.items() if name in team.member_limits}
+    limit = Limit(about=(("team", team.id), ("user", user)), **limits)
+    return Party(kind="member", id=f"{team.id}/{user}", blocked=False, limit=limit, by_model={})
+
+
+def party_of(kind: str, id: str, values: Mapping[str, Any]) -> Party:
+    """Return somebody who is in no table: of whom limits are known, by their columns' names, and nothing else."""
+    about = ((kind, id),) if kind else ()
+    return Party(kind=kind, id=id, blocked=False, limit=_limit(about, values), by_model=_by_model(about, values))
+
+
+def _limit(about: tuple[tuple[str, str], ...], values: Mapping[str, Any]) -> Limit:
+    return Limit(about=about, **{f: values[n] for n, f in COLUMNS.items() if values.get(n) is not None})
+
+
+def _by_model(about: tuple[tuple[str, str], ...], values: Mapping[str, Any]) -> dict[str, Limit]:
+    limits: Mapping[str, Any] = values.get("model_limits") or {}
+    return {model: _limit((*about, ("model", model)), one) for model, one in limits.items()}
 
 
 def tags_of(rows: Iterable[Entity]) -> tuple[str, ...]:
@@ -279,21 +323,16 @@ async def party(session: AsyncSession, kind: str, row: Entity) -> Party:
     """Return an entity with its limits; those of its own go before those of the budget that it names."""
     budget = await session.get(BudgetRow, row.budget_id) if row.budget_id else None
     about = ((kind, row.id),)
-    given = {field: _first(getattr(row, name), getattr(budget, name, None)) for name, field in COLUMNS.items()}
+    given = {name: _first(getattr(row, name), getattr(budget, name, None)) for name in COLUMNS}
     models = {**(budget.model_limits if budget else {}), **row.model_limits}
     return Party(
         kind=kind,
         id=row.id,
         blocked=row.blocked,
-        limit=Limit(about=about, **{**given, "duration": given["duration"] or ""}),
-        by_model={
-            model: Limit(
-                about=(*about, ("model", model)),
-                **{field: limits[name] for name, field in COLUMNS.items() if limits.get(name) is not None},
-            )
-            for model, limits in models.items()
-        },
+        limit=_limit(about, given),
+        by_model=_by_model(about, {"model_limits": models}),
         models=Names(row.models) or None,
+        policy=row.policy,
     )
 
 

@@ -9,15 +9,19 @@ settle: into the journal, before the reply's last byte -> what was used in place
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from polyport.errors import ServiceUnavailableError
+from polyport.states import WINDOW
 from polyport.types.bill import NANO
 from polyport_gateway import estimate
 from polyport_gateway.config import General
@@ -26,7 +30,11 @@ from polyport_gateway.identity import Identity, Party, Principal, allows_address
 from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import Entry, Ledger, clean
 from polyport_gateway.limits import Limit, Limits, MemoryLimits, Refusal, Reservation
+from polyport_gateway.notices import Notices
+from polyport_gateway.policy import Policy
+from polyport_gateway.prompts import CURRENT, Prompts
 from polyport_gateway.store import Store
+from polyport_gateway.upkeep import EVERY, Upkeep, drop_old
 
 log = logging.getLogger("polyport.gateway.keeper")
 #: Buckets of tokens that were written; all others were read.
@@ -68,11 +76,21 @@ class Keeper:
     ) -> None:
         self.store, self.general, self.clock = store, general, clock
         self.allow = on_store_failure != "deny"
-        self.identity = Identity(store, master_key=master_key, known_while_away=self.allow, clock=clock)
+        self.identity = Identity(
+            store,
+            master_key=master_key,
+            known_while_away=self.allow,
+            stranger=self._stranger,
+            clock=clock,
+        )
         self.ledger = Ledger(store, Journal(journal))
         self.limits: Limits = limits(self.ledger) if limits else MemoryLimits(self.ledger.spent)
+        self.limits.crossed = self._crossed
+        self.prompts, self.notices = Prompts(), Notices(store)
+        self._upkeep = Upkeep()
+        self._secret = master_key or ""
         self._prices = prices
-        self._on_soft_budget = on_soft_budget or _warn
+        self._on_soft_budget = on_soft_budget
         self._ready = False
         self._starting = asyncio.Lock()
 
@@ -82,6 +100,7 @@ class Keeper:
             if not self._ready:
                 await self.store.migrate()
                 self.ledger.start()
+                self._upkeep.start((1.0, self._write_prompts), (1.0, self._tell), (EVERY, self._drop_old))
                 self._ready = True
 
     async def identify(self, token: str | None, client: str | None = None, path: str = "") -> Principal:
@@ -104,17 +123,27 @@ class Keeper:
         model = principal.aliases.get(asked.model or "", asked.model or "")
         customer = clean(asked.user)
         party = await self.identity.customer(customer) if customer else None
-        taken = await self._reserve(asked, model, [*principal.parties, *([party] if party else [])])
+        terms = self.general().terms
+        others = [one for one in (party, terms.everybody) if one is not None]
+        taken = await self._reserve(asked, model, [*principal.parties, *others] if others else principal.parties)
+        if terms.store_prompts:
+            CURRENT.set(asked.request_id)
         return Admitted(self, asked, principal, model, customer, taken)
 
     def follow(self, master_key: str | None, on_store_failure: str) -> None:
         """Go by another master key, and by another rule for a database that is away, from now on."""
         self.allow = on_store_failure != "deny"
         self.identity.follow(master_key, known_while_away=self.allow)
+        self._secret = master_key or ""
 
     async def aclose(self) -> None:
         """Drain what there is, and close everything."""
+        await self._upkeep.aclose()
         await self.ledger.aclose()
+        with contextlib.suppress(ServiceUnavailableError):
+            await self._write_prompts()
+            await self.notices.write()
+        await self.notices.aclose()
         await self.limits.aclose()
         await self.store.aclose()
 
@@ -172,7 +201,28 @@ class Keeper:
             if taken is not None:
                 used = entry.prompt + entry.completion if outcome.usage or outcome.status >= 400 else None
                 for limit in await self.limits.settle(taken, used, entry.nano, now):
-                    self._on_soft_budget(limit)
+                    self._crossed(limit)
+
+    # --- now and then ---
+
+    def _stranger(self, id: str) -> Party | None:
+        return self.general().terms.customer(id)
+
+    def _crossed(self, limit: Limit) -> None:
+        self.notices.note(limit, self.clock())
+        if self._on_soft_budget is not None:
+            self._on_soft_budget(limit)
+
+    async def _write_prompts(self) -> None:
+        while await self.prompts.write(self.store):
+            pass
+
+    async def _tell(self) -> None:
+        terms = self.general().terms
+        await self.notices.send(terms.budget_webhook, terms.budget_webhook_secret or self._secret)
+
+    async def _drop_old(self) -> None:
+        await drop_old(self.store, self.general().terms)
 
 
 class Admitted:
@@ -199,9 +249,14 @@ class Admitted:
         return self.principal.aliases
 
     @property
+    def policy(self) -> Policy | None:
+        """What holds for each of the caller's calls."""
+        return self.principal.policy
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """How much is left of the tightest limits, by the names that OpenAI's SDK knows."""
-        return {} if self.taken is None else told(self.taken)
+        return {} if self.taken is None else told(self.taken, self.asked.surface, self._keeper.clock())
 
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended. Only the first call counts."""
@@ -227,7 +282,7 @@ def _says_something(limit: Limit) -> bool:
 def refused(refusal: Refusal, tokens: int) -> GateError:
     """Return a refusal as it goes to the caller: a budget as 400, since SDKs send a 429 again and again."""
     limit = refusal.limit
-    whose = "the " + " on the ".join(f"{kind} {name}" for kind, name in limit.about)
+    whose = "the " + (" on the ".join(f"{kind} {name}" for kind, name in limit.about) or "gateway")
     message = SAID[refusal.kind].format(whose=whose, limit=limit, tokens=tokens)
     message = message[:1].upper() + message[1:]
     wait = refusal.seconds
@@ -237,17 +292,54 @@ def refused(refusal: Refusal, tokens: int) -> GateError:
         return GateError(400, "budget_exceeded", f"{message}: ${amount} is all there is; {again}.")
     again = "send it in smaller parts" if refusal.kind == "tpm" and wait is None else "wait, then try again"
     wait = 1.0 if wait is None and refusal.kind == "parallel" else wait
-    return GateError(429, "rate_limit_exceeded", f"{message}: {again}.", retry_after=wait)
+    headers = _full(limit, refusal.kind, wait)
+    return GateError(429, "rate_limit_exceeded", f"{message}: {again}.", retry_after=wait, headers=headers)
 
 
-def told(taken: Reservation) -> dict[str, str]:
-    """Return x-ratelimit headers. https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers"""
-    found = {}
+#: Kind of limit -> its word in headers.
+WORDS = {"rpm": "requests", "tpm": "tokens"}
+
+
+def _full(limit: Limit, kind: str, wait: float | None) -> dict[str, str]:
+    """Return the headers of a limit that is used up."""
+    word = WORDS.get(kind)
+    if word is None:
+        return {}
+    reset = {} if wait is None else {f"x-ratelimit-reset-{word}": _length(wait)}
+    return {f"x-ratelimit-limit-{word}": str(getattr(limit, kind)), f"x-ratelimit-remaining-{word}": "0", **reset}
+
+
+def told(taken: Reservation, surface: str = "openai", now: float = 0.0) -> dict[str, str]:
+    """Return how much is left of the tightest limits, by the names that a surface's SDK knows.
+
+    What was taken now is free again after a minute, and then the limit stands where it began. `now` is in seconds
+    since 1970. https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    https://docs.anthropic.com/en/api/rate-limits#response-headers
+    """
+    found: dict[str, str] = {}
     for name, room in (("requests", taken.requests), ("tokens", taken.tokens_left)):
-        if room is not None:
-            found[f"x-ratelimit-limit-{name}"] = str(room[0])
-            found[f"x-ratelimit-remaining-{name}"] = str(max(0, room[1]))
+        if room is None:
+            continue
+        limit, left = str(room[0]), str(max(0, room[1]))
+        found |= {
+            f"x-ratelimit-limit-{name}": limit,
+            f"x-ratelimit-remaining-{name}": left,
+            f"x-ratelimit-reset-{name}": _length(WINDOW),
+        }
+        if surface == "anthropic":
+            end = datetime.fromtimestamp(now + WINDOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            found |= {
+                f"anthropic-ratelimit-{name}-limit": limit,
+                f"anthropic-ratelimit-{name}-remaining": left,
+                f"anthropic-ratelimit-{name}-reset": end,
+            }
     return found
+
+
+def _length(seconds: float) -> str:
+    """Return a length of time as OpenAI writes it: 1s, 6m0s."""
+    whole = math.ceil(seconds)
+    return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
 
 
 def entry_of(admitted: Admitted, outcome: Outcome, now: float, *, tagging: bool = True) -> Entry:
@@ -330,7 +422,3 @@ def _plain(found: Sequence[msgspec.Struct]) -> list[dict[str, Any]]:
 def _without(token: str | None, message: str) -> str:
     """Return what went wrong, bounded, and without the caller's key should it be quoted."""
     return clean(message.replace(token, "***") if token else message, LINE)
-
-
-def _warn(limit: Limit) -> None:
-    log.warning("The soft budget of %s is used up", limit.account)

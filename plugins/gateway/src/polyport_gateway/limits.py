@@ -34,6 +34,10 @@ _periods: dict[str, tuple[float, float]] = {}
 Spent = Callable[[Mapping[str, str], float | None], Awaitable[int]]
 
 
+#: Is told of a soft budget.
+Crossed = Callable[["Limit"], None]
+
+
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
     """What an account may use. Money in nano-dollars; None is no limit; a budget without a duration is for ever.
 
@@ -51,7 +55,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def account(self) -> str:
         """The account's name."""
-        return "/".join(f"{kind}:{name}" for kind, name in self.about)
+        return "/".join([f"{kind}:{name}" for kind, name in self.about]) or "gateway"
 
     @property
     def counts_money(self) -> bool:
@@ -83,7 +87,12 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Limits(Protocol):
-    """Where accounts are kept. `now` is in seconds since 1970."""
+    """Where accounts are kept. `now` is in seconds since 1970.
+
+    `crossed` is told of soft budgets that turn out to be used up already, when what was spent is looked up.
+    """
+
+    crossed: Crossed
 
     async def reserve(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Reservation | Refusal:
         """Take of every account, or of none."""
@@ -175,6 +184,7 @@ class MemoryLimits:
     """Accounts in this process. What was spent before is asked of the ledger when an account is first used."""
 
     def __init__(self, spent: Spent) -> None:
+        self.crossed: Crossed = lambda _: None
         self._spent = spent
         self._accounts: dict[str, _Account] = {}
         self._many = MANY
@@ -234,6 +244,8 @@ class MemoryLimits:
                 if account.settled == before:  # else one was settled meanwhile, and is counted or is not
                     account.spent, account.start = spent, start
                     account.known, account.duration = True, limit.duration
+                    if limit.soft is not None and spent >= limit.soft:
+                        self.crossed(limit)
 
     def _account(self, name: str, now: float) -> _Account:
         found = self._accounts.get(name)

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from polyport.errors import BadRequestError, ConflictError, NotFoundError, PermissionDeniedError
 from polyport.types.bill import NANO
 from polyport_gateway.asking import limit_of, number, only
-from polyport_gateway.fields import COMMON, KINDS, read, show
+from polyport_gateway.fields import COMMON, KINDS, Part, read, show
 from polyport_gateway.identity import Principal, digest, make_key
 from polyport_gateway.ledger import ABOUT, spent
 from polyport_gateway.store import Store
@@ -40,7 +40,7 @@ ADMINS = ("role", "budget_id")
 async def generate_key(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
     """Make a key and return it, this once, with all that is known of it."""
     fields = KINDS["key"][1]
-    values = read(fields, "/key/generate", body)
+    values = _whole(read(fields, "/key/generate", body))
     if by.role == "member":
         values = {"user_id": by.user_id, "team_id": by.team_id, "project_id": by.project_id, **values}
     text = make_key()
@@ -76,7 +76,7 @@ async def create(store: Store, by: Principal, kind: str, body: Mapping[str, Any]
     """Make a user, team, project, customer or budget. Its id may be given, as `team_id` and so on."""
     table, fields = KINDS[kind]
     named, rest = _split(kind, body)
-    values = read(fields, f"/{kind}/new", rest)
+    values = _whole(read(fields, f"/{kind}/new", rest))
     async with store.change() as session:
         if named and await session.get(table, named) is not None:
             raise ConflictError(f"There is a {kind} {named!r} already: change it by /{kind}/update.", retryable=False)
@@ -97,7 +97,7 @@ async def update(store: Store, by: Principal, kind: str, body: Mapping[str, Any]
         await _may_change(session, by, kind, row)
         before = show(kind, row)
         for name, value in values.items():
-            setattr(row, name, value)
+            setattr(row, name, value.of(getattr(row, name)) if isinstance(value, Part) else value)
         if isinstance(row, KeyRow):
             await _owned(session, by, row, values)
         else:
@@ -300,6 +300,11 @@ def _audit(
 ) -> None:
     row = AuditRow(at=time.time(), by=by.id, action=action, kind=kind, entity_id=id, before=before, after=after)
     session.add(row)
+
+
+def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a row that begins with nothing."""
+    return {name: value.of({}) if isinstance(value, Part) else value for name, value in values.items()}
 
 
 def _split(kind: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

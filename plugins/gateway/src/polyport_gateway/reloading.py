@@ -162,7 +162,7 @@ class Reloader:
             version = version_of(old.config.files)
             try:
                 fresh = await asyncio.to_thread(self._read)
-                running = await asyncio.to_thread(Running, fresh, self._kept(old, fresh))
+                running = await asyncio.to_thread(Running, fresh, self._kept(old, fresh), app.prompts)
             except PolyportError as error:
                 self._error = self._told(error)
                 log.error("the configuration was not reloaded, the old one goes on: %s", self._error)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from polyport import catalog, ids
 from polyport.errors import BadRequestError, NotFoundError
+from polyport.observing.event import Observer
 from polyport.operations import Operation
 from polyport.router import Router
 from polyport.states import State
@@ -19,11 +20,15 @@ from polyport_gateway.gate import Admission, GateError
 
 
 class Running:
-    """A configuration at work. `state` is what is known of deployments already, where it goes on."""
+    """A configuration at work. `state` is what is known of deployments already, where it goes on.
 
-    def __init__(self, config: Config, state: State | None = None) -> None:
+    `prompts` sees what is asked and answered, where the terms say so.
+    """
+
+    def __init__(self, config: Config, state: State | None = None, prompts: Observer | None = None) -> None:
         self.config = config
-        self.router: Router = config.router(state)
+        kept = prompts is not None and config.general.terms.store_prompts
+        self.router: Router = config.router(state, [prompts] if kept else [])
         self.general = config.general
         self.max_json = int(self.general.max_request_size_mb * 1024 * 1024)
         self.max_upload = int(self.general.max_upload_size_mb * 1024 * 1024)
@@ -63,6 +68,8 @@ class Running:
         if isinstance(model, str):
             model = fields["model"] = admission.aliases.get(model, model)
             self._may(model, admission)
+        if admission.policy is not None:
+            admission.policy.apply(fields)
         for name in fields.get("fallbacks") or ():
             self._may(str(name), admission)
             self.router.groups.of(str(name))

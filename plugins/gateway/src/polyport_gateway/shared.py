@@ -26,7 +26,7 @@ from redis.exceptions import ConnectionError as Unconnected, NoScriptError, Redi
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
 from polyport.states import WINDOW
-from polyport_gateway.limits import Limit, MemoryLimits, Refusal, Reservation, Spent, period, tightest
+from polyport_gateway.limits import Crossed, Limit, MemoryLimits, Refusal, Reservation, Spent, period, tightest
 
 log = logging.getLogger("polyport.gateway.limits")
 #: What says that Redis is away, not that it was asked wrongly.
@@ -194,6 +194,8 @@ class SharedLimits:
             raise BadRequestError("redis_url is no URL of a Redis: write redis://host:6379/0") from error
         self._spent, self._prefix, self._lease, self._retry_after = spent, prefix, lease, retry_after
         self._local = MemoryLimits(spent)
+        self.crossed: Crossed = lambda _: None
+        self._local.crossed = self._crossed_here
         self._owed: deque[tuple[Taken, int | None, int]] = deque(maxlen=OWED)
         self._away_until: float | None = None
         self._settling: set[asyncio.Task[Any]] = set()
@@ -252,6 +254,11 @@ class SharedLimits:
         start = period(limit.duration, now)[0]
         spent = await self._spent(dict(limit.about), start)
         await self._run(KNOW, self._keys(limit)[:1], spent, _text(start), limit.duration, KEPT)
+        if limit.soft is not None and spent >= limit.soft:
+            self.crossed(limit)
+
+    def _crossed_here(self, limit: Limit) -> None:
+        self.crossed(limit)
 
     async def _settle_or_owe(self, taken: Taken, tokens: int | None, nano: int, now: float) -> list[Limit]:
         try:

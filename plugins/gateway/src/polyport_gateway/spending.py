@@ -34,6 +34,7 @@ from polyport_gateway.store.tables import (
     HourRow,
     KeyRow,
     ProjectRow,
+    PromptRow,
     Rolled,
     TagDayRow,
     TagHourRow,
@@ -136,7 +137,10 @@ async def export(store: Store, by: Principal, body: Mapping[str, Any]) -> AsyncI
 
 
 async def story(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything that is known of one request, with the names of whose it was."""
+    """Return everything that is known of one request, with the names of whose it was.
+
+    `content` is what was asked and answered, where that is kept (`store_prompts`) and an admin asks.
+    """
     only({"request_id"}, "/spend/story", body)
     wanted = _id(body)
     query = select(EntryRow.__table__).where(EntryRow.id == wanted, readable(by, EntryRow))
@@ -148,7 +152,8 @@ async def story(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[st
         for kind, table in NAMED.items():
             owner = await session.get(table, row[f"{kind}_id"]) if row[f"{kind}_id"] else None
             named[kind] = None if owner is None else _name(owner)
-    return {"request": _shown(row), **named}
+        kept = await session.get(PromptRow, row["id"]) if by.role == "admin" else None
+    return {"request": _shown(row), **named, "content": None if kept is None else _content(kept)}
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], *, header: bool = True) -> str:
@@ -310,6 +315,18 @@ def _name(row: Entity) -> dict[str, Any]:
     if isinstance(row, UserRow):
         told["email"] = row.email
     return told
+
+
+def _content(row: PromptRow) -> dict[str, Any]:
+    return {"asked": _read(row.asked), "answer": _read(row.answer)}
+
+
+def _read(text: str) -> Any:
+    """Return JSON as data; what was cut off, as it is."""
+    try:
+        return msgspec.json.decode(text) if text else None
+    except msgspec.DecodeError:
+        return text
 
 
 def _cell(value: Any) -> Any:

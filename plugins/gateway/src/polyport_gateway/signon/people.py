@@ -11,8 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport_gateway.gate import GateError
-from polyport_gateway.identity import Principal, common, party, tags_of
+from polyport_gateway.identity import Principal, common, parties_of, tags_of
 from polyport_gateway.ledger import clean
+from polyport_gateway.policy import policy_of
 from polyport_gateway.signon import audit
 from polyport_gateway.signon.settings import ROLES, Rules
 from polyport_gateway.store import Store
@@ -196,7 +197,7 @@ async def principal_of(session: AsyncSession, user: UserRow, team: str = "") -> 
     role = "team_admin" if led and user.role in ("", "member") else user.role
     spends = _team(mine, team, anyhow=role != "admin")
     owners: list[tuple[str, Entity]] = [("user", user), *([("team", spends)] if spends else [])]
-    parties = tuple([await party(session, kind, row) for kind, row in owners])
+    parties = await parties_of(session, owners)
     return Principal(
         id=f"user:{user.id}"[:255],
         role=role,
@@ -207,6 +208,7 @@ async def principal_of(session: AsyncSession, user: UserRow, team: str = "") -> 
         tags=tags_of(row for _, row in owners),
         metadata=user.details,
         models=common(parties),
+        policy=policy_of([one.policy for one in parties]),
     )
 
 

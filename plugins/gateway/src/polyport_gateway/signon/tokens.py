@@ -30,11 +30,12 @@ from polyport_gateway.identity import (
     Principal,
     common,
     digest,
-    party,
+    parties_of,
     tags_of,
     teams_led,
 )
 from polyport_gateway.limits import Limit
+from polyport_gateway.policy import policy_of
 from polyport_gateway.signon import audit
 from polyport_gateway.signon.issuer import Issuer
 from polyport_gateway.signon.jwks import LEEWAY, Keys, TokenError, claim, jwk_of, texts, unverified
@@ -180,11 +181,11 @@ class Tokens:
             if isinstance(row, ProjectRow):
                 owners["team"] = owners["team"] or row.team_id
         led = await teams_led(session, owners["user"]) if service.role == "team_admin" else frozenset()
-        parties = (_own(service), *[await party(session, kind, row) for kind, row in rows.items()])
+        parties = (_own(service), *await parties_of(session, rows.items()))
         return Principal(
             id=service.id, key_id=service.id, role=service.role, user_id=owners["user"], team_id=owners["team"],
             project_id=owners["project"], teams_led=led, parties=parties, tags=tags_of(rows.values()),
-            routes=service.routes, models=common(parties),
+            routes=service.routes, models=common(parties), policy=policy_of([one.policy for one in parties]),
         )  # fmt: skip
 
     async def _make(self, rules: JwtRules, service: Service) -> None:

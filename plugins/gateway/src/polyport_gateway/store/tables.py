@@ -39,6 +39,7 @@ class Entity:
     models: Mapped[list[str]] = mapped_column(default=list)
     tags: Mapped[list[str]] = mapped_column(default=list)
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
+    policy: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[float]
     updated_at: Mapped[float]
 
@@ -68,10 +69,11 @@ class UserRow(Entity, Base):
 
 
 class TeamRow(Entity, Base):
-    """Users who spend together. `members` maps a user's id to a role in this team."""
+    """Users who spend together. `members` maps a user's id to a role in this team; `member_limits` holds for each."""
 
     __tablename__ = "teams"
     members: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    member_limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class ProjectRow(Entity, Base):
@@ -205,6 +207,44 @@ class TagHourRow(Rolled):
 
     __tablename__ = "tag_hours"
     tag: Mapped[str]
+
+
+class PromptRow(Base):
+    """What was asked and answered in a request, as JSON, where it is kept at all. No key is in it."""
+
+    __tablename__ = "prompts"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[float] = mapped_column(index=True)
+    asked: Mapped[str] = mapped_column(Text)
+    answer: Mapped[str] = mapped_column(Text)
+
+
+class NoticeRow(Base):
+    """Something that a webhook is told, once: a soft budget that was crossed. `state` is waiting, sent or failed."""
+
+    __tablename__ = "notices"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[float] = mapped_column(index=True)
+    body: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16))
+    tries: Mapped[int]
+    due: Mapped[float] = mapped_column(index=True)
+
+
+class OwnedRow(Base):
+    """Something that a provider keeps for a caller: a file, a batch, a video, a response. `settled`: its cost is in."""
+
+    __tablename__ = "owned"
+    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    at: Mapped[float] = mapped_column(index=True)
+    key_id: Mapped[str] = mapped_column(index=True)
+    user_id: Mapped[str] = mapped_column(index=True)
+    team_id: Mapped[str] = mapped_column(index=True)
+    project_id: Mapped[str]
+    customer_id: Mapped[str]
+    model: Mapped[str]
+    settled: Mapped[bool]
 
 
 class AuditRow(Base):

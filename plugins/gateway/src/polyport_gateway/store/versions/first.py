@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("models", sa.JSON(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("policy", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -65,6 +66,7 @@ def upgrade() -> None:
         sa.Column("models", sa.JSON(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("policy", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -97,6 +99,7 @@ def upgrade() -> None:
         sa.Column("models", sa.JSON(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("policy", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -138,6 +141,38 @@ def upgrade() -> None:
     for name in WHO:
         op.create_index(f"ix_ledger_{name.removesuffix('_id')}_at", "ledger", [name, "at"])
     op.create_table(
+        "notices",
+        _text("id", 64),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        _text("state", 16),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("due", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_notices_at", "notices", ["at"])
+    op.create_index("ix_notices_due", "notices", ["due"])
+    op.create_table(
+        "owned",
+        _text("id"),
+        _text("kind", 16),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        *(_text(name) for name in (*WHO, "model")),
+        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    for name in ("at", "key_id", "user_id", "team_id"):
+        op.create_index(f"ix_owned_{name}", "owned", [name])
+    op.create_table(
+        "prompts",
+        _text("id", 64),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("asked", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_prompts_at", "prompts", ["at"])
+    op.create_table(
         "projects",
         sa.Column("team_id", sa.String(length=255), nullable=False),
         sa.Column("id", sa.String(length=255), nullable=False),
@@ -154,6 +189,7 @@ def upgrade() -> None:
         sa.Column("models", sa.JSON(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("policy", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -169,6 +205,7 @@ def upgrade() -> None:
     op.create_table(
         "teams",
         sa.Column("members", sa.JSON(), nullable=False),
+        sa.Column("member_limits", sa.JSON(), nullable=False),
         sa.Column("id", sa.String(length=255), nullable=False),
         sa.Column("alias", sa.String(length=255), nullable=False),
         sa.Column("blocked", sa.Boolean(), nullable=False),
@@ -183,6 +220,7 @@ def upgrade() -> None:
         sa.Column("models", sa.JSON(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("policy", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -205,6 +243,7 @@ def upgrade() -> None:
         sa.Column("models", sa.JSON(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("policy", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -260,6 +299,9 @@ def downgrade() -> None:
         "identities",
         "revision",
         "audit",
+        "owned",
+        "notices",
+        "prompts",
         "days",
         "hours",
         "tag_days",

@@ -1,0 +1,95 @@
+"""What is done now and then, beside the requests: prompts are written, old rows dropped, webhooks told.
+
+Rows go in small batches, so that nobody waits for them; on PostgreSQL the ledger's months are dropped whole, when all
+of a month is old. Replicas may all do it: each takes what is still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from polyport.errors import ServiceUnavailableError
+from polyport_gateway.rollups import DAY
+from polyport_gateway.store import Store, partitions
+from polyport_gateway.store.tables import EntryRow, HourRow, NoticeRow, PromptRow, TagHourRow
+from polyport_gateway.terms import Terms
+
+log = logging.getLogger("polyport.gateway.upkeep")
+#: Rows of one DELETE, and the seconds between two of them.
+BATCH, PAUSE = 500, 0.02
+#: Seconds between two looks for what is old.
+EVERY = 900.0
+#: How long notices that were delivered are remembered, in days: as long as a period may last, and then some.
+NOTICES = 800.0
+
+Job = Callable[[], Awaitable[object]]
+
+
+class Upkeep:
+    """Runs jobs, each every so many seconds, while it is open. One that finds the database away tries again."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, *jobs: tuple[float, Job]) -> None:
+        """Begin."""
+        self._tasks += [asyncio.create_task(_repeat(every, job), name="polyport-upkeep") for every, job in jobs]
+
+    async def aclose(self) -> None:
+        """End."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+
+
+async def _repeat(every: float, job: Job) -> None:
+    while True:
+        try:
+            await job()
+        except ServiceUnavailableError as error:
+            log.debug("put off: %s", error)
+        except Exception:  # the border of a task that nobody waits for: told, and tried again
+            log.exception("upkeep failed, and is tried again")
+        await asyncio.sleep(every)
+
+
+async def drop_old(store: Store, terms: Terms, now: float | None = None) -> int:
+    """Drop what has been kept for as long as the terms say, and return how many rows and partitions that were."""
+    now = time.time() if now is None else now
+    count = 0
+    if terms.ledger_retention_days is not None:
+        count += await _drop_requests(store, now - terms.ledger_retention_days * DAY)
+    if terms.hours_retention_days is not None:
+        for table in (HourRow, TagHourRow):
+            count += await _drop(store, table, now - terms.hours_retention_days * DAY)
+    count += await _drop(store, PromptRow, now - terms.prompt_retention_days * DAY)
+    return count + await _drop(store, NoticeRow, now - NOTICES * DAY)
+
+
+async def _drop_requests(store: Store, before: float) -> int:
+    if store.dialect != "postgresql":
+        return await _drop(store, EntryRow, before)
+    async with store.transaction() as connection:
+        return len(await partitions.drop(connection, before))
+
+
+async def _drop(store: Store, table: type[Any], before: float) -> int:
+    old = select(table.id).where(table.at < int(before)).order_by(table.at).limit(BATCH)
+    count = 0
+    while True:
+        async with store.transaction() as connection:
+            dropped = (await connection.execute(delete(table).where(table.id.in_(old)))).rowcount
+        count += dropped
+        if dropped < BATCH:
+            return count
+        await asyncio.sleep(PAUSE)
