@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from polyport.errors import BadRequestError
-from polyport_gateway import checks, desk, metrics, reloading
+from polyport_gateway import checks, desk, metrics, passthrough, reloading
 from polyport_gateway.app import ASGI, App
 from polyport_gateway.config import Config
 from polyport_gateway.estimate import prices_of
@@ -55,7 +55,14 @@ def _door(gateway: Gateway) -> Mapping[str, ASGI]:
 
 
 #: What is mounted, in this order; a later one may not take an earlier one's word.
-PARTS: tuple[Part, ...] = (_desk, _door, reloading.mounts, checks.mounts, metrics.mounts)
+PARTS: tuple[Part, ...] = (
+    _desk,
+    _door,
+    reloading.mounts,
+    checks.mounts,
+    metrics.mounts,
+    passthrough.mounts,
+)
 
 
 def app_of(config: Config, *, data: Path | None = None) -> App:

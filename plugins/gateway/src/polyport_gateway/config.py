@@ -47,6 +47,7 @@ GENERAL: dict[str, str] = {
     "request_tags": "whether calls may name tags of their own for the ledger: true",
     "drain_seconds": "how long running calls may go on after SIGTERM",
     **SIGNON,
+    "passthrough": "whose own endpoints are under /passthrough: {providers: [...], paths: {provider: [patterns]}}",
     "watch_config": "read the configuration again whenever its file changes",
     "metrics_key": "a key that may read /metrics and nothing else",
     "metrics_public": "let everybody read /metrics",
@@ -59,7 +60,7 @@ GENERAL: dict[str, str] = {
 FOLLOWED = frozenset(
     {"master_key", "on_store_failure", "metrics_key", "metrics_public", "max_request_size_mb",
      "max_upload_size_mb", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
-     "session_hours", "public_url", "request_tags", *terms.TERMS, *terms.RENAMED}
+     "session_hours", "public_url", "passthrough", "request_tags", *terms.TERMS, *terms.RENAMED}
 )  # fmt: skip
 #: Names of settings -> the parameter of Router or Client that they are.
 RENAMED = {"request_timeout": "timeout"}
@@ -80,6 +81,16 @@ class ConfigError(BadRequestError):
     """A configuration that cannot be used. The message names the place."""
 
 
+class Passthrough(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Whose own endpoints are reached under /passthrough, and which of them by keys, beyond those that are accounted.
+
+    `paths` are patterns by provider, without a version: {"openai": ["/files*"]}.
+    """
+
+    providers: tuple[str, ...] = ()
+    paths: Mapping[str, tuple[str, ...]] = {}
+
+
 class General(msgspec.Struct, kw_only=True, frozen=True):
     """What the gateway itself goes by. Sizes are in MB, times in seconds. `given` is the whole section, for plugins."""
 
@@ -93,6 +104,7 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     watch_config: bool = False
     metrics_key: str | None = None
     metrics_public: bool = False
+    passthrough: Passthrough | None = None
     background_health_checks: bool | None = None
     health_check_interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
     terms: terms.Terms = terms.Terms()

@@ -19,7 +19,7 @@ from polyport.router import Router
 #: Returns the prices that may hold for a model's name; none where nobody knows.
 Prices = Callable[[str], Sequence[Rates]]
 #: Operations that answer with tokens; others only read them.
-ANSWERING = frozenset({"completion", "text_completion", "responses", "messages"})
+ANSWERING = frozenset({"completion", "text_completion", "responses", "messages", "passthrough"})
 #: What is read; the rest of a request says how.
 CONTENT = ("messages", "input", "prompt", "system", "instructions", "tools", "query", "documents", "suffix", "contents")
 #: Tokens of a picture, a file or a sound in a prompt: most are fewer.

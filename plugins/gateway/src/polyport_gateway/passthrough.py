@@ -1,0 +1,366 @@
+"""/passthrough/{provider}/...: a provider's own endpoints, with the gateway's credentials, limits and ledger.
+
+    general_settings:
+      passthrough: {providers: [openai, anthropic], paths: {openai: ["/files*", "/audio/speech"]}}
+
+Only providers that are listed are reached. The master key may ask for any of their paths; a virtual key for those whose
+accounting is known (`polyport_gateway.tapping`), with the models it may use, and for those that `paths` opens. So no
+virtual key reaches what manages the account. The request goes to the base URL, and with the key, of the deployment of
+its model, or the provider's first; else of the environment. Bodies whose model has to be known are read; any others
+wait in a file. Replies pass as they come, and their usage is read on the way. A redirect is not followed.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+import msgspec
+
+from polyport.auth import Signer
+from polyport.border import Call, finish
+from polyport.errors import APIError, BadRequestError
+from polyport.flow import Close, Flow, HttpReply, HttpRequest, Read, hide
+from polyport.middleware.cost import charge
+from polyport.operations import BY_FUNCTION
+from polyport.router.deployments import Deployment
+from polyport.router.strategies import Candidate
+from polyport.states import Standing
+from polyport.types.record import SECRET_SETTING, Meta, Options, Request
+from polyport_gateway import replies, tapping
+from polyport_gateway.app import ASGI
+from polyport_gateway.asked import IN_MEMORY, Body, Receive
+from polyport_gateway.exchange import Exchange, Scope, Send, Watch
+from polyport_gateway.gate import Asked, GateError
+from polyport_gateway.running import allowed
+from polyport_gateway.signon import credential
+from polyport_gateway.surface import OCTETS
+from polyport_gateway.surfaces import OPENAI, Route, Routes
+from polyport_gateway.tapping import Row, Tap
+
+if TYPE_CHECKING:
+    from polyport_gateway.assembly import Gateway
+
+WORD = "passthrough"
+#: Headers that are one connection's own. https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+HOPS = frozenset(
+    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+     "transfer-encoding", "upgrade"}
+)  # fmt: skip
+#: Headers that do not go to a provider: credentials, whose account is meant, where the caller is; and what the
+#: transport writes itself.
+KEPT_BACK = HOPS | {
+    "authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "host", "content-length", "accept-encoding",
+    "expect", "openai-organization", "openai-project", "x-goog-user-project", "forwarded", "via", "x-real-ip",
+}  # fmt: skip
+PREFIXES_KEPT_BACK = ("x-amz-", "x-forwarded-", "x-polyport-", "x-litellm-", "cf-", "sec-")
+#: Headers that do not go to a caller.
+NOT_TOLD = HOPS | {
+    "content-length", "content-encoding", "content-type", "set-cookie", "date", "server", "alt-svc", "x-request-id",
+    "strict-transport-security", "openai-organization", "openai-project", "location", "www-authenticate",
+}  # fmt: skip
+#: Parameters of an address that are credentials, besides those that SECRET_SETTING knows.
+SECRET_QUERY = frozenset({"key", "sig", "signature", "token", "code"})
+#: The setting that lists them.
+SAYS_WHO = "general_settings.passthrough.providers says to whom"
+VERSION = re.compile(r"^/v\d\w*(?=/)")
+#: What SDKs take for the end of a stream: it waits for the settlement.
+ENDS = (b"\ndata: [DONE]", b'"message_stop"', b'"response.completed"', b'"response.incomplete"', b'"response.failed"')
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+PIECE = 256 * 1024
+
+
+def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
+    """Return the part: see `polyport_gateway.assembly`."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "not served here"})
+            return
+        app = gateway.app
+        running = app.running
+        with running:
+            await Passage(running, app.gate, scope, receive, send, app.taps).run(Anywhere())
+
+    return {WORD: serve}
+
+
+class Anywhere(Routes):
+    """The routes of a part that has one: whatever the address."""
+
+    def __init__(self) -> None:
+        pass
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the route, and the provider and the rest of the address. Raises GateError."""
+        provider, slash, rest = path.removeprefix(f"/{WORD}/").partition("/")
+        route = Route(method=method, path=path, surface=OPENAI, own=WORD)
+        return route, {"provider": provider, "path": safe(slash + rest)}
+
+
+def safe(path: str) -> str:
+    """Return a path that means the same to whoever reads it, decoded. Raises GateError for any other."""
+    parts = path.split("/")[1:]
+    strange = any(
+        part.partition(";")[0] in (".", "..") or (not part and place < len(parts) - 1)
+        for place, part in enumerate(parts)
+    )
+    if not path.startswith("/") or strange or unquote(path) != path or "\\" in path or not path.isprintable():
+        raise GateError(400, "bad_path", "The path must be absolute, without . and .., and encoded once at most.")
+    return path
+
+
+class Spool:
+    """A request's body in a file, sent in pieces as often as it takes."""
+
+    def __init__(self, file: Any, length: int) -> None:
+        self._file = file
+        self.length: int | None = length
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        return iter(lambda: self._file.read(PIECE), b"")
+
+
+class Passage(Exchange):
+    """One request that passes through."""
+
+    async def _answer(self, route: Route, names: dict[str, str]) -> None:
+        path = names["path"]
+        bare = VERSION.sub("", path)
+        row = tapping.row_of(bare) if route.method == "POST" else None
+        caller = await self._gate.identify(credential.of(self._headers, self._scope), self._client())
+        master = is_master(caller)
+        self._check(names["provider"], bare, row, master=master)
+        with ExitStack() as stack:
+            content, told = await self._content(row, stack)
+            model = _model(told, path)
+            name, one = self._place(names["provider"], model, caller)
+            await self._enter(route, name if row else None, told, row)
+            if row is not None and not may(name, caller):
+                raise GateError(403, "model_not_allowed", f"This key may not use {name[:200]!r}.")
+            self._call = self._to(names["provider"], model, one)
+            watch = Watch(self._leave, self._receive)
+            try:
+                await self._pass(self._request(route.method, path, content), row)
+            finally:
+                watch.stop()
+
+    # --- may it pass ---
+
+    def _check(self, provider: str, path: str, row: Row | None, *, master: bool) -> None:
+        settings = self._running.general.passthrough
+        if settings is None or provider not in settings.providers:
+            raise GateError(404, "not_found", f"Nothing passes through to {provider[:60]!r} here: {SAYS_WHO}.")
+        if self._scope["method"] not in METHODS:
+            raise GateError(405, "method_not_allowed", "There is no such method here.")
+        opened = settings.paths.get(provider, ())
+        if not master and row is None and not any(fnmatchcase(path, pattern) for pattern in opened):
+            raise GateError(403, "path_not_allowed", f"This key may not ask {provider} for {path[:200]}.")
+
+    async def _content(self, row: Row | None, stack: ExitStack) -> tuple[bytes | Spool | None, dict[str, Any]]:
+        """Return the body, and what it says where its model has to be known."""
+        running = self._running
+        body = Body(self._receive, self._headers, running.max_json if row is not None else running.max_upload)
+        if row is not None:
+            data = b"".join([piece async for piece in body])
+            try:
+                told = msgspec.json.decode(data) if data else {}
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise BadRequestError(f"The body is no JSON: {error}") from error
+            if not isinstance(told, dict):
+                raise BadRequestError("The body must be a JSON object")
+            return data, told
+        file = stack.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115  the stack closes it
+        async for piece in body:
+            file.write(piece)
+        return (Spool(file, body.size) if body.size else None), {}
+
+    def _place(self, provider: str, model: str, caller: Any) -> tuple[str, Deployment | None]:
+        """Return a model's name as keys and limits know it, and the deployment that lends its key.
+
+        The name is that of a deployment's group, of one that the caller may use if there is one, or provider/model.
+        """
+        router = self._running.router
+        there = [one for one in router.groups.all() if one.model != "*" and router.place_of(one)[0] == provider]
+        of_model = [one for one in there if router.place_of(one)[1] == model]
+        if of_model:
+            found = next((one for one in of_model if may(one.group, caller)), of_model[0])
+            return found.group, found
+        return f"{provider}/{model}", there[0] if there else None
+
+    async def _enter(self, route: Route, model: str | None, told: dict[str, Any], row: Row | None) -> None:
+        config = told.get("generationConfig")
+        limit = config.get("maxOutputTokens") if isinstance(config, dict) else None
+        counted = {"max_tokens": limit} if isinstance(limit, int) else {}
+        self._asked = Asked(
+            request_id=self._id,
+            method=route.method,
+            path=route.path,
+            surface=self._surface.name,
+            operation=WORD,
+            token=credential.of(self._headers, self._scope),
+            client=self._client(),
+            model=model,
+            stream=bool(told.get("stream")) or "stream" in route.path.rpartition(":")[2],
+            headers=self._headers,
+            fields={**told, **counted} if row is not None and row.answers else {**told, "max_tokens": 0},
+        )
+        self._admission = await self._gate.admit(self._asked)
+
+    # --- the request ---
+
+    def _to(self, provider: str, model: str, one: Deployment | None) -> Call:
+        """Return the call that the request belongs to: whose key, where to, at what prices."""
+        router = self._running.router
+        client = router.client
+        call = Call(
+            operation=BY_FUNCTION["completion"],
+            request=Request(model=model),
+            provider=client.providers.get(provider),
+            options=Options(api_base=client.api_base, api_version=client.api_version),
+            meta=Meta(provider=provider, model=model, attempts=1),
+            api_key=client.key_of(provider),
+            headers=client.headers,
+            secrets=client.secrets,
+        )
+        if one is None:
+            return call
+        own = router.place_of(one)[1]
+        made = router.deployed(call, Candidate(one, Standing(), provider, model or own))
+        if model != own:  # another model's prices are not this one's
+            made.options = msgspec.structs.replace(made.options, prices=None)
+        return made
+
+    def _request(self, method: str, path: str, content: bytes | Spool | None) -> HttpRequest:
+        assert self._call is not None
+        plugin = self._call.provider.plugin
+        own = {way.header for way in plugin.auth.each()} | {
+            name.strip().lower() for name in self._headers.get("connection", "").split(",")
+        }
+        passed = {
+            name: value
+            for name, value in self._headers.items()
+            if name not in KEPT_BACK and name not in own and not name.startswith(PREFIXES_KEPT_BACK)
+        }
+        parameters = {getattr(way, "parameter", "") for way in plugin.auth.each()}
+        given = parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = [(name, value) for name, value in given if name not in parameters and not is_secret(name.lower())]
+        url = quote(path, safe="/:@!$&'()*+,;=~") + (f"?{urlencode(query)}" if query else "")
+        return HttpRequest(
+            method=method, url=url, headers={**plugin.headers, **passed}, content=content, stream=method != "HEAD"
+        )
+
+    def _exchange(self, request: HttpRequest) -> Flow[HttpReply]:
+        """Sign and send: what core does with a provider's own requests, but for errors and redirects."""
+        call = self._call
+        assert call is not None
+        finish(request, call)
+        auth = call.provider.plugin.auth
+        if isinstance(auth, Signer) and auth.header not in request.headers:
+            yield from auth.sign(request, call)
+        reply: HttpReply = yield request
+        return reply
+
+    # --- the reply ---
+
+    async def _pass(self, request: HttpRequest, row: Row | None) -> None:
+        call, client = self._call, self._running.router.client
+        assert call is not None
+        try:
+            reply = await client.arun(self._exchange(request))
+        except APIError as error:
+            error.hide(request.secrets)
+            raise
+        kind = reply.headers.get("content-type", "")
+        tap = Tap(row, kind.lower()) if row is not None and reply.status < 400 else None
+        try:
+            if 300 <= reply.status < 400 and reply.status != 304:
+                raise GateError(502, "redirected", "The provider redirects this elsewhere, which is not followed here.")
+            self._first = time.monotonic() - self._start
+            ids = [reply.headers[name] for name in call.provider.plugin.request_id_headers if name in reply.headers]
+            call.meta.request_id = ids[0] if ids else None
+            await self._begin(reply.status, kind or OCTETS, self._told(reply, request.secrets))
+            last = await self._relay(reply, tap, request.secrets)
+        finally:
+            if reply.source is not None:
+                await client.arun(_close(reply.source))
+            self._account(tap)
+        await self._settle(reply.status, None)
+        await self._finish(last)
+
+    async def _relay(self, reply: HttpReply, tap: Tap | None, secrets: tuple[str, ...]) -> bytes:
+        """Send a reply's body as it comes, and return what has to wait for the settlement."""
+        if reply.source is None:
+            if tap is not None:
+                tap.see(reply.content)
+            return hidden(reply.content, secrets)
+        client, held = self._running.router.client, b""
+        while (piece := await client.arun(_read(reply.source))) is not None:
+            if tap is not None:
+                tap.see(piece)
+            held += hidden(piece, secrets)
+            if tap is None or not any(mark in b"\n" + held for mark in ENDS):
+                await self._send_body(held)
+                held = b""
+        return held
+
+    def _account(self, tap: Tap | None) -> None:
+        """Write down what was told of the use, as far as it came."""
+        if tap is not None and self._call is not None and (used := tap.end()) is not None:
+            self._tally.usage = {**used.tokens}
+            charge(self._call, used, None, time.time)
+
+    def _told(self, reply: HttpReply, secrets: tuple[str, ...]) -> replies.Headers:
+        """Return the provider's headers as a caller sees them."""
+        return replies.to_headers(
+            (name, hide(value, secrets))
+            for name, value in reply.headers.items()
+            if name not in NOT_TOLD and not name.startswith(("x-polyport-", "access-control-"))
+        )
+
+
+def _model(told: Mapping[str, Any], path: str) -> str:
+    """Return the model that is asked for: Gemini's stands in the address."""
+    placed = re.search(r"[mM]odels/([^/:]+):", path)
+    return placed[1] if placed else str(told.get("model") or "")
+
+
+def is_master(caller: Any) -> bool:
+    """Whether this is the master key's bearer, no key or person of the accounts."""
+    own = getattr(caller, "key_id", "") or getattr(caller, "user_id", "")
+    return caller.id == "master" and not own and getattr(caller, "role", "admin") == "admin"
+
+
+def is_secret(name: str) -> bool:
+    """Whether a parameter of an address is a credential."""
+    return name in SECRET_QUERY or SECRET_SETTING.fullmatch(name) is not None
+
+
+def may(name: str, caller: Any) -> bool:
+    """Whether a caller may use a model."""
+    return not hasattr(caller, "models") or allowed(name, caller)
+
+
+def hidden(data: bytes, secrets: tuple[str, ...]) -> bytes:
+    """Return a piece without a key that it may echo."""
+    for secret in secrets:
+        if secret and secret.encode() in data:
+            data = data.replace(secret.encode(), b"***")
+    return data
+
+
+def _read(source: Any) -> Flow[bytes | None]:
+    piece: bytes | None = yield Read(source)
+    return piece
+
+
+def _close(source: Any) -> Flow[None]:
+    yield Close(source)
