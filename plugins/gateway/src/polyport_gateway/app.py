@@ -54,6 +54,8 @@ class App:
         self.tell_others: Callable[[], None] | None = None
         self.ready: list[Ready] = []
         self.taps: list[Tap] = []
+        #: What puts a span around each request, where somebody wants to see them.
+        self.tracing: Callable[[Scope, Awaitable[None]], Awaitable[None]] | None = None
         #: What the processes of one gateway have in common, and no other gateway has.
         self.group = f"{os.getpid()}-{time.time_ns():x}"
         self._mounts: dict[str, ASGI] = {}
@@ -98,7 +100,8 @@ class App:
             return
         running = self.running
         with running:
-            await Exchange(running, self.gate, scope, receive, send, self.taps).run(self._routes)
+            run = Exchange(running, self.gate, scope, receive, send, self.taps).run(self._routes)
+            await (run if self.tracing is None else self.tracing(scope, run))
         if self._replaced:
             await self._close_replaced()
 

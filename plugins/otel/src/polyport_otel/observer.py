@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from polyport.observing import Event, Observer
 from polyport_otel.attributes import Value, of_span, operation_of
@@ -69,6 +69,11 @@ class Otlp(Observer):
         self._tracer = tracer_provider.get_tracer(SCOPE) if tracer_provider is not None else None
         self._instruments = Instruments(meter_provider.get_meter(SCOPE)) if meter_provider is not None else None
         self._flushed = [one for one in (tracer_provider, meter_provider) if hasattr(one, "force_flush")]
+
+    @property
+    def tracer(self) -> Tracer | None:
+        """What makes the spans, for more of them around calls; None without traces."""
+        return self._tracer
 
     def capture(self) -> Context:
         """Take the caller's context: the span that is current there becomes the parent."""

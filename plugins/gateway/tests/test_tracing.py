@@ -1,0 +1,133 @@
+"""A caller's trace goes on through the gateway to the call of the provider, as a collector of OpenTelemetry gets it."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+traces = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+pytest.importorskip("polyport_otel", reason="spans are made by polyport-otel")
+
+KEY = "sk-master-1234"
+AUTHORIZED = {"authorization": f"Bearer {KEY}"}
+CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "a secret question"}]}
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+SERVER, CLIENT = 2, 3
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes OTLP over HTTP."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.spans: list[Any] = []
+        self.raw = b""
+
+    def of(self, trace: str, count: int) -> list[Any]:
+        """Return the spans of a trace, when there are so many."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            found = [span for span in [*self.spans] if span.trace_id.hex() == trace]
+            if len(found) >= count:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"there are {len(found)} spans, not {count}")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        if self.path == "/v1/traces":
+            self.server.raw += body
+            told = traces.ExportTraceServiceRequest.FromString(body)
+            self.server.spans += [span for r in told.resource_spans for s in r.scope_spans for span in s.spans]
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: Any) -> None: ...
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """A collector, which gateways that start now send to."""
+    server = Collector()
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def attributes(span: Any) -> dict[str, Any]:
+    """The attributes of a span."""
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
+
+
+def config(upstream: Any, callbacks: list[str]) -> dict[str, Any]:
+    """A configuration with one model."""
+    params = {"model": "openai/gpt-4o", "api_base": upstream.url, "api_key": "sk-upstream-secret"}
+    return {
+        "model_list": [{"model_name": "gpt", "params": params}],
+        "router_settings": {"num_retries": 0},
+        "litellm_settings": {"callbacks": callbacks},
+        "general_settings": {"master_key": KEY},
+    }
+
+
+def test_a_callers_trace_goes_on(start: Callable[..., Any], upstream: Any, well: Any, collector: Collector) -> None:
+    """caller -> request -> call of the provider, streamed or not; no content, no key."""
+    gateway = start(config(upstream, ["otel"]), "--workers", "2")
+    for number, stream in enumerate((False, True)):
+        trace = f"{TRACE[:-1]}{number}"
+        headers = {**AUTHORIZED, "traceparent": f"00-{trace}-{PARENT}-01"}
+        answer = httpx.post(
+            f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": stream}, headers=headers
+        )  # fmt: skip
+        assert answer.status_code == 200
+        spans = {span.kind: span for span in collector.of(trace, 2)}
+        request, call = spans[SERVER], spans[CLIENT]
+        assert (request.name, request.parent_span_id.hex()) == ("POST /chat/completions", PARENT)
+        assert (call.name, call.parent_span_id) == ("chat gpt", request.span_id)
+        told = attributes(request)
+        assert (told["http.route"], told["http.response.status_code"]) == ("/chat/completions", 200)
+        assert told["gen_ai.request.model"] == "gpt"
+        assert told["polyport.request_id"] == answer.headers["x-polyport-request-id"]
+        assert attributes(call)["gen_ai.usage.input_tokens"] == 7
+        assert request.start_time_unix_nano <= call.start_time_unix_nano
+    assert b"sk-" not in collector.raw
+    assert b"secret question" not in collector.raw
+
+
+def test_what_failed_and_what_was_refused_is_in_the_trace(
+    start: Callable[..., Any], upstream: Any, well: Any, collector: Collector
+) -> None:
+    """A server's fault is the span's error, a caller's only its type; who said that it is not kept is obeyed."""
+    gateway = start(config(upstream, ["otel"]))
+    path = f"{gateway.url}/v1/chat/completions"
+    unsampled = f"00-{TRACE[:-1]}9-{PARENT}-00"
+    assert httpx.post(path, json=CHAT, headers={**AUTHORIZED, "traceparent": unsampled}).status_code == 200
+    refused = {"authorization": "Bearer sk-nobody", "traceparent": f"00-{TRACE[:-1]}3-{PARENT}-01"}
+    assert httpx.post(path, json=CHAT, headers=refused).status_code == 401
+    well.failing = (503, {}, {"error": {"message": "down"}})
+    failed = {**AUTHORIZED, "traceparent": f"00-{TRACE[:-1]}4-{PARENT}-01"}
+    assert httpx.post(path, json=CHAT, headers=failed).status_code == 503
+    one = collector.of(f"{TRACE[:-1]}3", 1)[0]
+    assert (attributes(one)["error.type"], one.status.code) == ("invalid_api_key", 0)
+    one = next(span for span in collector.of(f"{TRACE[:-1]}4", 2) if span.kind == SERVER)
+    assert (attributes(one)["error.type"], one.status.code) == ("ServiceUnavailableError", 2)
+    assert not [span for span in collector.spans if span.trace_id.hex() == f"{TRACE[:-1]}9"]
