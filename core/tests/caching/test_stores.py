@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from polyport.caching import Cache, Store
 from polyport.caching.disk import LEAVE, Disk, default_path
 from polyport.caching.memory import OVERHEAD, Memory
+from polyport.caching.sqlite_vec import SqliteVec
 from polyport.drivers.simulation import Simulation
 from polyport.errors import BadRequestError, PluginError
 
@@ -34,10 +35,13 @@ class Time:
         self.simulation.run(until=self.simulation.now + seconds)
 
 
-@pytest.fixture(params=["memory", "disk"])
+MADE = {"memory": lambda path: Memory(), "disk": lambda path: Disk(path=path), "vec": lambda path: SqliteVec(path=path)}
+
+
+@pytest.fixture(params=MADE)
 def store(request, tmp_path) -> Iterator[Store]:
     """Each store of core."""
-    made = Memory() if request.param == "memory" else Disk(path=tmp_path)
+    made = MADE[request.param](tmp_path)
     yield made
     made.close()
 
@@ -299,9 +303,10 @@ def test_local_is_memory(cached):
     assert client.completion("fake/m", ASK).meta.cache_hit
 
 
-def test_two_processes_see_each_others_vectors(tmp_path):
-    """What the other added, replaced, or let go of."""
-    one, other = Disk(path=tmp_path), Disk(path=tmp_path)
+@pytest.mark.parametrize("kinds", [(Disk, Disk), (SqliteVec, SqliteVec)])
+def test_two_processes_see_each_others_vectors(tmp_path, kinds):
+    """What the other added, replaced, or let go of; however each of them compares."""
+    one, other = (kind(path=tmp_path) for kind in kinds)
     run = Time().run
     for name, vector in {"n:1": [1.0, 0.0], "n:2": [0.0, 1.0]}.items():
         run(one.set(name, b"x", None))

@@ -5,7 +5,7 @@
 
 keys.py      what makes two calls the same          controls.py  cache={...} of one call
 entries.py   answers as bytes, and back             shapes.py    types of look-alikes' answers
-store.py     the interface of what keeps them       memory.py, disk.py: two of them
+store.py     the interface of what keeps them       memory.py, disk.py, sqlite_vec.py: three of them
 border.py    a broken store breaks no call          flights.py   one request for many askers
 streams.py   streams, kept and replayed             items.py     embeddings, one input a key
 vectors.py, similar.py: the semantic cache          polyport.middleware.cache: the layer itself
@@ -55,7 +55,8 @@ class Cache:
 
     `type="semantic"` also answers what was asked in other words: where the last user text's vector, by
     `embedding_model`, is at least `similarity_threshold` near an earlier one and all else is equal. Its entries are in
-    `store`: "memory", or an installed one that can compare vectors.
+    `store`: "memory", "disk", "sqlite-vec" (the disk's file, compared without reading it into memory), or an installed
+    one that can compare vectors.
 
     Other settings go to the store: `max_bytes` and `max_entries` of memory and disk, `path` of disk, `host`, `port`,
     `password` of redis. A Store of your own may be given as `type`, or as `store`.
@@ -176,7 +177,17 @@ def _disk() -> Callable[..., Store]:
     return Disk
 
 
-BUILT_IN: Mapping[str, Callable[[], Callable[..., Store]]] = {"memory": _memory, "disk": _disk}
+def _sqlite_vec() -> Callable[..., Store]:
+    from polyport.caching.sqlite_vec import SqliteVec
+
+    return SqliteVec
+
+
+BUILT_IN: Mapping[str, Callable[[], Callable[..., Store]]] = {
+    "memory": _memory,
+    "disk": _disk,
+    "sqlite-vec": _sqlite_vec,
+}
 
 
 def open_store(given: str | Store, settings: Mapping[str, Any]) -> Store:

@@ -160,6 +160,9 @@ class Disk(VectorStore):
 
     # --- the file ---
 
+    #: What opens a connection; a subclass may take another build of SQLite.
+    _connect: Callable[..., sqlite3.Connection] = staticmethod(sqlite3.connect)
+
     def _with(self, use: Callable[[sqlite3.Connection], T]) -> T:
         """Run `use` in a transaction. One at a time in a process; between processes SQLite sees to it."""
         with self._lock:
@@ -171,7 +174,7 @@ class Disk(VectorStore):
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = sqlite3.connect(self.path, timeout=BUSY, check_same_thread=False)
+        file = self._connect(self.path, timeout=BUSY, check_same_thread=False)
         try:
             file.execute("PRAGMA journal_mode = WAL")
             file.execute("PRAGMA synchronous = NORMAL")
