@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from polyport.flow import HttpReply, HttpRequest, TimeoutSpec
-from polyport.transport import TransportOptions
+from polyport.transport import KEEP_ALIVE, TransportOptions
 from polyport_reqwest import AsyncReqwestTransport, ReqwestTransport
 
 PATIENCE = 5.0
@@ -210,10 +210,10 @@ class Side:
         self._runner = asyncio.Runner(loop_factory=LOOPS[name])
         self._opened: list[Any] = []
 
-    def open(self, **options: Any) -> Any:
+    def open(self, keep_alive: float = KEEP_ALIVE, **options: Any) -> Any:
         """Return a transport that is closed at the test's end."""
         kind = ReqwestTransport if self.name == "sync" else AsyncReqwestTransport
-        self._opened.append(kind(TransportOptions(**options)))
+        self._opened.append(kind(TransportOptions(**options), keep_alive))
         return self._opened[-1]
 
     def send(self, transport: Any, request: HttpRequest) -> HttpReply:
@@ -234,6 +234,10 @@ class Side:
     def close(self, reply: HttpReply) -> None:
         """Let go of an open body."""
         self._done(reply.source.close() if self.name == "sync" else reply.source.aclose())
+
+    def idle(self, seconds: float) -> None:
+        """Let time go by, on an event loop where there is one."""
+        time.sleep(seconds) if self.name == "sync" else self._runner.run(asyncio.sleep(seconds))
 
     def close_transport(self, transport: Any) -> None:
         """Close a transport."""

@@ -29,23 +29,31 @@ class Undecodable(Exception):
 class Unpack:
     """Decompresses a body piece by piece."""
 
-    __slots__ = ("_begun", "_bits", "_stream")
+    __slots__ = ("_begun", "_bits", "_stream", "_tried")
 
     def __init__(self, encoding: str) -> None:
         self._bits = list(PACKED[encoding])
         self._stream = zlib.decompressobj(self._bits.pop(0))
         self._begun = False
+        self._tried = b""
 
     def __call__(self, data: bytes) -> bytes:
         """Return what the data says. Raises zlib.error."""
-        try:
-            plain = self._stream.decompress(data)
-        except zlib.error:
-            if self._begun or not self._bits:
-                raise
-            self._stream = zlib.decompressobj(self._bits.pop(0))
-            plain = self._stream.decompress(data)
         self._begun = self._begun or bool(data)
+        if not self._bits:
+            return self._plain(data)
+        tried = self._tried = self._tried + data
+        try:
+            plain = self._plain(data)
+        except zlib.error:
+            self._stream = zlib.decompressobj(self._bits.pop(0))
+            return self._plain(tried)
+        if len(tried) > 1:  # the wrapper's two bytes are there
+            self._bits.clear()
+        return plain
+
+    def _plain(self, data: bytes) -> bytes:
+        plain = self._stream.decompress(data)
         while self._stream.eof and self._stream.unused_data:  # gzip may come in several members
             rest, self._stream = self._stream.unused_data, zlib.decompressobj(31)
             plain += self._stream.decompress(rest)
@@ -108,12 +116,16 @@ class Answer:
         except HttpParserUpgrade as error:
             if self._bodiless:  # CONNECT: what comes after the reply is not HTTP
                 return None
-            raise Broken("it was switched to another protocol, which was not asked for") from error
+            raise self._broken("it was switched to another protocol, which was not asked for") from error
         except HttpParserError as error:
-            raise Broken(f"what came is not HTTP ({error})") from error
+            raise self._broken(f"what came is not HTTP ({error})") from error
         if self._since_body > LONGEST and not self.complete:
-            raise Broken(f"{LONGEST // 1024} KiB of headers came, and no end of them")
+            raise self._broken(f"{LONGEST // 1024} KiB of headers came, and no end of them")
         return None
+
+    def _broken(self, why: str) -> Broken:
+        self.reusable = False
+        return Broken(why)
 
     def take(self) -> bytes:
         """Return what is there of the body, decompressed. Raises Undecodable."""

@@ -7,7 +7,6 @@ import threading
 import time
 
 from polyport.flow import HttpReply, HttpRequest
-from polyport.transport import KEEP_ALIVE
 from polyport_reqwest.answer import Broken, Undecodable
 from polyport_reqwest.message import rest
 from polyport_reqwest.routes import Route, Routes
@@ -18,7 +17,9 @@ from polyport_reqwest.talk import MOST_IDLE, Stale, Talk
 class Wires:
     """Idle connections by origin, last in first out."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_alive: float) -> None:
+        self._keep_alive = keep_alive
+        self._swept = time.monotonic()
         self._closed = False
         self._idle: dict[str, list[Wire]] = {}
         self._lock = threading.Lock()
@@ -35,20 +36,35 @@ class Wires:
                 if not idle:
                     return None
                 wire = idle.pop()
-            if time.monotonic() - wire.since < KEEP_ALIVE and wire.is_fresh():
+            if time.monotonic() - wire.since < self._keep_alive and wire.is_fresh():
                 return wire
             wire.close()
 
     def give(self, route: Route, wire: Wire) -> None:
-        """Take a connection back, and close the oldest one if its time is over."""
+        """Take a connection back, and close those whose time is over; if there are too many, the oldest makes room."""
         if self._closed:
             return wire.close()
-        wire.since = time.monotonic()
+        now = wire.since = time.monotonic()
         with self._lock:
             idle = self._idle.setdefault(route.origin, [])
             idle.append(wire)
-            old = idle.pop(0) if wire.since - idle[0].since > KEEP_ALIVE or len(idle) > MOST_IDLE else None
-        return None if old is None else old.close()
+            old = [idle.pop(0)] if len(idle) > MOST_IDLE else []
+            if now - self._swept > self._keep_alive / 2:
+                old += self._sweep(now)
+        for wire in old:
+            wire.close()
+        return None
+
+    def _sweep(self, now: float) -> list[Wire]:
+        """Return what has been idle for too long, of all origins."""
+        self._swept = now
+        wires = [wire for idle in self._idle.values() for wire in idle]
+        good = {
+            origin: [wire for wire in idle if now - wire.since < self._keep_alive]
+            for origin, idle in self._idle.items()
+        }
+        self._idle = {origin: idle for origin, idle in good.items() if idle}
+        return [wire for wire in wires if now - wire.since >= self._keep_alive]
 
     def close(self) -> None:
         """Close the idle connections, and keep none from now on."""
@@ -183,7 +199,8 @@ def _went(talk: Talk, wire: Wire, data: bytes) -> bool:
 def receive(talk: Talk, wire: Wire) -> None:
     """Wait for more of the reply. Raises OSError, Broken, Timeout."""
     data = wire.receive(talk)
-    talk.moved = time.monotonic()
+    if data:
+        talk.moved = time.monotonic()
     wire.answer.feed(data)
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
-from polyport.transport import KEEP_ALIVE
 from polyport_reqwest.routes import Route
 from polyport_reqwest.talk import FOR_EVER, MOST_IDLE
 
@@ -20,8 +19,8 @@ monotonic = time.monotonic
 class Home:
     """The connections of one event loop. Idle ones wait by origin; the one that was used last is taken first."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, closed: bool) -> None:
-        self.loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, keep_alive: float, *, closed: bool) -> None:
+        self.loop, self.keep_alive = loop, keep_alive
         self.lines: set[Line] = set()
         self.closed = closed
         self._idle: dict[str, list[Line]] = {}
@@ -40,7 +39,7 @@ class Home:
         idle = self._idle.get(route.origin)
         while idle:
             line = idle.pop()
-            if monotonic() - line.since < KEEP_ALIVE and not line.transport.is_closing():
+            if monotonic() - line.since < self.keep_alive and not line.transport.is_closing():
                 return line
             line.drop()
         return None
@@ -53,7 +52,7 @@ class Home:
         if idle is None:
             idle = self._idle[line.origin] = []
         idle.append(line)
-        due = line.since + KEEP_ALIVE
+        due = line.since + self.keep_alive
         if due < self._due:
             self._arm(due)
         return idle.pop(0).drop() if len(idle) > MOST_IDLE else None
@@ -63,6 +62,8 @@ class Home:
         self.lines.discard(line)
         if line.talk is None and line in (idle := self._idle.get(line.origin, [])):
             idle.remove(line)
+        if self.closed and not self.lines:
+            self._rest()
 
     # --- the timer ---
 
@@ -72,10 +73,14 @@ class Home:
             self._arm(due)
 
     def _arm(self, due: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._rest()
         self._due = due
         self._timer = self.loop.call_later(max(due - monotonic(), 0.0), self._look)
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._due = None, FOR_EVER
 
     def _look(self) -> None:
         """End what has waited for too long, and set the timer for what will have next: a limit moves with its body."""
@@ -87,6 +92,7 @@ class Home:
                 line.expire()
             elif end < due:
                 due = end
+        self._idle = {origin: idle for origin, idle in self._idle.items() if idle}
         if due < self._due:
             self._arm(max(due, now + 0.001))
 
@@ -109,5 +115,4 @@ class Home:
             for line in list(self.lines):
                 line.drop()
             await asyncio.sleep(0)  # the loop closes the sockets
-            if self._timer is not None:
-                self._timer.cancel()
+            self._rest()

@@ -13,7 +13,6 @@ import time
 from typing import cast
 
 from polyport.flow import HttpReply
-from polyport.transport import KEEP_ALIVE
 from polyport_reqwest.answer import Answer, Broken, Undecodable
 from polyport_reqwest.homes import Home
 from polyport_reqwest.message import Pieces, rest
@@ -86,7 +85,7 @@ class Line(asyncio.Protocol):
             return self._fail(error)
         waiter = self._waiter
         if waiter is None:
-            if answer.held > HIGH and not self._paused:
+            if answer.held > HIGH and not (self._paused or answer.complete):
                 self._paused = True
                 self.transport.pause_reading()
         elif (self._early or answer.complete) and not waiter.done():
@@ -210,7 +209,7 @@ class Line(asyncio.Protocol):
     def due(self) -> float:
         """Return when it has waited for too long: for its request, or idle for the next."""
         if self.talk is None:
-            return self.since + KEEP_ALIVE if self.since else FOR_EVER
+            return self.since + self._home.keep_alive if self.since else FOR_EVER
         return FOR_EVER if self._waiter is None else self.talk.due()
 
     def expire(self) -> None:

@@ -18,7 +18,7 @@ PLAIN = re.compile(r"(https?://[a-zA-Z0-9.-]+(?::\d+)?|https?://\[[0-9a-fA-F:.]+
 #: What a target may have besides letters and digits; the rest is percent-encoded, and what is already stays so.
 SAFE = "/%:@!$&'()*+,;=~-._?[]|"
 PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
-#: URLs that are remembered, by transport; they may differ in every call.
+#: URLs that are remembered, and origins; those may differ in every call, and these in every image.
 MOST = 1024
 
 
@@ -73,6 +73,9 @@ class Way(NamedTuple):
     target: str
     user_line: str
 
+    def __repr__(self) -> str:
+        return f"<Way to {self.route.origin}>"  # its query and its user may be secret
+
 
 class Routes:
     """Finds the way. Raises PolyportError at once for TLS files that cannot be used."""
@@ -101,6 +104,8 @@ class Routes:
             origin, target, user_line = (found[1], found[2] or "/", "") if found else _parse(url)
             route = self._routes.get(origin)
             if route is None:
+                if len(self._routes) >= MOST:
+                    self._routes.clear()
                 route = self._routes[origin] = self._open(origin)
         except ValueError as error:
             raise no_address(url, error) from None  # urlsplit quotes what it was given

@@ -7,7 +7,7 @@ import contextlib
 import weakref
 
 from polyport.flow import HttpReply, HttpRequest
-from polyport.transport import TransportOptions
+from polyport.transport import KEEP_ALIVE, TransportOptions
 from polyport_reqwest import aio, blocking
 from polyport_reqwest.blocking import Wires
 from polyport_reqwest.homes import Home
@@ -15,10 +15,10 @@ from polyport_reqwest.routes import Routes
 
 
 class ReqwestTransport:
-    """The blocking side. Safe to use from several threads."""
+    """The blocking side. Safe to use from several threads. `keep_alive` is how long an idle connection is kept."""
 
-    def __init__(self, options: TransportOptions) -> None:
-        self._routes, self._wires = Routes(options), Wires()
+    def __init__(self, options: TransportOptions, keep_alive: float = KEEP_ALIVE) -> None:
+        self._routes, self._wires = Routes(options), Wires(keep_alive)
 
     def send(self, request: HttpRequest) -> HttpReply:
         """Return the reply. Raises APIConnectionError or Timeout."""
@@ -32,10 +32,11 @@ class ReqwestTransport:
 class AsyncReqwestTransport:
     """The asynchronous side, for any event loop: each has connections of its own, which close with it.
 
-    Cancelling `send` closes its connection.
+    Cancelling `send` closes its connection. `keep_alive` is how long an idle connection is kept, in seconds.
     """
 
-    def __init__(self, options: TransportOptions) -> None:
+    def __init__(self, options: TransportOptions, keep_alive: float = KEEP_ALIVE) -> None:
+        self._keep_alive = keep_alive
         self._routes = Routes(options)
         self._homes: dict[asyncio.AbstractEventLoop, Home] = {}
         self._home: Home | None = None
@@ -63,7 +64,7 @@ class AsyncReqwestTransport:
         if home is None:
             for other in [other for other in self._homes if other.is_closed()]:
                 del self._homes[other]
-            home = self._homes[loop] = Home(loop, closed=self._closed)
+            home = self._homes[loop] = Home(loop, self._keep_alive, closed=self._closed)
             await home.keep()
         self._home = home
         return home
