@@ -69,7 +69,9 @@ def read(entry: Mapping[str, Any], secrets: Callable[[str], str | None], path: s
     _check_names(entry, path)
     named = "litellm_params" if "litellm_params" in entry else "params"
     params = {name: _value(value, secrets, f"{path}.{named}.{name}") for name, value in entry[named].items()}
-    info = dict(entry.get("model_info") or {})
+    info = entry.get("model_info") or {}
+    if not isinstance(info, Mapping):
+        raise BadRequestError(f"{path}.model_info must be a mapping, not {type(info).__name__}")
     model = params.pop("model", None)
     if not isinstance(model, str) or not model:
         raise BadRequestError(f'{path}.{named}.model is missing: name one, such as "openai/gpt-4o"')
@@ -89,7 +91,7 @@ def read(entry: Mapping[str, Any], secrets: Callable[[str], str | None], path: s
         own=own,
         options={name: value for name, value in options.items() if value is not None},
         extra=params,
-        info=info,
+        info=dict(info),
     )
 
 
