@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from polyport.errors import BadRequestError, PolyportError
-from polyport_gateway import management as manage, replies, spending
+from polyport_gateway import management as manage, replies, spending, standing
 from polyport_gateway.asked import Body, Gone, Headers, Receive
 from polyport_gateway.exchange import Send
 from polyport_gateway.fields import KINDS
@@ -59,6 +59,7 @@ READING: dict[str, Function] = {
     "/spend/series": spending.series,
     "/spend/logs": spending.logs,
     "/spend/story": spending.story,
+    "/budget/usage": standing.usage,
     "/audit": manage.audit_log,
 }
 #: Paths that make something -> what.

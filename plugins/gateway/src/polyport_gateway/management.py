@@ -144,7 +144,7 @@ async def list_all(store: Store, by: Principal, kind: str, body: Mapping[str, An
     for name in known & OWNERS.keys() & body.keys():
         query = query.where(getattr(table, name) == str(body[name]))
     if by.role not in ("admin", "viewer"):
-        query = query.where(_visible(by, kind))
+        query = query.where(visible(by, kind))
     async with store.reading() as session:
         rows = (await session.execute(query.limit(limit_of(body)))).scalars().all()
     return {f"{kind}s": [show(kind, row) for row in rows]}
@@ -219,7 +219,7 @@ def _may_read(by: Principal, kind: str, row: Entity) -> None:
         raise PermissionDeniedError(f"Reading this {kind} takes the role admin or viewer.")
 
 
-def _visible(by: Principal, kind: str) -> Any:
+def visible(by: Principal, kind: str) -> Any:
     """Return which rows of a list somebody without a view of all may see."""
     table = KINDS[kind][0]
     own = {"key": by.key_id, "user": by.user_id, "team": by.team_id, "project": by.project_id}.get(kind, "")

@@ -59,8 +59,10 @@ TABLES: dict[tuple[str, bool], type[Rolled]] = {
     ("day", True): TagDayRow,
 }
 STEPS = {"hour": HOUR, "day": DAY}
+#: The step of a series that is one sum of its whole span; what it is read from, hour by hour.
+ALL, OF_ALL = "all", "hour"
 #: How far back a series goes that does not say.
-BACK = {"hour": 2 * DAY, "day": 30 * DAY}
+BACK = {"hour": 2 * DAY, "day": 30 * DAY, ALL: 2 * DAY}
 #: Rows of a series at most.
 POINTS = 20_000
 #: Characters of a request's whole id; fewer are the beginning of one.
@@ -92,27 +94,32 @@ async def report(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[s
 
 
 async def series(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what requests came to, hour by hour or day by day: cost in USD, latencies p50, p95, p99 in seconds."""
+    """Return what requests came to: cost in USD, latencies p50, p95, p99 in seconds.
+
+    `step` is hour, day, or all: the whole span, which then begins and ends with an hour, in one row a group.
+    """
     only({"start", "end", "step", "group_by", *DIMENSIONS}, "/spend/series", body)
     step = str(body.get("step", "hour"))
-    if step not in STEPS:
-        raise BadRequestError("step is hour or day.")
+    if step not in BACK:
+        raise BadRequestError("step is hour, day or all.")
+    width = STEPS.get(step, HOUR)
     groups = _groups(body, {*DIMENSIONS}, [])
-    table = TABLES[step, _tagged(body, groups)]
+    table = TABLES[OF_ALL if step == ALL else step, _tagged(body, groups)]
     end = instant("end", body["end"]) if "end" in body else time.time() + 1
     start = instant("start", body["start"]) if "start" in body else end - BACK[step]
-    columns = [table.at.label("at"), *(getattr(table, DIMENSIONS[one]).label(one) for one in groups)]
+    columns = [] if step == ALL else [table.at.label("at")]
+    columns += [getattr(table, DIMENSIONS[one]).label(one) for one in groups]
     query = _summed(table, columns, (*SUMS, *BUCKETS)).where(
         readable(by, table),
         *_narrowed(table, body),
-        table.at >= int(start // STEPS[step] * STEPS[step]),
+        table.at >= int(start // width * width),
         table.at < math.ceil(end),
     )
     async with store.transaction() as connection:
         rows = (await connection.execute(query.limit(POINTS + 1))).mappings().all()
     if len(rows) > POINTS:
         raise BadRequestError(f"That are more than {POINTS} rows: take a shorter span, or group by less.")
-    return {"results": [_point(row) for row in rows]}
+    return {"results": [_point(row) for row in rows if row["requests"]]}
 
 
 async def logs(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:

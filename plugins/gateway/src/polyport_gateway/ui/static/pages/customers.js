@@ -1,0 +1,3 @@
+import { page } from "../entities.js";
+
+export const { render } = page("customer");
