@@ -18,7 +18,7 @@ from polyport.border import Call
 from polyport.errors import PolyportError
 from polyport.flow import Passed, Streaming
 from polyport.operations import Operation
-from polyport_gateway import asked, replies
+from polyport_gateway import asked, owning, replies
 from polyport_gateway.asked import Body, Gone
 from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome
 from polyport_gateway.running import Running, user_of
@@ -160,14 +160,21 @@ class Exchange:
         assert self._admission is not None
         self._running.choose(self._fields, self._admission)
         self._running.place(operation, self._fields)
+        ids = owning.named(operation, self._fields)
+        if ids:
+            await self._admission.check(ids)
         router = self._running.router
         relay = bool(self._fields.get("stream")) and self._surface.relays
         self._call, flow = router.plan(operation.function, relay=relay, **self._parameters(operation))
         result = await router.client.arun(flow)
         if isinstance(result, Streaming):
+            if operation.function in owning.STREAMED:
+                await self._admission.note(operation.function, self._fields, result, self._call.meta)
             await self._stream(result, operation)
         else:
             self._tally.see(result)
+            if operation.function in owning.NOTED:
+                result = await self._admission.note(operation.function, self._fields, result, self._call.meta)
             await self._reply(self._surface.answer(result, self._fields))
 
     def _parameters(self, operation: Operation) -> dict[str, Any]:
@@ -301,6 +308,7 @@ class Exchange:
             adaptations=meta.adaptations,
             guardrails=meta.guardrails,
             failures=meta.failures,
+            kept=self._tally.kept,
         )
 
 

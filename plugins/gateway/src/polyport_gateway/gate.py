@@ -14,7 +14,7 @@ import msgspec
 
 from polyport.errors import PolyportError
 from polyport.types.guard import Guarded
-from polyport.types.record import Adaptation, Failure
+from polyport.types.record import Adaptation, Failure, Meta
 
 if TYPE_CHECKING:
     from polyport_gateway.policy import Policy
@@ -75,7 +75,7 @@ class Outcome(msgspec.Struct, kw_only=True, frozen=True):
     `usage` are disjoint buckets of tokens. `status` is the HTTP status that the caller got, 499 for one that left.
     `estimated`: the provider told no usage. `error` is the class of what went wrong, `code` a gate's word for it,
     `message` what it said, without keys. `upstream_id` is the provider's name of the request; `failures` the attempts
-    that led to nothing.
+    that led to nothing; `kept` the id of a response that the provider keeps.
     """
 
     request_id: str
@@ -97,6 +97,7 @@ class Outcome(msgspec.Struct, kw_only=True, frozen=True):
     adaptations: Sequence[Adaptation] = ()
     guardrails: Sequence[Guarded] = ()
     failures: Sequence[Failure] = ()
+    kept: str = ""
 
 
 class Caller(msgspec.Struct, kw_only=True, frozen=True):
@@ -131,6 +132,12 @@ class Admission(Protocol):
     def headers(self) -> Mapping[str, str]:
         """What is told with the reply: x-ratelimit-..."""
 
+    async def check(self, ids: Sequence[str]) -> None:
+        """Raise GateError, 404, for something that a provider keeps and that is not the caller's."""
+
+    async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
+        """Take note of what was made for the caller, and return what of the result it may see."""
+
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended: called exactly once, before the last byte of the reply goes out."""
 
@@ -158,6 +165,13 @@ class Free:
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
+
+    async def check(self, ids: Sequence[str]) -> None:
+        """Everything is everybody's."""
+
+    async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
+        """Everything is everybody's."""
+        return result
 
     async def settle(self, outcome: Outcome) -> None:
         """Nothing is kept."""

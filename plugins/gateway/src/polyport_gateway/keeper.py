@@ -21,16 +21,19 @@ from typing import Any
 import msgspec
 
 from polyport.errors import ServiceUnavailableError
+from polyport.flow import Flow, Streaming
 from polyport.states import WINDOW
 from polyport.types.bill import NANO
+from polyport.types.record import Meta
 from polyport_gateway import estimate
 from polyport_gateway.config import General
 from polyport_gateway.gate import Asked, Caller, GateError, Outcome
 from polyport_gateway.identity import Identity, Party, Principal, allows_address, allows_route
 from polyport_gateway.journal import Journal
-from polyport_gateway.ledger import Entry, Ledger, clean
+from polyport_gateway.ledger import ABOUT, Entry, Ledger, clean
 from polyport_gateway.limits import Limit, Limits, MemoryLimits, Refusal, Reservation
 from polyport_gateway.notices import Notices
+from polyport_gateway.owning import BATCHES, LISTS, LONGEST, MADE, STREAMED, Owned, Owners, Results
 from polyport_gateway.policy import Policy
 from polyport_gateway.prompts import CURRENT, Prompts
 from polyport_gateway.store import Store
@@ -86,6 +89,8 @@ class Keeper:
         self.ledger = Ledger(store, Journal(journal))
         self.limits: Limits = limits(self.ledger) if limits else MemoryLimits(self.ledger.spent)
         self.limits.crossed = self._crossed
+        self.ledger.charge = self._charge
+        self.owners = Owners(store)
         self.prompts, self.notices = Prompts(), Notices(store)
         self._upkeep = Upkeep()
         self._secret = master_key or ""
@@ -194,6 +199,8 @@ class Keeper:
         try:
             if admitted.asked.operation:
                 self.ledger.record(entry)
+                for one in admitted.made:
+                    self.owners.remember(one)
         except OSError as error:
             log.critical("The journal takes nothing any more (%s): nothing is acknowledged until it does", error)
             raise GateError(503, "journal_unavailable", "The gateway cannot write down what calls cost.") from error
@@ -204,6 +211,16 @@ class Keeper:
                     self._crossed(limit)
 
     # --- now and then ---
+
+    async def _charge(self, entry: Entry) -> None:
+        """Have the accounts know of what was spent without them: a batch that is over."""
+        parts = {name: getattr(entry, column) for name, column in ABOUT.items() if name not in ("model", "provider")}
+        abouts: list[tuple[tuple[str, str], ...]] = [(), *(((kind, name),) for kind, name in parts.items() if name)]
+        if entry.model:
+            abouts += [(*one, ("model", entry.model)) for one in abouts]
+        if entry.team_id and entry.user_id:
+            abouts.append((("team", entry.team_id), ("user", entry.user_id)))
+        await self.limits.charge([Limit(about=one).account for one in abouts], entry.nano)
 
     def _stranger(self, id: str) -> Party | None:
         return self.general().terms.customer(id)
@@ -228,7 +245,7 @@ class Keeper:
 class Admitted:
     """A request that was let in; see `polyport_gateway.gate.Admission`."""
 
-    __slots__ = ("_keeper", "_settled", "asked", "caller", "customer", "model", "principal", "taken")
+    __slots__ = ("_keeper", "_settled", "asked", "caller", "customer", "made", "model", "principal", "taken")
 
     def __init__(
         self, keeper: Keeper, asked: Asked, principal: Principal, model: str, customer: str, taken: Reservation | None
@@ -237,6 +254,7 @@ class Admitted:
         self.model, self.customer, self.taken = model, customer, taken
         self.caller = Caller(id=principal.id, team=principal.team_id, tags=principal.tags, metadata=principal.metadata)
         self._settled = False
+        self.made: list[Owned] = []
 
     @property
     def models(self) -> Collection[str] | None:
@@ -258,10 +276,82 @@ class Admitted:
         """How much is left of the tightest limits, by the names that OpenAI's SDK knows."""
         return {} if self.taken is None else told(self.taken, self.asked.surface, self._keeper.clock())
 
+    async def check(self, ids: Sequence[str]) -> None:
+        """Raise GateError, 404, for what is not the caller's."""
+        keeper = self._keeper
+        await keeper.owners.check(self.principal, ids, keeper.general().terms.shared_within)
+
+    async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
+        """Take note of what was made, and of a batch that is over; return what of a list is the caller's."""
+        owners = self._keeper.owners
+        if function in MADE:
+            self.own(MADE[function], getattr(result, "id", None))
+        elif function in BATCHES:
+            owner = (await owners.find([result.id])).get(result.id)
+            if owner is not None:
+                self.made += owners.outputs(result, owner)
+                self._bill(owners.bill(result, owner, meta))
+        elif function in LISTS:
+            return await self._seen(result)
+        elif function in STREAMED:
+            await self._note_results(str(fields.get("file_id")), result, meta)
+        return result
+
+    def own(self, kind: str, name: object) -> None:
+        """Take note of something that is the caller's from now on."""
+        if isinstance(name, str) and 0 < len(name) <= LONGEST:
+            who = self.principal
+            self.made.append(Owned(
+                id=clean(name, LONGEST), kind=kind, at=self._keeper.clock(), key_id=who.key_id, user_id=who.user_id,
+                team_id=who.team_id, project_id=who.project_id, customer_id=self.customer, model=clean(self.model),
+            ))  # fmt: skip
+
+    async def _note_results(self, file_id: str, content: Any, meta: Meta) -> None:
+        """Add up what the results of a batch cost, whole or while they go by."""
+        owners = self._keeper.owners
+        file = (await owners.find([file_id])).get(file_id)
+        batch = (await owners.find([file.batch])).get(file.batch) if file is not None and file.batch else None
+        if file is None or batch is None:
+            return
+        results = Results(meta.provider)
+        if not isinstance(content, Streaming):
+            results.feed(content.content)
+            results.finish()
+            self._bill(owners.bill_results(results, file, batch, meta))
+            return
+
+        def finish(error: BaseException | None) -> Flow[None]:
+            yield from ()
+            if error is None:
+                results.finish()
+                self._bill(owners.bill_results(results, file, batch, meta))
+
+        content.tap(results.feed).epilogue(finish)
+
+    def _bill(self, entry: Entry | None) -> None:
+        if entry is not None:
+            try:
+                self._keeper.ledger.record(entry)
+            except OSError as error:
+                self._keeper.owners.unpaid(entry)
+                raise GateError(503, "journal_unavailable", "The gateway cannot write down what calls cost.") from error
+
+    async def _seen(self, result: Any) -> Any:
+        keeper = self._keeper
+        ids = [one.id for one in result.data]
+        mine = await keeper.owners.visible(self.principal, ids, keeper.general().terms.shared_within)
+        if len(mine) == len(ids):
+            return result
+        data = [one for one in result.data if one.id in mine]
+        plain: dict[str, Any] = {**result.to_dict(), "data": [one.to_dict() for one in data]}
+        return plain | {name: data[place].id if data else None for name, place in (("first_id", 0), ("last_id", -1))}
+
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended. Only the first call counts."""
         if not self._settled:
             self._settled = True
+            if outcome.kept and self.asked.operation == "responses":
+                self.own("response", outcome.kept)
             await self._keeper.settle(self, outcome)
 
 
@@ -384,6 +474,7 @@ def entry_of(admitted: Admitted, outcome: Outcome, now: float, *, tagging: bool 
             {"guardrail": clean(one.guardrail), "mode": one.mode, "outcome": one.outcome} for one in outcome.guardrails
         ],
         upstream_id=clean(outcome.upstream_id),
+        made=[msgspec.to_builtins(one) for one in admitted.made] if admitted.made else (),
         tags=tags_of(principal, asked) if tagging else principal.tags,
     )
 

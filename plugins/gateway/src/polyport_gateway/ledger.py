@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from polyport.errors import ServiceUnavailableError
 from polyport_gateway.journal import Journal, Segment
 from polyport_gateway.rollups import DAY, ROLLUPS, SUMMED, roll_up
 from polyport_gateway.store import Store, loading, partitions
-from polyport_gateway.store.tables import DayRow, EntryRow
+from polyport_gateway.store.tables import DayRow, EntryRow, OwnedRow
 
 log = logging.getLogger("polyport.gateway.ledger")
 #: Lines of one transaction.
@@ -73,6 +73,10 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     guardrails: Sequence[Mapping[str, Any]] = ()
     upstream_id: str = ""
     tags: Sequence[str] = ()
+    #: What was made for the caller, and is its own: rows of the table of those. It is in no column.
+    made: Sequence[Mapping[str, Any]] = ()
+    #: Whether it was spent without a reservation: accounts are told when it is in the ledger.
+    charged: bool = False
 
 
 _encode = msgspec.json.Encoder().encode
@@ -95,6 +99,8 @@ class Ledger:
         self._waiting: list[Segment] = []
         self._months: set[tuple[int, int]] = set()
         self._away = False
+        #: Is told of entries that are in the ledger now, and that no reservation was made for.
+        self.charge: Callable[[Entry], Awaitable[None]] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def record(self, entry: Entry) -> None:
@@ -155,7 +161,11 @@ class Ledger:
             batch = slice(start, start + BATCH)
             await self._make_room(entries[batch])
             async with self.store.transaction() as connection:
-                count += await self._insert(connection, lines[batch], entries[batch])
+                fresh = await self._insert(connection, lines[batch], entries[batch])
+            count += len(fresh)
+            for entry in fresh:
+                if entry.charged and self.charge is not None:
+                    await self.charge(entry)
         if unreadable:
             log.error("%d lines of %s could not be read; the file is set aside", unreadable, segment.path)
             segment.set_aside()
@@ -173,7 +183,7 @@ class Ledger:
                 await partitions.make(connection, missing)
             self._months |= missing
 
-    async def _insert(self, connection: AsyncConnection, lines: list[bytes], entries: list[Entry]) -> int:
+    async def _insert(self, connection: AsyncConnection, lines: list[bytes], entries: list[Entry]) -> list[Entry]:
         rows = b"[%s]" % b",".join(lines)
         insert = loading.insert_new(EntryRow, self.store.dialect)
         found = await connection.execute(insert, {"rows": rows.decode()})
@@ -184,7 +194,11 @@ class Ledger:
             if added:
                 statement = loading.add_up(table, self.store.dialect, SUMMED)
                 await connection.execute(statement, {"rows": msgspec.json.encode(added).decode()})
-        return len(fresh)
+        made = [row for entry in fresh.values() for row in entry.made]
+        if made:
+            insert = loading.insert_new(OwnedRow, self.store.dialect)
+            await connection.execute(insert, {"rows": msgspec.json.encode(made).decode()})
+        return list(fresh.values())
 
     # --- what was spent ---
 

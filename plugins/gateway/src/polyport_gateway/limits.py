@@ -103,6 +103,9 @@ class Limits(Protocol):
         `tokens` is None where nobody knows: then what was taken was used.
         """
 
+    async def charge(self, accounts: Sequence[str], nano: int) -> None:
+        """Count money that was spent without a reservation on those of the accounts that are known here."""
+
     async def aclose(self) -> None:
         """Let go of connections."""
 
@@ -223,6 +226,14 @@ class MemoryLimits:
             account.spent += nano
             account.settled += 1
         return crossed
+
+    async def charge(self, accounts: Sequence[str], nano: int) -> None:
+        """Count money that was spent without a reservation; who is not known here yet asks the ledger."""
+        for name in accounts:
+            account = self._accounts.get(name)
+            if account is not None:
+                account.spent += nano
+                account.settled += 1
 
     async def aclose(self) -> None:
         """Nothing is held."""

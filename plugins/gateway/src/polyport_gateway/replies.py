@@ -84,6 +84,8 @@ class Tally:
     def __init__(self) -> None:
         self.usage: Mapping[str, int] = {}
         self._counts: dict[str, Any] = {}
+        #: The response that a stream of events is about.
+        self.kept = ""
 
     def see(self, chunk: Any) -> None:
         """Take note of a chunk."""
@@ -95,6 +97,8 @@ class Tally:
     def _event(self, event: Mapping[str, Any]) -> None:
         """A response's usage comes whole; of a message the input is told at the start, the output at the end."""
         response, message = event.get("response"), event.get("message")
+        if isinstance(response, dict) and isinstance(response.get("id"), str):
+            self.kept = response["id"]
         if isinstance(response, dict) and isinstance(response.get("usage"), dict):
             self.usage = _buckets(response["usage"], ResponsesUsage)
         elif event.get("type") in ("message_start", "message_delta"):

@@ -167,7 +167,16 @@ end
 return 1
 """
 
-DIGESTS = {one: hashlib.sha1(one.encode(), usedforsecurity=False).hexdigest() for one in (RESERVE, SETTLE, KNOW)}
+#: ARGV: what was spent. Accounts that nobody knows of stay so.
+CHARGE = """
+for i = 1, #KEYS do
+    if redis.call('HEXISTS', KEYS[i], 'spent') == 1 then redis.call('HINCRBY', KEYS[i], 'spent', ARGV[1]) end
+end
+return 1
+"""
+
+SCRIPTS = (RESERVE, SETTLE, KNOW, CHARGE)
+DIGESTS = {one: hashlib.sha1(one.encode(), usedforsecurity=False).hexdigest() for one in SCRIPTS}
 
 
 class Taken(Reservation):
@@ -220,6 +229,18 @@ class SharedLimits:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         return await asyncio.shield(task)
+
+    async def charge(self, accounts: Sequence[str], nano: int) -> None:
+        """Count money that was spent without a reservation; without Redis, where this process keeps its own."""
+        await self._local.charge(accounts, nano)
+        keys = [self._keys_of(name)[0] for name in accounts]
+        if self._away_until is None and keys:
+            try:
+                await self._run(CHARGE, keys, nano)
+            except AWAY as error:
+                self._note_away(error)
+            except RedisError as error:
+                raise _broken(error) from error
 
     async def aclose(self) -> None:
         """Settle what is being settled, and close the connections."""
@@ -286,7 +307,10 @@ class SharedLimits:
 
     def _keys(self, limit: Limit) -> tuple[str, str]:
         """Return an account's keys; the braces keep all accounts on one node, since one script takes of several."""
-        name = f"{{{self._prefix}}}:limits:{limit.account}"
+        return self._keys_of(limit.account)
+
+    def _keys_of(self, account: str) -> tuple[str, str]:
+        name = f"{{{self._prefix}}}:limits:{account}"
         return f"{name}:counts", f"{name}:leases"
 
     # --- Redis, or not ---

@@ -13,12 +13,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.rollups import DAY
 from polyport_gateway.store import Store, partitions
-from polyport_gateway.store.tables import EntryRow, HourRow, NoticeRow, PromptRow, TagHourRow
+from polyport_gateway.store.tables import EntryRow, HourRow, NoticeRow, OwnedRow, PromptRow, TagHourRow
 from polyport_gateway.terms import Terms
 
 log = logging.getLogger("polyport.gateway.upkeep")
@@ -28,6 +28,8 @@ BATCH, PAUSE = 500, 0.02
 EVERY = 900.0
 #: How long notices that were delivered are remembered, in days: as long as a period may last, and then some.
 NOTICES = 800.0
+#: How long the owners of responses are remembered: providers keep those for 30 days.
+RESPONSES = 60.0
 
 Job = Callable[[], Awaitable[object]]
 
@@ -73,6 +75,7 @@ async def drop_old(store: Store, terms: Terms, now: float | None = None) -> int:
         for table in (HourRow, TagHourRow):
             count += await _drop(store, table, now - terms.hours_retention_days * DAY)
     count += await _drop(store, PromptRow, now - terms.prompt_retention_days * DAY)
+    count += await _drop(store, OwnedRow, now - RESPONSES * DAY, OwnedRow.kind == "response")
     return count + await _drop(store, NoticeRow, now - NOTICES * DAY)
 
 
@@ -83,8 +86,8 @@ async def _drop_requests(store: Store, before: float) -> int:
         return len(await partitions.drop(connection, before))
 
 
-async def _drop(store: Store, table: type[Any], before: float) -> int:
-    old = select(table.id).where(table.at < int(before)).order_by(table.at).limit(BATCH)
+async def _drop(store: Store, table: type[Any], before: float, *where: ColumnElement[bool]) -> int:
+    old = select(table.id).where(table.at < int(before), *where).order_by(table.at).limit(BATCH)
     count = 0
     while True:
         async with store.transaction() as connection:

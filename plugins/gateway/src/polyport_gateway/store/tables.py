@@ -232,10 +232,10 @@ class NoticeRow(Base):
 
 
 class OwnedRow(Base):
-    """Something that a provider keeps for a caller: a file, a batch, a video, a response. `settled`: its cost is in."""
+    """Something that a provider keeps for a caller: a file, a batch, a video, a response. See `owning`."""
 
     __tablename__ = "owned"
-    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    id: Mapped[str] = mapped_column(String(512), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
     at: Mapped[float] = mapped_column(index=True)
     key_id: Mapped[str] = mapped_column(index=True)
@@ -244,7 +244,7 @@ class OwnedRow(Base):
     project_id: Mapped[str]
     customer_id: Mapped[str]
     model: Mapped[str]
-    settled: Mapped[bool]
+    batch: Mapped[str] = mapped_column(String(512))
 
 
 class AuditRow(Base):

@@ -154,11 +154,11 @@ def upgrade() -> None:
     op.create_index("ix_notices_due", "notices", ["due"])
     op.create_table(
         "owned",
-        _text("id"),
+        _text("id", 512),
         _text("kind", 16),
         sa.Column("at", sa.Float(precision=53), nullable=False),
         *(_text(name) for name in (*WHO, "model")),
-        sa.Column("settled", sa.Boolean(), nullable=False),
+        _text("batch", 512),
         sa.PrimaryKeyConstraint("id"),
     )
     for name in ("at", "key_id", "user_id", "team_id"):

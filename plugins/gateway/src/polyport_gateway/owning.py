@@ -1,0 +1,247 @@
+"""Who owns what a provider keeps: files, batches, videos, responses. An id opens it for its owner and for admins alone.
+
+The provider knows one account, the gateway's, and would give anybody anything. So each id that is made for a caller
+is written down, with its line of the ledger; each id that a request names is looked up; lists tell what is one's own.
+An id that nobody here made is an admin's to use. `shared_within` says how far ownership goes: to the key, its user,
+or its team.
+
+A batch is paid for when it is over: the first who looks at it, or at its results, makes an entry of the ledger, owned
+by whoever made the batch. That entry has the batch's name and the time of its end: it is one, whoever looks how often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from polyport import batchcost
+from polyport.errors import PolyportError, ServiceUnavailableError
+from polyport.operations import Operation
+from polyport.types.batch import SINCE, Batch
+from polyport.types.record import Meta
+from polyport_gateway.gate import GateError
+from polyport_gateway.identity import Principal
+from polyport_gateway.ledger import Entry, clean
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import OwnedRow
+
+#: Function -> what its result is, where it is somebody's own.
+MADE = {
+    "create_file": "file", "create_batch": "batch", "video_generation": "video", "video_remix": "video",
+    "responses": "response",
+}  # fmt: skip
+#: Functions that look at a batch, and those that list.
+BATCHES = frozenset({"retrieve_batch", "cancel_batch"})
+LISTS = frozenset({"list_files", "list_batches", "list_videos"})
+#: Functions after which something is to be done.
+NOTED = frozenset({*MADE, *BATCHES, *LISTS, "file_content"})
+STREAMED = frozenset({"file_content"})
+#: Parameters that name what must be one's own.
+NAMING = ("input_file_id", "previous_response_id")
+#: What may have files in its parts.
+CONTENTS = ("messages", "input")
+#: Ids that are remembered, and the seconds that another replica's line may take to the database.
+REMEMBERED, DRAINED = 20_000, (0.1, 0.2, 0.4)
+#: Characters of an id; a video's carries its provider and its model.
+LONGEST = 512
+
+
+class Owned(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is somebody's. Of a file that is a batch's output, `batch` is that batch and `at` its end."""
+
+    id: str
+    kind: str
+    at: float
+    key_id: str = ""
+    user_id: str = ""
+    team_id: str = ""
+    project_id: str = ""
+    customer_id: str = ""
+    model: str = ""
+    batch: str = ""
+
+
+def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:
+    """Return the ids that a request names, of things that are somebody's."""
+    found = [fields[name] for name in NAMING if name in fields]
+    if operation.id_field is not None:
+        found.append(fields.get(operation.id_field))
+    for name in CONTENTS:
+        told = fields.get(name)
+        if isinstance(told, list):
+            for message in told:
+                if type(message) is dict:
+                    content = message.get("content")
+                    if type(content) is list:
+                        found += _files(content)
+                    elif "file_id" in message:
+                        found.append(message["file_id"])
+    return [one for one in found if isinstance(one, str) and one]
+
+
+def _files(parts: Iterable[Any]) -> Iterator[Any]:
+    for part in parts:
+        if type(part) is dict:
+            for inner in (part, part.get("file"), part.get("source"), part.get("image")):
+                if type(inner) is dict and "file_id" in inner:
+                    yield inner["file_id"]
+
+
+class Owners:
+    """Knows who owns what."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, Owned] = {}
+        self._paid: dict[str, None] = {}
+
+    async def check(self, by: Principal, wanted: Sequence[str], within: str) -> None:
+        """Raise GateError for an id that is not one's own: 404, as for one that is nowhere."""
+        if by.role == "admin":
+            return
+        found = await self.find(wanted)
+        for one in wanted:
+            if one not in found or not owns(by, found[one], within):
+                raise GateError(404, "not_found", f"There is no {one[:100]!r} here, or it is not yours.")
+
+    async def find(self, wanted: Sequence[str]) -> dict[str, Owned]:
+        """Return the owners of ids. One that was made elsewhere just now is waited for. Raises GateError: 503."""
+        for pause in (0.0, *DRAINED):
+            await asyncio.sleep(pause)
+            missing = [one for one in wanted if one not in self._known]
+            if missing:
+                for row in await self._load(missing):
+                    self.remember(row)
+            if all(one in self._known for one in wanted):
+                break
+        return {one: self._known[one] for one in wanted if one in self._known}
+
+    async def _load(self, wanted: Sequence[str]) -> list[Owned]:
+        query = select(OwnedRow.__table__).where(OwnedRow.id.in_([clean(one, LONGEST) for one in wanted]))
+        try:
+            async with self._store.transaction() as connection:
+                rows = (await connection.execute(query)).mappings().all()
+        except ServiceUnavailableError as error:
+            raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
+        return [Owned(**row) for row in rows]
+
+    def remember(self, one: Owned) -> None:
+        """Know one from now on; its first owner stays."""
+        while len(self._known) >= REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known.setdefault(one.id, one)
+
+    async def visible(self, by: Principal, wanted: Sequence[str], within: str) -> set[str]:
+        """Return which ids are one's own; none is waited for."""
+        if by.role == "admin":
+            return set(wanted)
+        missing = [one for one in wanted if one not in self._known]
+        for row in await self._load(missing) if missing else ():
+            self.remember(row)
+        return {one for one in wanted if one in self._known and owns(by, self._known[one], within)}
+
+    # --- batches ---
+
+    def outputs(self, batch: Batch, owner: Owned) -> list[Owned]:
+        """Return the files that a batch has made, as its owner's."""
+        files = [one for one in (batch.output_file_id, batch.error_file_id) if one]
+        return [msgspec.structs.replace(owner, id=one, kind="file", at=_end(batch), batch=owner.id) for one in files]
+
+    def bill(self, batch: Batch, owner: Owned, meta: Meta) -> Entry | None:
+        """Return the entry of a batch that is over and tells what it used; None where it does not, or has told."""
+        if batch.status not in SINCE or not batch.usage or owner.id in self._paid:
+            return None
+        try:
+            bill = batchcost.bill_of(batch, provider=meta.provider or None)
+        except (PolyportError, msgspec.MsgspecError):
+            return None
+        if bill is None:
+            return None
+        owner = msgspec.structs.replace(owner, model=clean(batch.model) or owner.model)
+        return self._entry(owner, _end(batch), bill.nano, _tokens(batch.usage), meta)
+
+    def bill_results(self, results: Results, file: Owned, batch: Owned, meta: Meta) -> Entry | None:
+        """Return the entry of a batch by its results, where it told no usage; None where no price is known."""
+        if batch.id in self._paid or results.nano is None:
+            return None
+        return self._entry(batch, file.at, results.nano, results.usage, meta)
+
+    def unpaid(self, entry: Entry) -> None:
+        """Have a batch billed again whose entry could not be kept."""
+        self._paid = {one: None for one in self._paid if _name(one) != entry.id}
+
+    def _entry(self, owner: Owned, at: float, nano: int, usage: Mapping[str, int], meta: Meta) -> Entry:
+        while len(self._paid) >= REMEMBERED:
+            del self._paid[next(iter(self._paid))]
+        self._paid[owner.id] = None
+        return Entry(
+            id=_name(owner.id), at=at, key_id=owner.key_id, user_id=owner.user_id, team_id=owner.team_id,
+            project_id=owner.project_id, customer_id=owner.customer_id, model=owner.model,
+            provider=clean(meta.provider), deployment=clean(meta.deployment), operation="batch",
+            prompt=usage["input"], completion=usage["output"], usage=usage, nano=nano, charged=True,
+        )  # fmt: skip
+
+
+class Results:
+    """Adds up what the lines of a batch's results cost, while they pass by. `nano` is None where that is not known."""
+
+    def __init__(self, provider: str) -> None:
+        self.nano: int | None = 0
+        self.usage = {"input": 0, "output": 0}
+        self._provider, self._rest = provider, b""
+
+    def feed(self, data: object) -> None:
+        """Take in a piece."""
+        if isinstance(data, bytes) and self.nano is not None:
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                self._add(line)
+
+    def finish(self) -> None:
+        """Take in the last line, which may have no end."""
+        rest, self._rest = self._rest, b""
+        self._add(rest)
+
+    def _add(self, text: bytes) -> None:
+        try:
+            for line in batchcost.lines_of(text):
+                cost = batchcost.line_nano(line, provider=self._provider or None)
+                if cost is None or self.nano is None:
+                    self.nano = None
+                    return
+                self.nano += cost
+                for name, count in _tokens((batchcost.answer_of(line) or {}).get("usage") or {}).items():
+                    self.usage[name] += count
+        except (PolyportError, msgspec.MsgspecError):  # no results of a batch: that costs nobody the file
+            self.nano = None
+
+
+def _name(batch: str) -> str:
+    """Return the id that a batch's entry has in the ledger."""
+    return f"batch-{hashlib.blake2b(batch.encode(), digest_size=16).hexdigest()}"
+
+
+def owns(by: Principal, one: Owned, within: str) -> bool:
+    """Whether somebody may use something."""
+    if one.key_id == by.key_id and one.user_id == by.user_id and (by.key_id or by.user_id):
+        return True
+    if within in ("user", "team") and by.user_id and one.user_id == by.user_id:
+        return True
+    return within == "team" and bool(by.team_id) and one.team_id == by.team_id
+
+
+def _end(batch: Batch) -> float:
+    """Return when a batch was over: the same whoever looks, and when."""
+    return float(getattr(batch, SINCE.get(batch.status, ""), None) or batch.created_at or 0)
+
+
+def _tokens(usage: Mapping[str, Any]) -> dict[str, int]:
+    def count(*names: str) -> int:
+        return next((int(usage[name]) for name in names if isinstance(usage.get(name), int | float)), 0)
+
+    return {"input": count("input_tokens", "prompt_tokens"), "output": count("output_tokens", "completion_tokens")}
