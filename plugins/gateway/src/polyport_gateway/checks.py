@@ -34,6 +34,7 @@ from polyport.types.record import Result
 from polyport_gateway import showing
 from polyport_gateway.app import ASGI
 from polyport_gateway.console import ADMINS, READERS, Console, Page
+from polyport_gateway.estimate import rates_at
 from polyport_gateway.identity import Principal
 from polyport_gateway.keeper import WRITTEN
 from polyport_gateway.ledger import Entry, clean
@@ -175,6 +176,7 @@ class Health:
             },
             "limits": {"rpm": one.limits.rpm, "tpm": one.limits.tpm, "parallel": one.limits.parallel},
             "latency": standing.latency,
+            "price": price_of(running, one),
             "recent": self.recent.of(one.id),
             "check": None if checked is None else msgspec.structs.asdict(checked),
         }  # fmt: skip
@@ -364,6 +366,14 @@ def state_of(one: Deployment, standing: Standing) -> str:
     )
     words = (("resting", standing.cooling > 0), ("full", full), ("failing", standing.failures > 0))
     return next((word for word, holds in words if holds), "ok")
+
+
+def price_of(running: Running, one: Deployment) -> dict[str, Any] | None:
+    """Return what a million tokens cost in USD, read (`input`) and written (`output`); None where nobody knows."""
+    rates = rates_at(running.router, one)
+    if rates is None or "input" not in rates.prices:
+        return None
+    return {"input": rates.prices["input"], "output": rates.prices.get("output")}
 
 
 def mode_of(running: Running, one: Deployment) -> str:

@@ -15,6 +15,7 @@ from polyport.middleware.budget import DEFAULT_ANSWER, LIMITS
 from polyport.pricefile import rates_given
 from polyport.prices import MEASURES, Rates, Used, rates_of
 from polyport.router import Router
+from polyport.router.deployments import Deployment
 
 #: Returns the prices that may hold for a model's name; none where nobody knows.
 Prices = Callable[[str], Sequence[Rates]]
@@ -73,21 +74,22 @@ def _plain(rates: Rates) -> tuple[float, float] | None:
     return prices["input"] * PER_TOKEN, prices.get("output", 0) * PER_TOKEN
 
 
+def rates_at(router: Router, deployment: Deployment) -> Rates | None:
+    """Return the prices of a deployment: its own, or those of its model; None where nobody knows."""
+    given = deployment.options.get("prices")
+    try:
+        return rates_given(given) if given else rates_of(*router.place_of(deployment))
+    except PolyportError:  # a call itself will say what is wrong
+        return None
+
+
 def prices_of(router: Callable[[], Router]) -> Prices:
     """Return what knows the prices of a router's models; of the router that serves now, after a reload too."""
 
     def prices(model: str) -> list[Rates]:
         serving = router()
-        found = []
-        for one in serving.groups.of(model) if serving.groups.has(model) else ():
-            given = one.options.get("prices")
-            try:
-                rates = rates_given(given) if given else rates_of(*serving.place_of(one))
-            except PolyportError:  # the call itself will say what is wrong
-                continue
-            if rates is not None:
-                found.append(rates)
-        return found
+        found = [rates_at(serving, one) for one in (serving.groups.of(model) if serving.groups.has(model) else ())]
+        return [rates for rates in found if rates is not None]
 
     return prices
 

@@ -7,14 +7,16 @@ import { ask, confirm } from "./dialog.js";
 import { fill, h, icon } from "./dom.js";
 import * as format from "./format.js";
 import { fields } from "./forms.js";
-import { KINDS, limitFacts, status } from "./kinds.js";
-import { all, called, forget } from "./names.js";
+import { KINDS, limitFacts, policyFacts, status } from "./kinds.js";
+import { all, called, forget, namesOf } from "./names.js";
 import { complain, say, trying } from "./notices.js";
 import * as spend from "./spend.js";
-import { ago, card, copying, empty, facts, head, into, meter, table, tags, time } from "./view.js";
+import { ago, card, copying, empty, facts, head, into, meter, named, table, tags, time } from "./view.js";
 
 /** Rows that are drawn at once. */
 const SHOWN = 200;
+/** Keys that the page of their team, user or project shows. */
+const MOST_KEYS = 10;
 const idOf = (kind, row) => row[`${kind}_id`];
 const mayMake = (kind) => api.isAdmin() || (kind === "key" && api.mayChange()) || (kind === "project" && api.session.role === "team_admin");
 
@@ -147,14 +149,37 @@ async function one(kind, id, signal) {
   const draw = async () => {
     const about = KINDS[kind];
     const row = await api.get(`${kind}/info`, { [`${kind}_id`]: id }, { signal });
-    const [known, used, money, changes] = await Promise.all([about.facts(row), usage(kind, id, signal), spendOf(kind, id, signal), history(kind, id, signal)]);
+    const [known, used, money, changes, people, keys] = await Promise.all([about.facts(row), usage(kind, id, signal), spendOf(kind, id, signal), history(kind, id, signal), membersOf(kind, row, signal), keysOf(kind, id, signal)]);
     const again = () => into(place, draw, { quiet: true });
     return [head({ title: called(kind, row), crumb: [about.title, `#/${about.word}`], badge: about.status && status(row), actions: buttons(kind, row, again) }),
-      money && money.tiles(row), h("div", { class: "grid" }, money && money.chart, card("Limits", used, limitsOf(about.own?.(row) ?? row)), card("Details", facts([...known, ["Tags", tags(row.tags, 50)],
-        ["Metadata", Object.keys(row.metadata ?? {}).length ? h("code", { class: "wrap" }, JSON.stringify(row.metadata)) : null], ["Made", time(row.created_at)], ["Changed", time(row.updated_at)]])), changes)];
+      money && money.tiles(row), h("div", { class: "grid" }, money && money.chart, card("Limits", used, limitsOf(about.own?.(row) ?? row)), card("Details", facts([...known, ...policyFacts(row), ["Tags", tags(row.tags, 50)],
+        ["Metadata", Object.keys(row.metadata ?? {}).length ? h("code", { class: "wrap" }, JSON.stringify(row.metadata)) : null], ["Made", time(row.created_at)], ["Changed", time(row.updated_at)]])), people, keys, changes)];
   };
   fill(place, await draw());
   return place;
+}
+
+/** Members of a team, and what each spent in its name. */
+async function membersOf(kind, row, signal) {
+  if (kind !== "team" || !Object.keys(row.members).length) return null;
+  const [name, rows] = await Promise.all([namesOf("user"), spend.sums(spend.span("30d"), { group_by: "user", team: row.team_id }, { signal })]);
+  const spent = new Map(rows.map((one) => [one.user, one.cost]));
+  const members = Object.entries(row.members).map(([id, role]) => ({ id, role, cost: spent.get(id) ?? 0 }));
+  return h("section", { class: "card flush" }, h("div", { class: "card-head" }, h("h2", {}, "Members")), table([
+    { head: "Member", cell: (one) => named(`#/users/${encodeURIComponent(one.id)}`, name(one.id)), sort: (one) => name(one.id) },
+    { head: "May", cell: (one) => (one.role === "admin" ? "Admin of the team" : "Member"), sort: (one) => one.role },
+    { head: "Spent here, 30 days", right: true, cell: (one) => format.usd(one.cost), sort: (one) => one.cost }], members, { label: "Members", sort: [2, true] }));
+}
+
+/** The keys of a team, user or project that spent most. */
+async function keysOf(kind, id, signal) {
+  if (!["team", "user", "project"].includes(kind)) return null;
+  const [rows, sums] = await Promise.all([api.get("key/list", { [`${kind}_id`]: id, limit: 1000 }, { signal }), spend.sums(spend.span("30d"), { group_by: "key", [kind]: id }, { signal })]);
+  const spent = new Map(sums.map((one) => [one.key, one.cost]));
+  const keys = rows.keys.sort((a, b) => (spent.get(b.key_id) ?? 0) - (spent.get(a.key_id) ?? 0));
+  return h("section", { class: "card flush" }, h("div", { class: "card-head" }, h("h2", {}, "Keys"), h("span", { class: "small soft" }, keys.length > MOST_KEYS ? `The first ${MOST_KEYS} of ${keys.length}` : "")),
+    keys.length ? table([{ head: "Key", cell: KINDS.key.name }, { head: "Spent, 30 days", right: true, cell: (row) => format.usd(spent.get(row.key_id) ?? 0) }, KINDS.key.status], keys.slice(0, MOST_KEYS), { label: "Keys" })
+      : h("p", { class: "empty" }, "None yet."));
 }
 
 function limitsOf(row) {

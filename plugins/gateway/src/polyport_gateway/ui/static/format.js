@@ -19,7 +19,7 @@ export function usd(amount) {
 
 /** Dollars of a limit that somebody set: exactly as set. */
 export const exactUsd = (amount) => (amount === null || amount === undefined ? "–"
-  : `$${new Intl.NumberFormat("en", { maximumFractionDigits: 9 }).format(amount)}`);
+  : `$${new Intl.NumberFormat("en", { minimumFractionDigits: Number.isInteger(amount) ? 0 : 2, maximumFractionDigits: 9 }).format(amount)}`);
 
 /** A length of time in seconds. */
 export function span(seconds) {

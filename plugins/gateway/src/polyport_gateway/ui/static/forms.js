@@ -29,6 +29,7 @@ function object(node) {
 /** Kind of field -> how it is drawn, with `value`, and how it is read. */
 const KINDS = {
   text: { draw: (field, value) => { const node = text(field, value); return { node, control: node, read: () => node.value.trim() }; } },
+  number: { draw: (field, value) => { const node = text(field, value, { inputmode: "decimal" }); return { node, control: node, read: () => number(node) }; } },
   count: { draw: (field, value) => { const node = text(field, value, { inputmode: "numeric" }); return { node, control: node, read: () => number(node, { whole: true }) }; } },
   usd: { draw: (field, value) => {
     const control = text(field, value, { inputmode: "decimal" });

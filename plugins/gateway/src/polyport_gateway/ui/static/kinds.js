@@ -20,6 +20,11 @@ const RATES = [[
   { name: "max_parallel_requests", label: "Requests at a time", kind: "count", placeholder: "no limit" }]];
 const soft = { name: "soft_budget", label: "Warn at", kind: "usd", placeholder: "no warning", hint: "Nothing is refused; whoever watches is told." };
 const perModel = { name: "model_limits", label: "Limits of single models", kind: "object", placeholder: '{"gpt-4o": {"rpm_limit": 10, "max_budget": 5}}' };
+const policy = ["How its requests are treated", [
+  { name: "guardrails", label: "Guardrails that are always on", kind: "names", placeholder: "Only those of all" }, [{ name: "num_retries", label: "Most retries", kind: "count", placeholder: "the gateway's" }, { name: "timeout", label: "Longest wait, seconds", kind: "number", placeholder: "the gateway's" }],
+  { name: "disable_cache", label: "Nothing of it is cached", kind: "check" }]];
+const memberLimits = ["Limits of each member", [[{ name: "team_member_budget", label: "Budget of a member", kind: "usd", placeholder: "no limit" }, { name: "team_member_budget_duration", label: "Begins anew", kind: "choice", options: WINDOWS }],
+  [{ name: "team_member_rpm_limit", label: "Requests a minute", kind: "count", placeholder: "no limit" }, { name: "team_member_tpm_limit", label: "Tokens a minute", kind: "count", placeholder: "no limit" }]]];
 const metadata = { name: "metadata", label: "Metadata", kind: "object", placeholder: '{"cost_center": "42"}' };
 const tagField = { name: "tags", label: "Tags", kind: "names", hint: "Requests carry them into reports." };
 
@@ -29,7 +34,7 @@ const budgetField = async () => (api.isAdmin() ? [await choice("budget", "Shared
 const limitsFolded = async () => ["More limits and details", [...RATES, soft, ...(await budgetField()), tagField, perModel, metadata]];
 
 /** Sections of the form of a kind that has nothing but a name and limits. */
-const plain = (name, label) => async () => [[null, [{ name, label, kind: "text", needed: true, autofocus: true }, ...MONEY, await modelField()]], await limitsFolded()];
+const plain = (name, label) => async () => [[null, [{ name, label, kind: "text", needed: true, autofocus: true }, ...MONEY, await modelField()]], await limitsFolded(), policy];
 
 /** The limits of a row in a few words. */
 export function limits(row) {
@@ -60,6 +65,9 @@ const limitFacts = (row) => [
   ["Tokens a minute", row.tpm_limit === null ? null : format.count(row.tpm_limit)], ["Requests at a time", row.max_parallel_requests],
   ["Shared budget", row.budget_id], ["Of single models", keysOf(row.model_limits)?.map((model) => `${model}: ${limits({ max_budget: null, rpm_limit: null, tpm_limit: null, max_parallel_requests: null, ...row.model_limits[model] }) ?? "none"}`).join("; ")],
 ];
+/** How requests are treated, where that is said. */
+const policyFacts = (row) => [["Guardrails", tags(row.guardrails, 50)], ["Most retries", row.num_retries], ["Longest wait", row.timeout && format.span(row.timeout)], ["Cache", row.disable_cache ? "Nothing of it is cached" : null],
+  ["Each member", limits({ max_budget: row.team_member_budget ?? null, budget_duration: row.team_member_budget_duration ?? "", rpm_limit: row.team_member_rpm_limit ?? null, tpm_limit: row.team_member_tpm_limit ?? null, max_parallel_requests: null })]];
 const keysOf = (object) => (object && Object.keys(object).length ? Object.keys(object) : null);
 const link = (word, id, name) => id && h("a", { href: `#/${word}/${encodeURIComponent(id)}` }, name(id));
 const asJson = (object) => (keysOf(object) ? JSON.stringify(object) : null);
@@ -86,7 +94,7 @@ export const KINDS = {
         { name: "allowed_routes", label: "Routes", kind: "names", placeholder: "All routes", hint: "Such as /chat/completions or /audio/*" },
         { name: "allowed_ips", label: "Networks", kind: "names", placeholder: "From anywhere", hint: "Such as 10.0.0.0/8" },
         { name: "aliases", label: "Other names of models", kind: "object", placeholder: '{"fast": "gpt-4o-mini"}' }]],
-      ["Tags and metadata", [tagField, metadata]]],
+      policy, ["Tags and metadata", [tagField, metadata]]],
     facts: async (row) => {
       const [team, user, project] = await Promise.all(["team", "user", "project"].map(namesOf));
       return [["Key", row.key_name], ["Id", row.key_id], ["Team", link("teams", row.team_id, team)], ["User", link("users", row.user_id, user)], ["Project", link("projects", row.project_id, project)],
@@ -100,11 +108,8 @@ export const KINDS = {
     columns: async () => [{ head: "Members", cell: (row) => Object.keys(row.members).length || null, right: true, sort: (row) => Object.keys(row.members).length }, modelColumn, limitColumn],
     name: (row) => named(`#/teams/${encodeURIComponent(row.team_id)}`, row.team_alias || row.team_id, row.team_alias ? row.team_id : null), status: statusColumn,
     fields: async () => [[null, [{ name: "team_alias", label: "Name", kind: "text", needed: true, autofocus: true }, { name: "members", label: "Members", kind: "members", known: (await options("user", "")).slice(1) },
-      ...MONEY, await modelField()]], await limitsFolded()],
-    facts: async (row) => {
-      const user = await namesOf("user");
-      return [["Id", row.team_id], ["Models", tags(row.models, 50) ?? "All"], ["Members", keysOf(row.members)?.map((id) => `${user(id)}${row.members[id] === "admin" ? " (admin)" : ""}`).join(", ") ?? "None yet"]];
-    },
+      ...MONEY, await modelField()]], memberLimits, await limitsFolded(), policy],
+    facts: async (row) => [["Id", row.team_id], ["Models", tags(row.models, 50) ?? "All"], ["Members", Object.keys(row.members).length || "None yet"]],
   },
   user: {
     word: "users", title: "Users", one: "user", text: "People and service accounts.", make: "Add a user", path: "user/new",
@@ -112,7 +117,7 @@ export const KINDS = {
     columns: async () => [{ head: "Role", cell: (row) => ({ admin: "Admin", team_admin: "Team admin", member: "Member", viewer: "Viewer" })[row.user_role] ?? row.user_role, sort: (row) => row.user_role }, modelColumn, limitColumn],
     name: (row) => named(`#/users/${encodeURIComponent(row.user_id)}`, row.user_alias || row.user_email || row.user_id, row.user_alias && row.user_email ? row.user_email : row.user_id), status: statusColumn,
     fields: async () => [[null, [[{ name: "user_alias", label: "Name", kind: "text", autofocus: true }, { name: "user_email", label: "E-mail", kind: "text" }],
-      ...(api.isAdmin() ? [{ name: "user_role", label: "Role", kind: "choice", options: ROLES.slice(1) }] : []), ...MONEY, await modelField()]], await limitsFolded()],
+      ...(api.isAdmin() ? [{ name: "user_role", label: "Role", kind: "choice", options: ROLES.slice(1) }] : []), ...MONEY, await modelField()]], await limitsFolded(), policy],
     facts: async (row) => [["Id", row.user_id], ["E-mail", row.user_email], ["Role", ROLES.find(([one]) => one === row.user_role)?.[1]], ["Models", tags(row.models, 50) ?? "All"]],
   },
   project: {
@@ -120,7 +125,7 @@ export const KINDS = {
     quiet: "Keys can belong to a project; what they spend counts for it, and for its team.",
     columns: async () => { const team = await namesOf("team"); return [{ head: "Team", cell: (row) => (row.team_id ? team(row.team_id) : null), sort: (row) => row.team_id }, modelColumn, limitColumn]; },
     name: (row) => named(`#/projects/${encodeURIComponent(row.project_id)}`, row.project_alias || row.project_id, row.project_alias ? row.project_id : null), status: statusColumn,
-    fields: async () => [[null, [{ name: "project_alias", label: "Name", kind: "text", needed: true, autofocus: true }, await choice("team", "Team", "None"), ...MONEY, await modelField()]], await limitsFolded()],
+    fields: async () => [[null, [{ name: "project_alias", label: "Name", kind: "text", needed: true, autofocus: true }, await choice("team", "Team", "None"), ...MONEY, await modelField()]], await limitsFolded(), policy],
     facts: async (row) => { const team = await namesOf("team"); return [["Id", row.project_id], ["Team", link("teams", row.team_id, team)], ["Models", tags(row.models, 50) ?? "All"]]; },
   },
   customer: {
@@ -128,8 +133,8 @@ export const KINDS = {
     quiet: "Requests may name any customer; one that is added here has limits and can be blocked.",
     columns: async () => [modelColumn, limitColumn],
     name: (row) => named(`#/customers/${encodeURIComponent(row.customer_id)}`, row.alias || row.customer_id, row.alias ? row.customer_id : null), status: statusColumn,
-    fields: async (row) => { const [first, more] = await plain("alias", "Name")(); first[1][0].needed = false;
-      return [[null, [...(row ? [] : [{ name: "customer_id", label: "Id", kind: "text", needed: true, autofocus: true, hint: "What programs send as “user”." }]), ...first[1]]], more]; },
+    fields: async (row) => { const [first, ...more] = await plain("alias", "Name")(); first[1][0].needed = false;
+      return [[null, [...(row ? [] : [{ name: "customer_id", label: "Id", kind: "text", needed: true, autofocus: true, hint: "What programs send as “user”." }]), ...first[1]]], ...more]; },
     facts: async (row) => [["Id", row.customer_id], ["Models", tags(row.models, 50) ?? "All"]],
   },
   budget: {
@@ -142,4 +147,4 @@ export const KINDS = {
   },
 };
 
-export { limitFacts };
+export { limitFacts, policyFacts };

@@ -45,7 +45,7 @@ export async function into(place, load, { title, quiet = false } = {}) {
  * A table. Columns: {head, cell(row), right, sort(row)}; a cell that is null is a dash, and is left out of cards.
  * Rows can be sorted by the columns that say how.
  */
-export function table(columns, rows, { label, sort, cards = true } = {}) {
+export function table(columns, rows, { label, sort, cards = true, fixed = false } = {}) {
   let by = sort ?? null;
   const body = h("tbody", { role: "rowgroup" });
   const heads = columns.map((column, place) => h("th", { scope: "col", role: "columnheader", class: column.right ? "right" : null },
@@ -90,7 +90,7 @@ export function table(columns, rows, { label, sort, cards = true } = {}) {
   draw();
   const node = h("table", { role: "table", class: cards ? "cards" : null, "aria-label": label },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)), body);
-  return h("div", { class: "scroll", role: "region", "aria-label": label, tabindex: cards ? null : "0" }, node);
+  return h("div", { class: fixed ? "scroll fixed" : "scroll", role: "region", "aria-label": label, tabindex: cards ? null : "0" }, node);
 }
 
 /** A name that leads somewhere, with what tells it from its like below. */

@@ -35,7 +35,7 @@ function groups(told, again) {
   if (!found.size) return h("div", { class: "card" }, empty("No models are configured", "Name them in the configuration's model_list, then reload it."));
   const worst = (all) => (all.every((one) => one.state === "resting") ? pill("bad", "None can be used") : all.some((one) => one.state !== "ok") ? pill("warn", `${all.filter((one) => one.state === "ok").length} of ${all.length} ready`) : pill("good", all.length === 1 ? "Ready" : `${all.length} ready`));
   return [...found].map(([group, all]) => h("section", { class: "card flush", "aria-label": group }, h("div", { class: "card-head" }, h("h2", { class: "wrap" }, group), h("span", { class: "actions" }, h("a", { class: "small", href: `#/requests?model=${encodeURIComponent(group)}` }, "Requests"), worst(all))),
-    table(columns(again), all, { label: `Deployments of ${group}` })));
+    table(columns(again), all, { label: `Deployments of ${group}`, fixed: true })));
 }
 
 function byGroup(rows) {
@@ -62,11 +62,13 @@ function check(found) {
   return [found.ok ? `Answered in ${format.span(found.seconds)}` : h("span", { class: "wrong wrap" }, found.error), h("span", { class: "under" }, ago(found.at))];
 }
 
-const limits = (one) => [["rpm", "requests a minute"], ["tpm", "tokens a minute"], ["parallel", "at a time"]].filter(([name]) => one.limits[name] !== null && one.limits[name] !== undefined)
-  .map(([name, words]) => h("span", { class: "nowrap" }, `${format.compact(one.limits[name])} ${words}`, h("br"))).concat() || null;
+function limits(one) {
+  const known = [["rpm", "rpm"], ["tpm", "tpm"], ["parallel", "at a time"]].filter(([name]) => one.limits[name] !== null && one.limits[name] !== undefined);
+  return known.length ? known.map(([name, words]) => h("div", {}, `${format.compact(one.limits[name])} ${words}`)) : null;
+}
 
 /** USD for a million tokens, read and written. */
 function price(found) {
   if (!found) return null;
-  return h("span", { title: "USD for a million tokens" }, `${format.exactUsd(found.input)} in`, h("br"), `${format.exactUsd(found.output)} out`);
+  return [`${format.exactUsd(found.input)} in`, found.output !== null && h("div", {}, `${format.exactUsd(found.output)} out`), h("span", { class: "under" }, "a million tokens")];
 }

@@ -24,7 +24,7 @@ export async function render({ signal }) {
   const said = h("div", { class: "said", tabindex: "0", role: "log", "aria-label": "Conversation", "aria-live": "off" }, start());
   const heard = h("p", { class: "sr", role: "status" });
   const wrong = h("p", { class: "wrong", role: "alert" });
-  const question = h("textarea", { id: "play-question", placeholder: "Ask something", rows: "2", "aria-label": "Your message", autofocus: true, keydown: (event) => {
+  const question = h("textarea", { id: "play-question", placeholder: "Ask something", rows: "2", "aria-label": "Your message", keydown: (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); form.requestSubmit(); }
     if (event.key === "Escape") running?.abort();
   } });
@@ -33,7 +33,7 @@ export async function render({ signal }) {
   const form = h("form", { class: "ask", submit: (event) => { event.preventDefault(); ask(); } }, question, h("div", { class: "actions" }, stop, send));
 
   function start() {
-    return empty("Nothing said yet", "What you ask is sent to the model as any request is: limits hold, and it costs what it costs. Nothing said here is kept.");
+    return empty("Nothing said yet", "What you ask is sent to the model as any request is: limits hold, and it costs what it costs. This page keeps nothing of it.");
   }
 
   function settings() {

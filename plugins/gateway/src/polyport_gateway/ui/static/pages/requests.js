@@ -71,7 +71,7 @@ async function log(values, signal) {
     return found.length ? [place, more] : empty("No request fits", "Take a longer time, or fewer filters. A request is here about a second after its answer.");
   }
   await apply();
-  return h("div", {}, head({ title: "Requests", text: "Every answered request, once: who asked for what, what answered, and what it cost. No prompt and no answer is kept.", actions: file }), form, count, body);
+  return h("div", {}, head({ title: "Requests", text: "Every answered request, once: who asked for what, what answered, and what it cost.", actions: file }), form, count, body);
 }
 
 const columns = ([key, team, user]) => [
@@ -91,10 +91,17 @@ async function story(id, signal) {
   const row = told.request;
   return h("div", {}, head({ title: row.model || row.operation || "Request", crumb: ["Requests", "#/requests"], badge: toldOf(row), text: h("span", {}, format.whenYear(row.at - row.seconds), " · ", h("span", { class: "mono wrap" }, row.id)), actions: copying(row.id, "Copy id") }),
     numbers(row), h("div", { class: "grid" }, happened(row), h("div", { class: "stack" }, error(row), tokens(row), asked(row, told))),
-    changed(row));
+    changed(row), content(told.content));
 }
 
 const toldOf = told;
+
+/** What was asked and answered, where the gateway is set to keep that, and an admin looks. */
+function content(kept) {
+  if (!kept) return null;
+  const part = (title, value) => value && h("details", {}, h("summary", {}, title), h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": title }, typeof value === "string" ? value : JSON.stringify(value, null, 2)));
+  return card("What was said", h("div", { class: "form" }, part("Asked", kept.asked), part("Answered", kept.answer)));
+}
 
 function numbers(row) {
   const rate = row.stream && row.first_byte !== null && row.completion ? `${Math.round(row.completion / Math.max(0.001, row.seconds - row.first_byte))} tokens a second` : "";

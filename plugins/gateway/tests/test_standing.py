@@ -1,0 +1,124 @@
+"""How budgets stand: of whom, in which window, and who may see it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyport.errors import BadRequestError
+from polyport_gateway import management as manage, spending, standing
+from polyport_gateway.identity import MASTER, Principal
+from polyport_gateway.journal import Journal
+from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.store import Store
+
+USD = 1_000_000_000
+DAY = 86_400
+
+
+def run(folder: Path, test: Callable[[Store, Ledger], Awaitable[None]]) -> None:
+    """Run a test on an empty store and its ledger."""
+
+    async def main() -> None:
+        store = Store(f"sqlite:///{folder / 'gateway.db'}")
+        await store.migrate()
+        ledger = Ledger(store, Journal(folder / "journal"))
+        await test(store, ledger)
+        await ledger.aclose()
+        await store.aclose()
+
+    asyncio.run(main())
+
+
+async def spend(ledger: Ledger, *entries: dict[str, Any]) -> None:
+    """Put entries of so many USD into the ledger."""
+    for place, one in enumerate(entries):
+        usd = one.pop("usd")
+        ledger.record(Entry(id=f"{time.monotonic_ns()}-{place}", nano=round(usd * USD), **one))
+    await ledger.drain()
+
+
+def by_id(told: dict[str, Any]) -> dict[tuple[str, str | None], Any]:
+    """Return budgets by whose they are and their model."""
+    return {(one["id"], one["model"]): one for one in told["results"]}
+
+
+def test_each_budget_counts_in_its_own_window(tmp_path: Path) -> None:
+    """For ever, an hour that is not over, one model alone, a shared one; what has none is not there."""
+
+    async def test(store: Store, ledger: Ledger) -> None:
+        await manage.create(store, MASTER, "budget", {"budget_id": "trial", "max_budget": 5, "budget_duration": "1d"})
+        await manage.create(store, MASTER, "team", {"team_id": "ever", "max_budget": 100, "soft_budget": 50})
+        await manage.create(store, MASTER, "team", {"team_id": "hour", "max_budget": 1, "budget_duration": "1h"})
+        await manage.create(store, MASTER, "team", {"team_id": "shared", "budget_id": "trial"})
+        single = {"gpt": {"max_budget": 3, "budget_duration": "1mo"}, "other": {"rpm_limit": 1}}
+        await manage.create(store, MASTER, "team", {"team_id": "single", "model_limits": single})
+        await manage.create(store, MASTER, "team", {"team_id": "none", "rpm_limit": 5})
+        now = time.time()
+        await spend(
+            ledger,
+            {"team_id": "ever", "at": now - 400 * DAY, "usd": 7},
+            {"team_id": "ever", "at": now, "usd": 1.5},
+            {"team_id": "hour", "at": now - 2 * 3600, "usd": 9},
+            {"team_id": "hour", "at": now, "usd": 0.25},
+            {"team_id": "shared", "at": now, "usd": 6},
+            {"team_id": "shared", "at": now - 2 * DAY, "usd": 1},
+            {"team_id": "single", "at": now, "usd": 2, "model": "gpt"},
+            {"team_id": "single", "at": now, "usd": 8, "model": "other"},
+        )
+        found = by_id(await standing.usage(store, MASTER, {}))
+        assert {mark: one["spend"] for mark, one in found.items()} == {
+            ("ever", None): 8.5, ("hour", None): 0.25, ("shared", None): 6.0, ("single", "gpt"): 2.0,
+        }  # fmt: skip
+        assert (found["ever", None]["resets_at"], found["ever", None]["soft_budget"]) == (None, 50)
+        hour = found["hour", None]
+        assert hour["began_at"] <= now < hour["resets_at"] == hour["began_at"] + 3600
+        assert (found["shared", None]["budget_id"], found["shared", None]["max_budget"]) == ("trial", 5)
+
+    run(tmp_path, test)
+
+
+def test_budgets_are_seen_by_those_whom_they_concern(tmp_path: Path) -> None:
+    """A key sees its own, whoever leads a team the team's; one can be asked for alone."""
+
+    async def test(store: Store, ledger: Ledger) -> None:
+        for name in ("red", "blue"):
+            await manage.create(store, MASTER, "team", {"team_id": name, "max_budget": 1})
+        keys = [await manage.generate_key(store, MASTER, {"max_budget": n, "team_id": "red"}) for n in (1, 2)]
+        plain = Principal(id="key", key_id=keys[0]["key_id"], team_id="red")
+        told = await standing.usage(store, plain, {})
+        assert {(one["kind"], one["id"]) for one in told["results"]} == {("key", keys[0]["key_id"]), ("team", "red")}
+        lead = Principal(id="lead", role="team_admin", user_id="ann", teams_led=frozenset({"blue"}))
+        assert [one["id"] for one in (await standing.usage(store, lead, {}))["results"]] == ["blue"]
+        single = await standing.usage(store, MASTER, {"kind": "key", "id": keys[1]["key_id"]})
+        assert [one["max_budget"] for one in single["results"]] == [2]
+        for wrong in ({"kind": "budget"}, {"whose": "red"}):
+            with pytest.raises(BadRequestError):
+                await standing.usage(store, MASTER, wrong)
+
+    run(tmp_path, test)
+
+
+def test_a_span_is_summed_up_whole(tmp_path: Path) -> None:
+    """`step=all` gives one row, or one a group, with the latencies of the whole span; nothing for an empty one."""
+
+    async def test(store: Store, ledger: Ledger) -> None:
+        now = time.time()
+        assert (await spending.series(store, MASTER, {"step": "all"}))["results"] == []
+        old = {"team_id": "red", "at": now - 40 * DAY, "usd": 9}
+        await spend(ledger, old, *({"team_id": team, "at": now - n * 3600, "usd": 1, "seconds": 2.0}
+                                   for n in range(3) for team in ("red", "blue")))  # fmt: skip
+        asked = {"step": "all", "start": now - 10 * DAY}
+        (one,) = (await spending.series(store, MASTER, asked))["results"]
+        assert (one["requests"], one["cost"]) == (6, 6.0)
+        assert "at" not in one
+        assert 1.2 < one["p50"] < 3.2
+        groups = (await spending.series(store, MASTER, {**asked, "group_by": "team"}))["results"]
+        assert {row["team"]: row["cost"] for row in groups} == {"red": 3.0, "blue": 3.0}
+
+    run(tmp_path, test)
