@@ -343,6 +343,20 @@ def test_without_the_setting_nothing_passes(provider: Provider, start: Callable[
     assert not provider.asked
 
 
+def test_guardrails_are_not_gone_around(provider: Provider, start: Callable[..., Any]) -> None:
+    """What they cannot see does not pass, unless the configuration says so."""
+    pytest.importorskip("polyport_guardrails")
+    rail = {"guardrail": "deny-list", "mode": "pre_call", "words": ["x"]}
+    headers = {"authorization": f"Bearer {MASTER}"}
+    for unguarded, status in ((False, 403), (True, 200)):
+        said = config(provider.url, passthrough={"providers": ["openai"], "unguarded": unguarded})
+        gateway = start({**said, "guardrails": [{"guardrail_name": "g", "litellm_params": rail}]})
+        url = f"{gateway.url}/passthrough/openai/v1/chat/completions"
+        assert httpx.post(url, json=BODY, headers=headers, timeout=30).status_code == status
+        gateway.stop()
+    assert len(provider.asked) == 1
+
+
 SSE, JSON = "text/event-stream", "application/json"
 MESSAGE = {"type": "message", "model": "c", "usage": {"input_tokens": 7, "output_tokens": 1}}
 

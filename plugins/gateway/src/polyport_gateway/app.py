@@ -35,10 +35,10 @@ Ready = Callable[[], Awaitable[str | None]]
 class App:
     """The gateway. `gate` admits requests; by default, the configuration's master key alone does.
 
-    `starting` and `closing` are run with the server's start, and before its end; `following` after a reload. `hangup`
-    is what SIGHUP does, where it is more than to read the configuration again, and `tell_others`, in a process that is
-    one of several, has the others do so. `ready` are asked by readiness, `taps` told of each request that is over.
-    `prompts` keeps what is asked and answered.
+    `starting` and `closing` are run with the server's start, and before its end; `leaving` before the server closes its
+    connections; `following` after a reload. `hangup` is what SIGHUP does, where it is more than to read the
+    configuration again, and `tell_others`, in a process that is one of several, has the others do so. `ready` are asked
+    by readiness, `taps` told of each request that is over. `prompts` keeps what is asked and answered.
     """
 
     def __init__(self, config: Config, *, gate: Gate | None = None, prompts: Observer | None = None) -> None:
@@ -48,6 +48,7 @@ class App:
         self._own_gate = gate is None
         self.gate: Gate = gate or MasterKey(config.general.master_key)
         self.starting: list[Hook] = []
+        self.leaving: list[Hook] = []
         self.closing: list[Hook] = []
         self.following: list[Follow] = []
         self.hangup: Hook | None = None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from polyport.errors import BadRequestError
-from polyport_gateway import checks, desk, metrics, passthrough, reloading, tracing, ui
+from polyport_gateway import checks, desk, metrics, passthrough, realtime, reloading, tracing, ui
 from polyport_gateway.app import ASGI, App
 from polyport_gateway.config import Config
 from polyport_gateway.estimate import prices_of
@@ -64,6 +64,7 @@ PARTS: tuple[Part, ...] = (
     tracing.mounts,
     passthrough.mounts,
     ui.mounts,
+    realtime.mounts,
 )
 
 

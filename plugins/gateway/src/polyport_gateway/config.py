@@ -48,6 +48,7 @@ GENERAL: dict[str, str] = {
     "drain_seconds": "how long running calls may go on after SIGTERM",
     **SIGNON,
     "passthrough": "whose own endpoints are under /passthrough: {providers: [...], paths: {provider: [patterns]}}",
+    "realtime": "of sessions at /v1/realtime: {idle_seconds, max_seconds, max_message_mb, unguarded}",
     "watch_config": "read the configuration again whenever its file changes",
     "metrics_key": "a key that may read /metrics and nothing else",
     "metrics_public": "let everybody read /metrics",
@@ -60,7 +61,7 @@ GENERAL: dict[str, str] = {
 FOLLOWED = frozenset(
     {"master_key", "on_store_failure", "metrics_key", "metrics_public", "max_request_size_mb",
      "max_upload_size_mb", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
-     "session_hours", "public_url", "passthrough", "request_tags", *terms.TERMS, *terms.RENAMED}
+     "session_hours", "public_url", "passthrough", "realtime", "request_tags", *terms.TERMS, *terms.RENAMED}
 )  # fmt: skip
 #: Names of settings -> the parameter of Router or Client that they are.
 RENAMED = {"request_timeout": "timeout"}
@@ -84,11 +85,25 @@ class ConfigError(BadRequestError):
 class Passthrough(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Whose own endpoints are reached under /passthrough, and which of them by keys, beyond those that are accounted.
 
-    `paths` are patterns by provider, without a version: {"openai": ["/files*"]}.
+    `paths` are patterns by provider, without a version: {"openai": ["/files*"]}. `unguarded`: there is a way
+    through although there are guardrails, which cannot see what passes.
     """
 
     providers: tuple[str, ...] = ()
     paths: Mapping[str, tuple[str, ...]] = {}
+    unguarded: bool = False
+
+
+class Realtime(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How long a session at /v1/realtime may be silent and last, in seconds, and how large a message may be.
+
+    `unguarded`: sessions are there although there are guardrails, which cannot see what is said in one.
+    """
+
+    idle_seconds: Annotated[float, msgspec.Meta(gt=0)] = 600.0
+    max_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
+    max_message_mb: Annotated[float, msgspec.Meta(gt=0)] = 16.0
+    unguarded: bool = False
 
 
 class General(msgspec.Struct, kw_only=True, frozen=True):
@@ -105,6 +120,7 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     metrics_key: str | None = None
     metrics_public: bool = False
     passthrough: Passthrough | None = None
+    realtime: Realtime = Realtime()
     background_health_checks: bool | None = None
     health_check_interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
     terms: terms.Terms = terms.Terms()

@@ -12,7 +12,7 @@ from typing import Any
 
 from polyport.errors import PolyportError
 from polyport.middleware.budget import DEFAULT_ANSWER, LIMITS
-from polyport.pricefile import rates_given
+from polyport.pricefile import of_params, rates_given
 from polyport.prices import MEASURES, Rates, Used, rates_of
 from polyport.router import Router
 from polyport.router.deployments import Deployment
@@ -20,7 +20,7 @@ from polyport.router.deployments import Deployment
 #: Returns the prices that may hold for a model's name; none where nobody knows.
 Prices = Callable[[str], Sequence[Rates]]
 #: Operations that answer with tokens; others only read them.
-ANSWERING = frozenset({"completion", "text_completion", "responses", "messages", "passthrough"})
+ANSWERING = frozenset({"completion", "text_completion", "responses", "messages", "passthrough", "realtime"})
 #: What is read; the rest of a request says how.
 CONTENT = ("messages", "input", "prompt", "system", "instructions", "tools", "query", "documents", "suffix", "contents")
 #: Tokens of a picture, a file or a sound in a prompt: most are fewer.

@@ -27,7 +27,7 @@ from polyport.auth import Signer
 from polyport.border import Call, finish
 from polyport.errors import APIError, BadRequestError
 from polyport.flow import Close, Flow, HttpReply, HttpRequest, Read, hide
-from polyport.middleware.cost import charge
+from polyport.middleware.cost import charge, without_prices
 from polyport.operations import BY_FUNCTION
 from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
@@ -144,6 +144,7 @@ class Passage(Exchange):
             model = _model(told, path)
             name, one = self._place(names["provider"], model, caller)
             await self._enter(route, name if row else None, told, row)
+            self._guard()
             if row is not None and not may(name, caller):
                 raise GateError(403, "model_not_allowed", f"This key may not use {name[:200]!r}.")
             self._call = self._to(names["provider"], model, one)
@@ -164,6 +165,13 @@ class Passage(Exchange):
         opened = settings.paths.get(provider, ())
         if not master and row is None and not any(fnmatchcase(path, pattern) for pattern in opened):
             raise GateError(403, "path_not_allowed", f"This key may not ask {provider} for {path[:200]}.")
+
+    def _guard(self) -> None:
+        """Refuse what guardrails would have to see."""
+        settings = self._running.general.passthrough
+        guarded = self._admission is not None and self._running.is_guarded(self._admission)
+        if guarded and not (settings is not None and settings.unguarded):
+            raise GateError(403, "guardrails", "Guardrails cannot see what passes through.")
 
     async def _content(self, row: Row | None, stack: ExitStack) -> tuple[bytes | Spool | None, dict[str, Any]]:
         """Return the body, and what it says where its model has to be known."""
@@ -234,7 +242,7 @@ class Passage(Exchange):
         if one is None:
             return call
         own = router.place_of(one)[1]
-        made = router.deployed(call, Candidate(one, Standing(), provider, model or own))
+        made = without_prices(router.deployed(call, Candidate(one, Standing(), provider, model or own)))
         if model != own:  # another model's prices are not this one's
             made.options = msgspec.structs.replace(made.options, prices=None)
         return made

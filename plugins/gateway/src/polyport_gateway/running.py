@@ -78,6 +78,17 @@ class Running:
         if not allowed(model, admission):
             raise GateError(403, "model_not_allowed", f"This key may not use {model[:200]!r}.")
 
+    def is_guarded(self, admission: Admission) -> bool:
+        """Whether a guardrail has to see the calls of this caller: one that is always on, for all or for them."""
+        rails = self.config.options.get("guardrails") or ()
+        standing = any(self._params(one).get("default_on", True) for one in rails)
+        return standing or (admission.policy is not None and bool(admission.policy.guardrails))
+
+    @staticmethod
+    def _params(rail: Any) -> Mapping[str, Any]:
+        found = rail.get("litellm_params") or rail.get("params") if isinstance(rail, Mapping) else None
+        return found if isinstance(found, Mapping) else {}
+
     # --- calls that are about a file, a batch or a job ---
 
     def place(self, operation: Operation, fields: dict[str, Any]) -> None:

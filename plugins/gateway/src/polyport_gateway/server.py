@@ -79,7 +79,9 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
             app,
             loop="uvloop" if sys.platform != "win32" else "asyncio",
             http="httptools",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=int(config.general.realtime.max_message_mb * 1024 * 1024),
+            ws_per_message_deflate=False,
             lifespan="on",
             log_level=settings.log_level,
             access_log=False,
@@ -118,6 +120,12 @@ class Server(uvicorn.Server):
         if hasattr(signal, "SIGHUP"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
         await super().startup(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop: first, what parts have to end before connections are closed."""
+        for hook in self._app.leaving:
+            await hook()
+        await super().shutdown(sockets)
 
     def reload(self) -> None:
         """Serve by the configuration as it reads now, or go on as before where it cannot be used."""
