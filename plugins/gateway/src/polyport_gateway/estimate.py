@@ -76,7 +76,7 @@ def _plain(rates: Rates) -> tuple[float, float] | None:
 
 def rates_at(router: Router, deployment: Deployment) -> Rates | None:
     """Return the prices of a deployment: its own, or those of its model; None where nobody knows."""
-    given = deployment.options.get("prices")
+    given = deployment.options.get("prices") or of_params(deployment.extra)
     try:
         return rates_given(given) if given else rates_of(*router.place_of(deployment))
     except PolyportError:  # a call itself will say what is wrong
