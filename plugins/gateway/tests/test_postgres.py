@@ -24,6 +24,10 @@ from polyport_gateway.identity import MASTER, Identity
 from polyport_gateway.journal import Journal
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.signon import people
+from polyport_gateway.signon.people import Person
+from polyport_gateway.signon.sessions import Session, Sessions
+from polyport_gateway.signon.settings import Rules
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import DayRow, EntryRow
 from polyport_gateway.terms import Terms
@@ -91,6 +95,37 @@ def test_replicas_that_start_together_make_the_tables_once(server: Server) -> No
         assert await replicas[0].revision() == 0
         await replicas[1].migrate()
         for one in replicas:
+            await one.aclose()
+
+    asyncio.run(run())
+
+
+def test_replicas_share_sessions_and_people(server: Server) -> None:
+    """Signed in at one, known to the other; ended at one, refused by the other; an attempt counts once for both."""
+
+    async def run() -> None:
+        stores = [Store(server.url), Store(server.url)]
+        await stores[0].migrate()
+        here, there = (Sessions(Identity(one), one, "the same secret") for one in stores)
+        person = Person(provider="company", subject="s", user_id="anna", roles=["admin"], teams=["lab"])
+        rules = Rules(id="company", create_teams=True)
+        users = await asyncio.gather(*(people.admit(one, person, rules) for one in stores))
+        assert [(user.id, user.role, user.created_at) for user in users] == [("anna", "admin", users[0].created_at)] * 2
+        mark = people.mark_of(users[0])
+        text, session = here.issue(Session(kind="user", subject="anna", name="Anna", mark=mark), 1)
+        found = await there.principal(text)
+        assert (found.role, found.team_id) == ("admin", "lab")
+        await here.end(session)
+        start = time.monotonic()
+        with pytest.raises(GateError, match="sign in again"):
+            while time.monotonic() - start < 1:
+                await there.principal(text)
+                await asyncio.sleep(0.02)
+        assert sorted([await here.once("x", time.time() + 60), await there.once("x", time.time() + 60)]) == [
+            False,
+            True,
+        ]
+        for one in stores:
             await one.aclose()
 
     asyncio.run(run())

@@ -1,6 +1,6 @@
 """The door: people sign in and out over HTTP.
 
-POST /auth/login       {"key": "sk-..."}: a cookie, and {"name", "role", "csrf", ...}
+POST /auth/login       {"key": "sk-..."}, or {"username", "password", "provider"}: a cookie, and {"name", "csrf", ...}
 GET  /auth/session     who is signed in, and how one can sign in; 401 for nobody
 POST /auth/logout      the session is over, for every process
 GET  /auth/oidc/{id}/start, /auth/oidc/{id}/callback: see callback.py
@@ -34,6 +34,7 @@ from polyport_gateway.identity import Principal, digest
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.limits import Limit, Refusal
 from polyport_gateway.signon import audit, callback, credential, people
+from polyport_gateway.signon.directory import Directory
 from polyport_gateway.signon.people import Person
 from polyport_gateway.signon.sessions import Session, Sessions
 from polyport_gateway.signon.settings import Rules, Settings, read
@@ -163,7 +164,8 @@ class Door:
 
     def _providers(self) -> list[dict[str, str]]:
         ways = self._ways()
-        return [{"id": one.rules.id, "kind": "oidc", "title": one.rules.title or one.rules.id} for one in ways.oidc]
+        kinds = [*(("oidc", one.rules) for one in ways.oidc), *(("ldap", one.rules) for one in ways.directories)]
+        return [{"id": rules.id, "kind": kind, "title": rules.title or rules.id} for kind, rules in kinds]
 
     def _ways(self) -> Ways:
         """Return the ways to sign in that the configuration says; others after a reload."""
@@ -255,7 +257,26 @@ class Door:
         return Session(kind="key", subject=principal.key_id, name=name, mark=mark)
 
     async def _by_password(self, asked: Asked, body: Mapping[str, str]) -> Answer:
-        raise BadRequestError("Names and passwords are not taken here: sign in with a key.")
+        username, password = body.get("username", ""), body.get("password", "")
+        directory = self._directory(body.get("provider"))
+        await self._attempt(asked, username)
+        way = f"ldap {directory.rules.id}"
+        try:
+            person = await directory.person(username, password)
+            user = await self._let_in(person, directory.rules)
+        except GateError as error:
+            await audit.failed(self._keeper.store, username, way, error.code)
+            raise
+        return await self._begin(asked, self._of_user(user), way, "Strict")
+
+    def _directory(self, provider: str | None) -> Directory:
+        there = self._ways().directories
+        found = [one for one in there if provider is None or one.rules.id == provider]
+        if len(found) != 1:
+            known = ", ".join(one.rules.id for one in there)
+            hint = f"say at which provider: {known}" if known else "sign in with a key"
+            raise BadRequestError(f"Names and passwords are not taken like this here: {hint}.")
+        return found[0]
 
     async def _begin(self, asked: Asked, session: Session, way: str, same_site: str) -> Answer:
         """Return the answer that brings a new session. Raises GateError: 403 for who is blocked."""
@@ -302,19 +323,21 @@ class Ways(msgspec.Struct, frozen=True):
     """The ways to sign in beside keys."""
 
     oidc: list[Oidc]
+    directories: list[Directory]
     tokens: Tokens | None
 
 
 def ways_of(settings: Settings, keeper: Keeper, http: httpx.AsyncClient) -> Ways:
     """Return the ways that settings say; what they need is installed, or the settings would have been refused."""
+    directories = [Directory(rules) for rules in settings.ldap]
     if not settings.sso and not settings.jwt_auth:
-        return Ways([], None)
+        return Ways([], directories, None)
     from polyport_gateway.signon.oidc import Oidc
     from polyport_gateway.signon.tokens import Tokens, Trusted
 
     trusted = [Trusted(rules, http) for rules in settings.jwt_auth]
     tokens = Tokens(keeper.identity, keeper.store, trusted, clock=keeper.clock) if trusted else None
-    return Ways([Oidc(rules, http) for rules in settings.sso], tokens)
+    return Ways([Oidc(rules, http) for rules in settings.sso], directories, tokens)
 
 
 class Services:

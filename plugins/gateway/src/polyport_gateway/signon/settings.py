@@ -14,6 +14,8 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -27,9 +29,12 @@ SIGNON: dict[str, str] = {
     "session_hours": "how long somebody stays signed in: 12",
     "public_url": "where people find this gateway: https://gateway.example.com",
     "sso": "where people sign in by OpenID Connect: [{id, issuer, client_id, client_secret, ...}]",
+    "ldap": "where people sign in with a name and a password: [{id, servers, base_dn, ...}]",
     "jwt_auth": "whose JWTs services may send for a key: [{id, issuer, audience, ...}]",
     "trusted_proxies": "addresses and networks whose X-Forwarded-For and -Proto are believed",
 }
+#: Names of this machine.
+LOCAL = ("127.0.0.1", "::1", "localhost")
 #: Characters that a secret has at least.
 SECRET = 16
 PLACE = "$.general_settings"
@@ -89,6 +94,35 @@ class OidcRules(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"<OpenID Connect at {self.issuer}>"
 
 
+class LdapRules(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A directory, on servers that are asked in this order: ldaps://..., or ldap://... with `start_tls`.
+
+    `bind_dn` and `bind_password` are the gateway's own account, by which it searches `base_dn` for a name. Somebody's
+    groups are those that `group_filter` finds, or that the attribute `member_of` names; they are the words of `roles`,
+    `teams` and `team_admins`. `subject_attribute` is what never changes of an entry.
+    """
+
+    servers: tuple[str, ...]
+    base_dn: str
+    bind_dn: str | None = None
+    bind_password: str | None = None
+    start_tls: bool = False
+    ca_file: str | None = None
+    user_filter: str = "(uid={username})"
+    id_attribute: str = "uid"
+    email_attribute: str = "mail"
+    name_attribute: str = "cn"
+    subject_attribute: str | None = None
+    group_base_dn: str | None = None
+    group_filter: str = "(|(member={dn})(uniqueMember={dn})(memberUid={username}))"
+    group_attribute: str = "cn"
+    member_of: str | None = None
+    timeout: float = 5.0
+
+    def __repr__(self) -> str:
+        return f"<Directory at {', '.join(self.servers)}>"
+
+
 class JwtRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An issuer whose JWTs services may send in place of a key. Claims may be named by a path: app.team.
 
@@ -127,6 +161,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
     sso: tuple[OidcRules, ...] = ()
+    ldap: tuple[LdapRules, ...] = ()
     jwt_auth: tuple[JwtRules, ...] = ()
 
     def __repr__(self) -> str:
@@ -134,7 +169,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 #: Settings that are lists of these.
-LISTS: dict[str, type[msgspec.Struct]] = {"sso": OidcRules, "jwt_auth": JwtRules}
+LISTS: dict[str, type[msgspec.Struct]] = {"sso": OidcRules, "ldap": LdapRules, "jwt_auth": JwtRules}
 
 
 def read(given: Mapping[str, Any]) -> Settings:
@@ -155,10 +190,11 @@ def read(given: Mapping[str, Any]) -> Settings:
         raise BadRequestError(f"{PLACE}.public_url begins with https:// or http://.")
     _check_networks(settings.trusted_proxies)
     _check_sso(settings.sso)
+    _check_ldap(settings.ldap)
     _check_jwt(settings.jwt_auth)
     if settings.sso or settings.jwt_auth:
         _jwks()
-    _unique(settings.sso)
+    _unique((*settings.sso, *settings.ldap))
     _unique(settings.jwt_auth)
     return settings
 
@@ -181,6 +217,38 @@ def _check_sso(sso: tuple[OidcRules, ...]) -> None:
             raise BadRequestError(f"{path}.default_role is null, so role_claim must say where roles are.")
         if "openid" not in one.scopes:
             raise BadRequestError(f"{path}.scopes must have openid among them.")
+
+
+def _check_ldap(directories: tuple[LdapRules, ...]) -> None:
+    for place, one in enumerate(directories):
+        path = f"{PLACE}.ldap[{place}]"
+        _check_rules(one, path)
+        if not one.servers:
+            raise BadRequestError(f"{path}.servers is empty: [ldaps://ldap.example.com]")
+        for server in one.servers:
+            _check_server(server, path, start_tls=one.start_tls)
+        for name, needed in (("user_filter", "{username}"), ("group_filter", "")):
+            text = getattr(one, name)
+            if needed not in text or not text.startswith("(") or text.count("(") != text.count(")"):
+                raise BadRequestError(f"{path}.{name} is a filter such as (uid={{username}}).")
+        if one.bind_dn is not None and not one.bind_password:
+            raise BadRequestError(f"{path}.bind_password is missing: without one, a bind proves nothing.")
+        if one.ca_file is not None and not Path(one.ca_file).is_file():
+            raise BadRequestError(f"{path}.ca_file is no file.")
+        if one.default_role is None and not one.roles:
+            raise BadRequestError(f"{path}.default_role is null, so roles must say which groups have one.")
+    if directories and find_spec("ldap") is None:
+        raise BadRequestError(
+            "ldap needs python-ldap: pip install 'polyport-gateway[ldap]', which is built with OpenLDAP's headers "
+            "(Debian: libldap-dev libsasl2-dev gcc)"
+        )
+
+
+def _check_server(server: str, path: str, *, start_tls: bool) -> None:
+    parts = urlsplit(server)
+    safe = parts.scheme == "ldaps" or (parts.scheme == "ldap" and (start_tls or parts.hostname in LOCAL))
+    if not parts.hostname or not safe or parts.path not in ("", "/"):
+        raise BadRequestError(f"{path}.servers are ldaps://host, or ldap://host with start_tls: passwords go there.")
 
 
 def _check_jwt(issuers: tuple[JwtRules, ...]) -> None:
@@ -240,7 +308,7 @@ def check_algorithms(algorithms: tuple[str, ...], path: str) -> None:
 def check_address(address: str, path: str) -> None:
     """Raise BadRequestError for an address that others on the way could answer for."""
     parts = urlsplit(address)
-    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    local = parts.hostname in LOCAL
     if not parts.hostname or parts.scheme not in (("https", "http") if local else ("https",)):
         raise BadRequestError(f"{path} begins with https:// (http:// only on this machine).")
 
