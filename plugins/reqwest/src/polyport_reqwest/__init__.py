@@ -5,7 +5,7 @@ figures, and says what the name is about.
 
     transports.py   the two transports
     blocking.py     calls in the caller's own thread, over sockets.py
-    aio.py          calls on an event loop, over lines.py, which homes.py keeps
+    lines.py        the connections of event loops, made by dialing.py and kept by homes.py
     talk.py         one request, its limits and failures, for both: message.py writes it, answer.py reads the reply
     routes.py       where requests go: hosts, proxies (tunnel.py), TLS (tls.py)
 """

@@ -83,13 +83,12 @@ class Line(asyncio.Protocol):
             answer.feed(data)
         except Broken as error:
             return self._fail(error)
-        waiter = self._waiter
-        if waiter is None:
+        if self._waiter is None:
             if answer.held > HIGH and not (self._paused or answer.complete):
                 self._paused = True
                 self.transport.pause_reading()
-        elif (self._early or answer.complete) and not waiter.done():
-            waiter.set_result(None)
+        elif self._early or answer.complete:
+            self._wake()
         return None
 
     def eof_received(self) -> None:
@@ -155,21 +154,17 @@ class Line(asyncio.Protocol):
         self.release()
         return HttpReply(status=answer.status, headers=answer.headers, content=content)
 
-    async def news(self) -> None:
-        """Wait for more of the reply. Raises what ended the connection, or Timeout."""
-        if self._error is None:
-            if self._paused:
-                self._paused = False
-                self.transport.resume_reading()
-            assert self.talk is not None
-            waiter = self._waiter = self._home.loop.create_future()
-            self._home.watch(self.talk.due())
-            try:
-                await waiter
-            finally:
-                self._waiter = None
-        if self._error is not None and not self.answer.complete:
+    def news(self) -> asyncio.Future[None]:
+        """Return what to await for more of the reply. Raises what ended the connection, a Timeout among others."""
+        if self._error is not None:
             raise self._error
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+        assert self.talk is not None
+        waiter = self._waiter = self._home.loop.create_future()
+        self._home.watch(self.talk.due())
+        return waiter
 
     def release(self) -> None:
         """Let go of it when the reply is complete."""
@@ -253,8 +248,8 @@ class Line(asyncio.Protocol):
         self._wake()
 
     def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():  # it may have been cancelled
             waiter.set_result(None)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from polyport.errors import BadRequestError
 from polyport.flow import Body, HttpRequest
@@ -18,6 +17,8 @@ from polyport_reqwest.routes import Way, host_of
 #: Bytes up to here go out with the head; what is larger goes in pieces, so that sending is not taken for waiting.
 LARGE = 256 * 1024
 PIECE = 64 * 1024
+#: Heads that are remembered for each URL; some headers differ in every call, most do not.
+MOST_HEADS = 64
 METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "POST", "PUT", "PATCH"})
 BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 FRAMING = frozenset({"content-length", "transfer-encoding"})
@@ -27,40 +28,50 @@ CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
 
 def write(request: HttpRequest, way: Way) -> bytes:
     """Return the head, and the body where it is small. Raises BadRequestError for what no HTTP message can hold."""
-    headers, content, route = request.headers, request.content, way.route
+    content = request.content
+    length = len(content or b"") if content is None or isinstance(content, bytes) else content.length
+    known: tuple[object, ...] = (request.method, *request.headers.items())
+    try:
+        head = way.heads.get(known)
+    except TypeError:  # a value that is no text
+        raise bad_header(request) from None
+    if head is None:
+        head = _head(request, way)
+        if len(way.heads) >= MOST_HEADS:
+            way.heads.clear()
+        way.heads[known] = head
+    if "content-length" in request.headers or "transfer-encoding" in request.headers:
+        framing = _checked(request, length)
+    elif length is None:
+        framing = b"transfer-encoding: chunked\r\n\r\n"
+    elif length or request.method not in BODILESS:
+        framing = b"content-length: %d\r\n\r\n" % length
+    else:
+        framing = b"\r\n"
+    return head + framing + content if isinstance(content, bytes) and len(content) <= LARGE else head + framing
+
+
+def _head(request: HttpRequest, way: Way) -> bytes:
+    """Return the head without what frames the body."""
+    headers = request.headers
     if request.method not in METHODS:
         raise BadRequestError(f"There is no HTTP method {request.method!r} (for {host_of(request.url)}).")
     lines = [f"{request.method} {way.target} HTTP/1.1\r\n"]
     if "host" not in headers:
-        lines.append(route.host_line)
-    try:
-        for name, value in headers.items():
-            if not _is_token(name) or value != value.strip():
-                raise bad_header(request)
-            lines.append(f"{name}: {value}\r\n")
-        if CONTROL.search("\t".join(headers.values())):
+        lines.append(way.route.host_line)
+    for name, value in headers.items():
+        if not (isinstance(value, str) and TOKEN.fullmatch(name)) or value != value.strip() or CONTROL.search(value):
             raise bad_header(request)
-    except (AttributeError, TypeError):  # a value that is no text
-        raise bad_header(request) from None
-    if route.proxy_line:
-        lines.append(route.proxy_line)
-    if way.user_line and "authorization" not in headers:
+        lines.append(f"{name}: {value}\r\n")
+    lines.append(way.route.proxy_line)
+    if "authorization" not in headers:
         lines.append(way.user_line)
     if "accept-encoding" not in headers:
         lines.append(f"accept-encoding: {DECODINGS}\r\n")
-    length = len(content or b"") if content is None or isinstance(content, bytes) else content.length
-    if not FRAMING.isdisjoint(headers):
-        _check_framing(request, length)
-    elif length is None:
-        lines.append("transfer-encoding: chunked\r\n")
-    elif length or request.method not in BODILESS:
-        lines.append(f"content-length: {length}\r\n")
-    lines.append("\r\n")
     try:
-        head = "".join(lines).encode()
+        return "".join(lines).encode()
     except UnicodeEncodeError:
         raise bad_header(request) from None
-    return head + content if isinstance(content, bytes) and len(content) <= LARGE else head
 
 
 class Pieces:
@@ -115,7 +126,7 @@ def _cut(content: bytes) -> Iterator[bytes]:
     return (bytes(view[start : start + PIECE]) for start in range(0, len(view), PIECE))
 
 
-def _check_framing(request: HttpRequest, length: int | None) -> None:
+def _checked(request: HttpRequest, length: int | None) -> bytes:
     """Refuse headers that say of the body what is not so: the next request would begin in the middle of this one."""
     said = {name: request.headers[name].lower() for name in FRAMING if name in request.headers}
     if said != ({"transfer-encoding": "chunked"} if length is None else {"content-length": str(length)}):
@@ -123,8 +134,4 @@ def _check_framing(request: HttpRequest, length: int | None) -> None:
             f"The headers {' and '.join(sorted(said))} for {host_of(request.url)} do not fit the body. Leave them out: "
             "the transport writes them."
         )
-
-
-@lru_cache(maxsize=1024)
-def _is_token(name: str) -> bool:
-    return TOKEN.fullmatch(name) is not None
+    return b"\r\n"

@@ -66,12 +66,17 @@ class Route:
         return self.first is not self.address and self.tunnel is None
 
 
-class Way(NamedTuple):
-    """Where one URL leads. `user_line` is the header that its user and password ask for."""
+class Way:
+    """Where one URL leads. `user_line` is the header that its user and password ask for.
 
-    route: Route
-    target: str
-    user_line: str
+    `heads` is message.py's: what went there lately is written only once.
+    """
+
+    __slots__ = ("heads", "route", "target", "user_line")
+
+    def __init__(self, route: Route, target: str, user_line: str) -> None:
+        self.route, self.target, self.user_line = route, target, user_line
+        self.heads: dict[tuple[object, ...], bytes] = {}
 
     def __repr__(self) -> str:
         return f"<Way to {self.route.origin}>"  # its query and its user may be secret

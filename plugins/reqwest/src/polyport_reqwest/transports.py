@@ -8,10 +8,12 @@ import weakref
 
 from polyport.flow import HttpReply, HttpRequest
 from polyport.transport import KEEP_ALIVE, TransportOptions
-from polyport_reqwest import aio, blocking
+from polyport_reqwest import blocking
 from polyport_reqwest.blocking import Wires
+from polyport_reqwest.dialing import dial
 from polyport_reqwest.homes import Home
 from polyport_reqwest.routes import Routes
+from polyport_reqwest.talk import Stale, Talk
 
 
 class ReqwestTransport:
@@ -48,7 +50,15 @@ class AsyncReqwestTransport:
         home = self._home
         if home is None or home.loop is not asyncio.get_running_loop():
             home = await self._here()
-        return await aio.send(request, self._routes, home)
+        talk = Talk(request, self._routes)
+        used = home.take(talk.route)
+        if used is not None:
+            try:
+                return await used.converse(talk)
+            except Stale:
+                talk.connecting()
+        line = await dial(home, talk)
+        return await line.converse(talk)
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use close when their reply is done."""

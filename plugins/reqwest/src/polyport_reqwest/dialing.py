@@ -1,4 +1,4 @@
-"""Calls on an event loop: one request and its reply, and the way to a new connection."""
+"""The way of event loops to a new connection: straight or through a proxy, in clear or in TLS."""
 
 from __future__ import annotations
 
@@ -6,28 +6,15 @@ import asyncio
 import contextlib
 from typing import Any
 
-from polyport.flow import HttpReply, HttpRequest
 from polyport_reqwest.answer import Broken
 from polyport_reqwest.homes import Home
 from polyport_reqwest.lines import Line
-from polyport_reqwest.routes import Route, Routes
-from polyport_reqwest.talk import FOR_EVER, Stale, Talk
+from polyport_reqwest.routes import Route
+from polyport_reqwest.talk import FOR_EVER, Talk
 from polyport_reqwest.tunnel import Dialogue, dialogue
 
 #: For limits that somebody else keeps: asyncio wants one for a TLS handshake.
 LONGEST = 86400.0
-
-
-async def send(request: HttpRequest, routes: Routes, home: Home) -> HttpReply:
-    """Return the reply; for a stream that succeeded, with its body open. Raises APIConnectionError, Timeout."""
-    talk = Talk(request, routes)
-    used = home.take(talk.route)
-    if used is not None:
-        try:
-            return await used.converse(talk)
-        except Stale:
-            talk.connecting()
-    return await (await dial(home, talk)).converse(talk)
 
 
 async def dial(home: Home, talk: Talk) -> Line:
