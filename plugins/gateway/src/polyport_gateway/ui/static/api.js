@@ -92,7 +92,8 @@ export async function signOut() {
   }
 }
 
-export const oidcAddress = (id) => String(new URL(`auth/oidc/${encodeURIComponent(id)}/start`, ROOT));
+/** Where somebody goes to sign in at a provider, and comes back from to the page that was asked for. */
+export const oidcAddress = (id) => address(`auth/oidc/${encodeURIComponent(id)}/start`, { next: location.pathname + location.hash });
 
 /** Whether the one who is signed in may change what concerns everybody. */
 export const isAdmin = () => session.role === "admin";

@@ -20,6 +20,20 @@ const MOST_KEYS = 10;
 const idOf = (kind, row) => row[`${kind}_id`];
 const mayMake = (kind) => api.isAdmin() || (kind === "key" && api.mayChange()) || (kind === "project" && api.session.role === "team_admin");
 
+/** Do something once at a time: a second click while a form is fetched opens no second one. */
+function single(work) {
+  let running = false;
+  return async () => {
+    if (running) return;
+    running = true;
+    try {
+      await work();
+    } finally {
+      running = false;
+    }
+  };
+}
+
 /** The page of a kind: the list, or one of it. */
 export const page = (kind) => ({ render: ({ id, values, signal }) => (id ? one(kind, id, signal) : listing(kind, values)) });
 
@@ -30,7 +44,7 @@ export async function listing(kind, values = {}, { nested = false } = {}) {
   forget(kind);
   const body = h("div", {});
   const again = () => into(body, () => rowsOf(kind, values, add), { quiet: true });
-  const add = async () => { if (await make(kind)) again(); };
+  const add = single(async () => { if (await make(kind)) again(); });
   fill(body, await rowsOf(kind, values, add));
   const button = mayMake(kind) && h("button", { class: "btn main", type: "button", click: add }, icon("plus"), about.make);
   if (nested) return h("section", { class: "nested" }, h("div", { class: "head" }, h("div", {}, h("h2", {}, about.title), h("p", {}, about.text)), h("div", { class: "actions" }, button)), body);
@@ -189,7 +203,7 @@ function limitsOf(row) {
 
 function buttons(kind, row, again) {
   if (!mayMake(kind)) return [];
-  const act = (words, work, kindOf = "btn") => h("button", { class: kindOf, type: "button", click: () => trying(work) }, words);
+  const act = (words, work, kindOf = "btn") => h("button", { class: kindOf, type: "button", click: single(() => trying(work)) }, words);
   return [act("Change", () => change(kind, row, again)), kind === "key" && act("New text", () => rotate(row, again)),
     KINDS[kind].status && act(row.blocked ? "Let in again" : "Block", () => block(kind, row, again)), act("Delete", () => remove(kind, row), "btn danger")];
 }

@@ -110,6 +110,14 @@ export const ago = (at) => (at === null || at === undefined ? null
 export const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
   .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 
+/** Filters: always there where there is room, folded in on a phone, unless one of them is set. */
+export function folding(form, set) {
+  const wide = matchMedia("(min-width: 721px)");
+  const node = h("details", { class: "fold", open: wide.matches || set }, h("summary", {}, "Filters"), form);
+  wide.addEventListener("change", () => { if (wide.matches) node.open = true; });
+  return node;
+}
+
 /** A choice of a few, of which one holds. */
 export function segments(legend, choices, chosen, pick) {
   const name = unique("seg");

@@ -5,7 +5,7 @@ import { ranking } from "../charts.js";
 import { fill, h } from "../dom.js";
 import * as format from "../format.js";
 import { models, namesOf, options } from "../names.js";
-import { card, copying, empty, facts, head, into, named, pill, table, tags, time } from "../view.js";
+import { card, copying, empty, facts, folding, head, into, named, pill, table, tags, time } from "../view.js";
 
 const PAGE = 50;
 const SPANS = [["3600", "The last hour"], ["86400", "The last 24 hours"], ["604800", "The last 7 days"], ["2592000", "The last 30 days"], ["", "All that is kept"], ["own", "From … to …"]];
@@ -71,7 +71,7 @@ async function log(values, signal) {
     return found.length ? [place, more] : empty("No request fits", "Take a longer time, or fewer filters. A request is here about a second after its answer.");
   }
   await apply();
-  return h("div", {}, head({ title: "Requests", text: "Every answered request, once: who asked for what, what answered, and what it cost.", actions: file }), form, count, body);
+  return h("div", {}, head({ title: "Requests", text: "Every answered request, once: who asked for what, what answered, and what it cost.", actions: file }), folding(form, Object.keys(values).some((name) => name !== "span")), count, body);
 }
 
 const columns = ([key, team, user]) => [
@@ -106,7 +106,7 @@ function content(kept) {
 function numbers(row) {
   const rate = row.stream && row.first_byte !== null && row.completion ? `${Math.round(row.completion / Math.max(0.001, row.seconds - row.first_byte))} tokens a second` : "";
   return h("dl", { class: "tiles" }, [
-    ["Cost", format.usd(row.spend), row.cache_hit ? "from the cache" : row.estimated ? "estimated" : row.reserved ? `${format.usd(row.reserved)} was reserved` : "by the price list"],
+    ["Cost", format.usd(row.spend), row.cache_hit ? "from the cache" : row.status >= 400 && !row.spend ? "nothing was used" : row.estimated ? "estimated" : row.reserved ? `${format.usd(row.reserved)} was reserved` : "by the price list"],
     ["Tokens", format.count(row.prompt + row.completion), `${format.count(row.prompt)} in, ${format.count(row.completion)} out`],
     ["Took", format.span(row.seconds), row.first_byte !== null ? `first byte after ${format.span(row.first_byte)}` : row.stream ? "a stream" : "one answer"],
     ["Attempts", format.count(row.attempts), rate],
