@@ -383,6 +383,22 @@ def test_nobody_takes_the_place_of_a_user_by_its_name(tmp_path: Path, provider: 
         run(folder, test, **sso(provider, user_id_claim="preferred_username", **rules))
 
 
+def test_who_is_made_by_signing_in_begins_with_the_defaults(tmp_path: Path, provider: Provider) -> None:
+    """Users and teams, as those that are made by hand."""
+    provider.claims = {"teams": ["lab"]}
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        assert (await go(client)).status_code == 303
+        user = await manage.info(keeper.store, MASTER, "user", {"user_id": "s-1"})
+        assert (user["max_budget"], user["budget_duration"], user["user_role"]) == (5, "1mo", "member")
+        team = await manage.info(keeper.store, MASTER, "team", {"team_id": "lab"})
+        assert (team["rpm_limit"], team["members"]) == (7, {"s-1": "member"})
+
+    defaults = {"max_budget": 5, "budget_duration": "1mo", "user_role": "viewer"}
+    rules = sso(provider, teams_claim="teams", create_teams=True)
+    run(tmp_path, test, default_user_params=defaults, default_team_params={"rpm_limit": 7}, **rules)
+
+
 def test_a_blocked_user_does_not_sign_in(tmp_path: Path, provider: Provider) -> None:
     """Whatever the provider says."""
 

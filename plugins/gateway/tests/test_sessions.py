@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import base64
 import json
@@ -368,3 +369,61 @@ def test_settings_that_cannot_be_used_are_refused(wrong: dict[str, Any], place: 
     models = [{"model_name": "gpt", "params": {"model": "openai/gpt-4o"}}]
     with pytest.raises(BadRequestError, match=place):
         config.read({"model_list": models, "general_settings": wrong})
+
+
+@pytest.mark.parametrize("trusted", [[], ["127.0.0.0/8"]])
+def test_only_a_trusted_proxy_says_that_the_browser_speaks_https(upstream: Any, start: Any, trusted: list[str]) -> None:
+    """From whom else X-Forwarded-Proto comes, it changes nothing; in a process of its own, as people run it."""
+    params = {"model": "openai/gpt-4o", "api_base": upstream.url, "api_key": "sk-upstream-secret"}
+    general = {"master_key": MASTER_KEY, "trusted_proxies": trusted}
+    gateway = start({"model_list": [{"model_name": "gpt", "params": params}], "general_settings": general})
+    forwarded = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.7"}
+    with httpx.Client(base_url=gateway.url, headers=forwarded, timeout=60) as client:
+        reply = client.post("/auth/login", json={"key": MASTER_KEY})
+        assert reply.status_code == 200
+        assert reply.headers["set-cookie"].startswith("__Host-" if trusted else "polyport_session=")
+        cookie = reply.headers["set-cookie"].partition(";")[0]
+        assert client.get("/auth/session", headers={"cookie": cookie}).json()["role"] == "admin"
+        allowed = client.post(
+            "/key/generate",
+            json={"allowed_ips": ["203.0.113.0/24"]},
+            headers={"cookie": cookie, "x-polyport-csrf": reply.json()["csrf"]},
+        ).json()["key"]
+        own = client.get("/key/info", headers={"authorization": f"Bearer {allowed}"})
+        assert own.status_code == (200 if trusted else 403)
+
+
+#: What must be compared in a time that tells nothing of where two of them differ.
+GUESSED = ("signature", "csrf", "nonce", "state", "verifier", "mark", "expected")
+
+
+def test_what_could_be_guessed_is_compared_in_constant_time() -> None:
+    """By hmac.compare_digest, nowhere by ==."""
+    compared = 0
+    for file in Path(str(door.__file__)).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            compared += isinstance(node, ast.Attribute) and node.attr == "compare_digest"
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+                sides = [ast.unparse(side).rpartition(".")[2] for side in (node.left, *node.comparators)]
+                assert not set(sides) & set(GUESSED), f"{file.name}:{node.lineno}"
+    assert compared >= 5
+
+
+def test_without_any_secret_sessions_last_as_long_as_the_process_which_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A gateway with a database alone: another process, or the next one, does not know its sessions."""
+    texts = []
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        made = await manage.generate_key(keeper.store, MASTER, {})
+        await sign_in(client, made["key"])
+        texts.append(client.cookies[credential.COOKIE])
+
+    async def again(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        client.cookies.set(credential.COOKIE, texts[0])
+        assert (await client.get("/auth/session")).status_code == 401
+
+    run(tmp_path, test, master_key=None)
+    run(tmp_path, again, master_key=None)
+    assert "set general_settings.session_secret" in caplog.text

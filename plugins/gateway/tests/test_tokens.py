@@ -124,6 +124,7 @@ def test_who_is_unknown_is_refused_made_or_let_be(
     """As the configuration says, and again after somebody deleted them."""
     monkeypatch.setenv("POLYPORT_TRANSPORT", "httpx")
     rules = trusting(issuer, user_claim="sub", team_claim="team", unknown=unknown)
+    rules["default_user_params"] = {"tpm_limit": 10_000}
 
     async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
         token = token_of(issuer, team="new team")
@@ -133,6 +134,7 @@ def test_who_is_unknown_is_refused_made_or_let_be(
             users = (await manage.list_all(keeper.store, MASTER, "user", {}))["users"]
             assert [one["user_id"] for one in users] == (["job"] if unknown == "create" else [])
             if unknown == "create":
+                assert users[0]["tpm_limit"] == 10_000
                 await manage.delete(keeper.store, MASTER, "user", {"user_id": "job"})
         teams = (await manage.list_all(keeper.store, MASTER, "team", {}))["teams"]
         assert len(teams) == (1 if unknown == "create" else 0)

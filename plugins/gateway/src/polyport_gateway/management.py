@@ -40,7 +40,7 @@ ADMINS = ("role", "budget_id")
 async def generate_key(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
     """Make a key and return it, this once, with all that is known of it."""
     fields = KINDS["key"][1]
-    values = _whole(read(fields, "/key/generate", body))
+    values = whole(read(fields, "/key/generate", body))
     if by.role == "member":
         values = {"user_id": by.user_id, "team_id": by.team_id, "project_id": by.project_id, **values}
     text = make_key()
@@ -76,7 +76,7 @@ async def create(store: Store, by: Principal, kind: str, body: Mapping[str, Any]
     """Make a user, team, project, customer or budget. Its id may be given, as `team_id` and so on."""
     table, fields = KINDS[kind]
     named, rest = _split(kind, body)
-    values = _whole(read(fields, f"/{kind}/new", rest))
+    values = whole(read(fields, f"/{kind}/new", rest))
     async with store.change() as session:
         if named and await session.get(table, named) is not None:
             raise ConflictError(f"There is a {kind} {named!r} already: change it by /{kind}/update.", retryable=False)
@@ -302,7 +302,7 @@ def _audit(
     session.add(row)
 
 
-def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
+def whole(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a row that begins with nothing."""
     return {name: value.of({}) if isinstance(value, Part) else value for name, value in values.items()}
 

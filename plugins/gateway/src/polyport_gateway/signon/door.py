@@ -29,10 +29,12 @@ from polyport.errors import BadRequestError, PolyportError
 from polyport_gateway import replies
 from polyport_gateway.asked import Body, Gone, Receive
 from polyport_gateway.config import Config
+from polyport_gateway.fields import KINDS, read as columns
 from polyport_gateway.gate import GateError
 from polyport_gateway.identity import Principal, digest
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.limits import Limit, Refusal
+from polyport_gateway.management import whole
 from polyport_gateway.signon import audit, callback, credential, people
 from polyport_gateway.signon.directory import Directory
 from polyport_gateway.signon.people import Person
@@ -171,7 +173,7 @@ class Door:
         """Return the ways to sign in that the configuration says; others after a reload."""
         config = self._config()
         if self._made is None or self._made[0] is not config:
-            self._made = config, ways_of(read(config.general.given), self._keeper, self._http)
+            self._made = config, ways_of(read(config.general.given), self._keeper, self._http, self._starts)
         return self._made[1]
 
     async def aclose(self) -> None:
@@ -211,7 +213,12 @@ class Door:
         return self._settings.public_url.rstrip("/") or f"{asked.scope.get('scheme', 'http')}://{host}"
 
     async def _let_in(self, person: Person, rules: Rules) -> UserRow:
-        return await people.admit(self._keeper.store, person, rules)
+        return await people.admit(self._keeper.store, person, rules, self._starts)
+
+    def _starts(self, kind: str) -> Mapping[str, Any]:
+        """Return what a new user or team begins with."""
+        said = self._keeper.general().terms.defaults(kind)
+        return whole(columns(KINDS[kind][1], f"default_{kind}_params", said))
 
     def _of_user(self, user: UserRow) -> Session:
         name = user.alias or user.email or user.id
@@ -327,7 +334,7 @@ class Ways(msgspec.Struct, frozen=True):
     tokens: Tokens | None
 
 
-def ways_of(settings: Settings, keeper: Keeper, http: httpx.AsyncClient) -> Ways:
+def ways_of(settings: Settings, keeper: Keeper, http: httpx.AsyncClient, starts: people.Starts) -> Ways:
     """Return the ways that settings say; what they need is installed, or the settings would have been refused."""
     directories = [Directory(rules) for rules in settings.ldap]
     if not settings.sso and not settings.jwt_auth:
@@ -336,7 +343,7 @@ def ways_of(settings: Settings, keeper: Keeper, http: httpx.AsyncClient) -> Ways
     from polyport_gateway.signon.tokens import Tokens, Trusted
 
     trusted = [Trusted(rules, http) for rules in settings.jwt_auth]
-    tokens = Tokens(keeper.identity, keeper.store, trusted, clock=keeper.clock) if trusted else None
+    tokens = Tokens(keeper.identity, keeper.store, trusted, clock=keeper.clock, starts=starts) if trusted else None
     return Ways([Oidc(rules, http) for rules in settings.sso], directories, tokens)
 
 

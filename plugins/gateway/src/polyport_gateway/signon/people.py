@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ from polyport_gateway.store.tables import Entity, IdentityRow, TeamRow, UserRow
 
 log = logging.getLogger("polyport.gateway.signon")
 
+#: Kind -> the columns that a new one begins with.
+Starts = Callable[[str], Mapping[str, Any]]
 #: What is not said of a user or a team that comes with a sign-in.
 BLANK: dict[str, Any] = {
     "alias": "", "blocked": False, "budget_id": "", "budget_duration": "", "model_limits": {}, "models": [],
@@ -52,15 +55,18 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 # --- a provider's person -> a user ---
 
 
-async def admit(store: Store, person: Person, rules: Rules) -> UserRow:
-    """Return the user that a person is, made or brought up to date. Raises GateError: 403 for who is not let in."""
+async def admit(store: Store, person: Person, rules: Rules, starts: Starts = lambda _: {}) -> UserRow:
+    """Return the user that a person is, made or brought up to date. Raises GateError: 403 for who is not let in.
+
+    `starts` returns the columns that a new user or team begins with, by its kind.
+    """
     _check_domain(person, rules)
     role = role_of(person.roles, rules)
     async with store.change() as session:
         known = await session.get(IdentityRow, (person.provider, person.subject))
         user = await _user(session, person, rules, known)
         if user is None:
-            user = _new(person, role or rules.default_role or "member")
+            user = _new(person, role or rules.default_role or "member", starts)
             session.add(user)
             audit.change(session, f"user:{user.id}", "create", "user", user.id, {}, _shown(user))
         if user.blocked:
@@ -68,7 +74,7 @@ async def admit(store: Store, person: Person, rules: Rules) -> UserRow:
         known = await _bind(session, person, user, known)
         _update(session, user, person, role)
         if person.teams is not None:
-            known.teams = await _join(session, user, known, person.teams, rules)
+            known.teams = await _join(session, user, known, person.teams, rules, starts)
         await session.flush()
         return user
 
@@ -109,10 +115,10 @@ async def _user(session: AsyncSession, person: Person, rules: Rules, known: Iden
     return user
 
 
-def _new(person: Person, role: str) -> UserRow:
+def _new(person: Person, role: str, starts: Starts) -> UserRow:
     now = time.time()
     about = {"id": person.user_id, "alias": person.name, "email": person.email, "role": role}
-    return UserRow(**{**BLANK, **about}, created_at=now, updated_at=now)
+    return UserRow(**{**BLANK, **starts("user"), **about}, created_at=now, updated_at=now)
 
 
 async def _bind(session: AsyncSession, person: Person, user: UserRow, known: IdentityRow | None) -> IdentityRow:
@@ -135,7 +141,9 @@ def _update(session: AsyncSession, user: UserRow, person: Person, role: str | No
         audit.change(session, f"user:{user.id}", "update", "user", user.id, before, _shown(user))
 
 
-async def _join(session: AsyncSession, user: UserRow, known: IdentityRow, words: list[str], rules: Rules) -> list[str]:
+async def _join(
+    session: AsyncSession, user: UserRow, known: IdentityRow, words: list[str], rules: Rules, starts: Starts
+) -> list[str]:
     """Put a user into the teams that its provider says, and out of those that it said before and no longer does.
 
     Returns the former. Where somebody put the user into a team by hand, it stays as it is.
@@ -143,7 +151,7 @@ async def _join(session: AsyncSession, user: UserRow, known: IdentityRow, words:
     asked = teams_of(words, rules)
     rows = {row.id: row for row in (await session.execute(select(TeamRow).order_by(TeamRow.id))).scalars()}
     for team in sorted(asked.keys() - rows.keys()) if rules.create_teams else ():
-        rows[team] = _new_team(team)
+        rows[team] = _new_team(team, starts)
         session.add(rows[team])
         audit.change(session, f"user:{user.id}", "create", "team", team, {}, {"members": {}})
     given = []
@@ -168,9 +176,9 @@ def teams_of(words: list[str], rules: Rules) -> dict[str, str]:
     return members | {rules.team_admins[word]: "admin" for word in words if word in rules.team_admins}
 
 
-def _new_team(id: str) -> TeamRow:
+def _new_team(id: str, starts: Starts) -> TeamRow:
     now = time.time()
-    return TeamRow(**BLANK, id=id, members={}, created_at=now, updated_at=now)
+    return TeamRow(**{**BLANK, **starts("team")}, id=id, members={}, created_at=now, updated_at=now)
 
 
 def _shown(user: UserRow) -> dict[str, Any]:
@@ -185,17 +193,18 @@ def mark_of(user: UserRow) -> str:
     return repr(user.created_at)
 
 
-async def principal_of(session: AsyncSession, user: UserRow, team: str = "") -> Principal:
+async def principal_of(session: AsyncSession, user: UserRow) -> Principal:
     """Return a user as who calls: with its own role and limits, and those of the team that its calls count on.
 
-    That is the team which is named, where the user is in it, and else the first of its teams that is not blocked. Who
-    leads a team and has no higher role is a team_admin. Nobody's blocked team keeps an admin from managing.
+    That is the first of its teams, by id, that is not blocked. Who leads a team and has no higher role is a team_admin.
+    A blocked team keeps no admin from managing.
     """
     rows = (await session.execute(select(TeamRow).order_by(TeamRow.id))).scalars().all()
     mine = [row for row in rows if user.id in row.members]
     led = frozenset(row.id for row in mine if row.members[user.id] == "admin")
     role = "team_admin" if led and user.role in ("", "member") else user.role
-    spends = _team(mine, team, anyhow=role != "admin")
+    usable = [row for row in mine if not row.blocked] or (mine if role != "admin" else [])
+    spends = next(iter(usable), None)
     owners: list[tuple[str, Entity]] = [("user", user), *([("team", spends)] if spends else [])]
     parties = await parties_of(session, owners)
     return Principal(
@@ -210,8 +219,3 @@ async def principal_of(session: AsyncSession, user: UserRow, team: str = "") -> 
         models=common(parties),
         policy=policy_of([one.policy for one in parties]),
     )
-
-
-def _team(mine: list[TeamRow], named: str, *, anyhow: bool) -> TeamRow | None:
-    usable = [row for row in mine if not row.blocked] or (mine if anyhow else [])
-    return next((row for row in usable if row.id == named), next(iter(usable), None))

@@ -41,14 +41,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Who signed in: `kind` is master, key or user, `subject` the id of it, `name` what a page calls it.
 
     `mark` tells whether it is still the same one: a key that was rotated, or another user by the same id, is not.
-    `team` is the team that calls count on, where the user is in several. `until` is in seconds since 1970.
+    `until` is in seconds since 1970.
     """
 
     kind: str
     subject: str
     name: str
     mark: str
-    team: str = ""
     id: str = ""
     until: int = 0
 
@@ -156,7 +155,7 @@ class Sessions:
         user = await database.get(UserRow, session.subject)
         if user is None or not self._same(session, people.mark_of(user)):
             return None
-        return await people.principal_of(database, user, session.team)
+        return await people.principal_of(database, user)
 
     async def _key_of(self, session: Session, database: AsyncSession) -> Principal | None:
         key = await database.get(KeyRow, session.subject)

@@ -39,7 +39,7 @@ from polyport_gateway.policy import policy_of
 from polyport_gateway.signon import audit
 from polyport_gateway.signon.issuer import Issuer
 from polyport_gateway.signon.jwks import LEEWAY, Keys, TokenError, claim, jwk_of, texts, unverified
-from polyport_gateway.signon.people import BLANK
+from polyport_gateway.signon.people import BLANK, Starts
 from polyport_gateway.signon.settings import ROLES, JwtRules
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import Entity, ProjectRow, TeamRow, UserRow
@@ -126,9 +126,10 @@ class Tokens:
     """Tokens as bearers of an Identity; see there. `trusted` are the issuers of one configuration."""
 
     def __init__(
-        self, identity: Identity, store: Store, trusted: Sequence[Trusted], *, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._identity, self._store, self._trusted, self._clock = identity, store, trusted, clock
+        self, identity: Identity, store: Store, trusted: Sequence[Trusted], *,
+        clock: Callable[[], float] = time.time, starts: Starts = lambda _: {},
+    ) -> None:  # fmt: skip
+        self._identity, self._store, self._trusted, self._clock, self._starts = identity, store, trusted, clock, starts
         self._proved: dict[str, tuple[float, Trusted, Service]] = {}
         self._number = next(NUMBERS)
 
@@ -193,13 +194,20 @@ class Tokens:
         now = time.time()
         own: dict[str, dict[str, Any]] = {
             "team": {"members": {}},
-            "user": {"email": "", "role": "member"},
+            "user": {"email": ""},
             "project": {"team_id": service.owners["team"]},
         }
         for kind, owner in service.owners.items():
             async with self._store.change() as session:
                 if owner and await session.get(TABLES[kind], owner) is None:
-                    row = {**BLANK, "id": owner, "created_at": now, "updated_at": now, **own[kind]}
+                    row = {
+                        **BLANK,
+                        **self._starts(kind),
+                        "id": owner,
+                        "created_at": now,
+                        "updated_at": now,
+                        **own[kind],
+                    }
                     session.add(TABLES[kind](**row))
                     audit.change(session, service.id, "create", kind, owner, {}, own[kind])
 
