@@ -284,7 +284,7 @@ WAYS: list[tuple[dict[str, Any], int]] = [
     ({"servers": ["ldap://127.0.0.1:{port}"], "start_tls": True}, 200),
     ({"servers": ["ldap://127.0.0.1:{port}"]}, 200),
     ({"servers": ["ldaps://127.0.0.1:{closed}", "ldaps://127.0.0.1:{tls_port}"]}, 200),
-    ({"servers": ["ldaps://127.0.0.1:{silent}", "ldaps://127.0.0.1:{tls_port}"], "timeout": 0.5}, 200),
+    ({"servers": ["ldaps://127.0.0.1:{silent}", "ldaps://127.0.0.1:{tls_port}"], "timeout": 2}, 200),
     ({"servers": ["ldaps://127.0.0.1:{closed}"]}, 503),
     ({"ca_file": "{folder}/wrong_ca.pem"}, 503),
     ({"servers": ["ldap://127.0.0.1:{port}"], "start_tls": True, "ca_file": "{folder}/wrong_ca.pem"}, 503),

@@ -63,7 +63,7 @@ async def go(client: httpx.AsyncClient, start: str = START) -> httpx.Response:
 
 async def at_provider(url: str) -> str:
     """Sign in at the provider, and return where it sends the browser."""
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(timeout=60) as browser:
         reply = await browser.get(url)
         assert reply.status_code == 302, reply.text
         return str(reply.headers["location"])

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from signing_on import HELLO, MASTER_KEY, run
+from sqlalchemy import text as sql
 
 from polyport.errors import BadRequestError
 from polyport_gateway import config, management as manage
@@ -186,6 +187,26 @@ def test_a_blocked_team_keeps_no_admin_from_managing(tmp_path: Path) -> None:
         assert (await client.get("/key/list")).status_code == 200
         await user_session(client, keeper, "anna")
         assert await error_of(await client.get("/key/list")) == (403, "team_blocked")
+
+    run(tmp_path, test)
+
+
+def test_a_session_that_cannot_be_ended_is_not_said_to_be(tmp_path: Path) -> None:
+    """While the database is away, signing out fails; who was blocked can sign out, and is out when let in again."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        csrf = await user_session(client, keeper, "anna")
+        async with keeper.store.transaction() as connection:
+            await connection.execute(sql("ALTER TABLE revoked RENAME TO away"))
+        assert (await client.post("/auth/logout", headers=csrf)).status_code == 503
+        async with keeper.store.transaction() as connection:
+            await connection.execute(sql("ALTER TABLE away RENAME TO revoked"))
+        await manage.update(keeper.store, MASTER, "user", {"user_id": "anna", "blocked": True})
+        cookies = dict(client.cookies)
+        assert (await client.post("/auth/logout", headers=csrf)).status_code == 200
+        await manage.update(keeper.store, MASTER, "user", {"user_id": "anna", "blocked": False})
+        client.cookies.update(cookies)
+        assert (await client.get("/auth/session")).status_code == 401
 
     run(tmp_path, test)
 

@@ -9,4 +9,5 @@ surfaces.py  the routes, from the table of operations     replies.py   results -
 surface.py   what a surface is; openai.py, anthropic.py, cohere.py, gemini.py are those there are
 assembly.py  accounts, surfaces and parts put together   desk.py       management over HTTP
 limits.py, ledger.py, journal.py, store/: the accounts
+signon/      people's sessions, OpenID Connect, LDAP, JWTs of services
 """

@@ -55,6 +55,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: Bytes that a request may have here.
 LIMIT = 64 * 1024
 HTML = "text/html; charset=utf-8"
+#: A session's kind -> who that is in the audit log.
+WHO = {"user": "user:{}", "key": "{}", "master": "master"}
 #: Attempts a minute, from one address and for one name.
 PER_ADDRESS, PER_NAME = 100, 10
 #: Seconds that a failed attempt takes at least: what is quicker than this cannot be told apart.
@@ -146,6 +148,7 @@ class Door:
             if there:
                 raise GateError(405, "method_not_allowed", f"{path} takes {there[0]}.", headers={"allow": there[0]})
             raise GateError(404, "not_found", f"There is nothing at {path[:200]}: people sign in at POST /auth/login.")
+        await self._keeper.start()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         return await route(Asked(scope, headers, receive))
 
@@ -161,7 +164,7 @@ class Door:
                 raise
             problem = OPENAI.problem(problem_of(error, ""))
             return Answer(status=401, body=replies.encode({**problem, "providers": providers}))
-        session = self._sessions.read(token) if token and self._sessions.takes(token) else None
+        session = self._there(token)
         return Answer(body=replies.encode({**_told(principal, session, token or ""), "providers": providers}))
 
     def _providers(self) -> list[dict[str, str]]:
@@ -315,15 +318,20 @@ class Door:
     async def _logout(self, asked: Asked) -> Answer:
         token = credential.of(asked.headers, asked.scope)
         gone = credential.set_cookie(asked.scope, credential.COOKIE, "", 0, "Strict")
-        if token is not None and self._sessions.takes(token):
-            try:
-                principal = await self._sessions.principal(token)
-            except GateError:  # it is over already
-                pass
-            else:
-                await self._sessions.end(self._sessions.read(token))
-                await audit.signed_out(self._keeper.store, principal.id)
+        session = self._there(token)
+        if session is not None:
+            await self._sessions.end(session)
+            await audit.signed_out(self._keeper.store, WHO[session.kind].format(session.subject))
         return Answer(body=b"{}", headers=(("set-cookie", gone),))
+
+    def _there(self, token: str | None) -> Session | None:
+        """Return the session that a token is, if it is not over by the clock."""
+        if token is None or not self._sessions.takes(token):
+            return None
+        try:
+            return self._sessions.read(token)
+        except GateError:
+            return None
 
 
 class Ways(msgspec.Struct, frozen=True):
