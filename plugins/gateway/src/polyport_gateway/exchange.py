@@ -18,7 +18,7 @@ from polyport.border import Call
 from polyport.errors import PolyportError
 from polyport.flow import Passed, Streaming
 from polyport.operations import Operation
-from polyport_gateway import asked, owning, replies
+from polyport_gateway import asked, counting, owning, replies
 from polyport_gateway.asked import Body, Gone
 from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome
 from polyport_gateway.running import Running, user_of
@@ -164,6 +164,11 @@ class Exchange:
         if ids:
             await self._admission.check(ids)
         router = self._running.router
+        if operation.hook == "count_tokens" and not self._running.has(operation, self._fields["model"]):
+            model = self._running.upstream(self._fields["model"])
+            counted = counting.about(model, self._fields)
+            await self._reply(self._surface.answer(counted, self._fields), counting.EMULATED)
+            return
         relay = bool(self._fields.get("stream")) and self._surface.relays
         self._call, flow = router.plan(operation.function, relay=relay, **self._parameters(operation))
         result = await router.client.arun(flow)
@@ -194,10 +199,10 @@ class Exchange:
             raise GateError(404, "model_not_found", f"There is no model {names['model'][:200]!r} here.")
         return Answer(replies.encode(self._surface.model(names["model"])))
 
-    async def _reply(self, answer: Answer) -> None:
+    async def _reply(self, answer: Answer, *more: tuple[bytes, bytes]) -> None:
         await self._settle(200, None)
         length = (b"content-length", str(len(answer.body)).encode())
-        await self._begin(200, answer.content_type, [length])
+        await self._begin(200, answer.content_type, [length, *more])
         await self._finish(answer.body)
 
     async def _stream(self, streaming: Streaming[Any], operation: Operation) -> None:

@@ -78,6 +78,16 @@ class Running:
         if not allowed(model, admission):
             raise GateError(403, "model_not_allowed", f"This key may not use {model[:200]!r}.")
 
+    def has(self, operation: Operation, model: str) -> bool:
+        """Whether a provider of a model answers an operation by itself."""
+        router = self.router
+        places = [router.place_of(one)[0] for one in router.groups.of(model)]
+        return any(operation.hook in router.client.providers.get(provider).answers for provider in places)
+
+    def upstream(self, model: str) -> str:
+        """Return the provider's own name of a model."""
+        return self.router.place_of(self.router.groups.of(model)[0])[1]
+
     def is_guarded(self, admission: Admission) -> bool:
         """Whether a guardrail has to see the calls of this caller: one that is always on, for all or for them."""
         rails = self.config.options.get("guardrails") or ()

@@ -1,0 +1,568 @@
+"""Every capability that official clients have and the gateway answers, with only base URL and key changed.
+
+The provider is simulated on real sockets, in OpenAI's, Anthropic's and Cohere's dialects; `test_local_models.py` has
+real models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import http.server
+import json
+import re
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pydantic
+import pytest
+from openai.types.responses import ResponseCompletedEvent
+
+cohere = pytest.importorskip("cohere")
+langchain_openai = pytest.importorskip("langchain_openai")
+for plugin in ("openai", "anthropic", "cohere"):
+    pytest.importorskip(f"polyport_{plugin}")
+
+KEY = "sk-master-1234"
+HELLO = [{"role": "user", "content": "Hello?"}]
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+LOOK = {
+    "name": "look",
+    "description": "Look.",
+    "parameters": {"type": "object", "properties": {"at": {"type": "string"}}},
+}
+TOOL = {"type": "function", "function": LOOK}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at": "sea"}'}}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
+WAV = b"RIFF\0\0\0\0WAVE" + bytes(64)
+PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
+SOUND = {"type": "input_audio", "input_audio": {"data": base64.b64encode(WAV).decode(), "format": "wav"}}
+FILE = {"id": "file-1", "object": "file", "bytes": 3, "created_at": 1, "filename": "f.jsonl", "purpose": "batch",
+        "status": "processed"}  # fmt: skip
+BATCH = {"id": "batch_1", "object": "batch", "endpoint": "/v1/chat/completions", "status": "in_progress",
+         "input_file_id": "file-1", "completion_window": "24h", "created_at": 1}  # fmt: skip
+VIDEO = {"id": "video_1", "object": "video", "model": "sora-2", "status": "completed", "progress": 100, "created_at": 1,
+         "seconds": "4", "size": "720x1280"}  # fmt: skip
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+COUNTED = {"input_tokens": 7, "output_tokens": 3}
+
+
+class Vendors(http.server.ThreadingHTTPServer):
+    """Simulated vendors. `asked` has (method, path, body) of every request, JSON decoded."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[tuple[str, str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def last(self) -> Any:
+        return self.asked[-1][2]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers by the first of ANSWERS that fits."""
+
+    protocol_version = "HTTP/1.1"
+    server: Vendors
+
+    def log_message(self, *args: object) -> None: ...
+
+    def do_POST(self) -> None:
+        self.serve()
+
+    def do_GET(self) -> None:
+        self.serve()
+
+    def do_DELETE(self) -> None:
+        self.serve()
+
+    def serve(self) -> None:
+        data = self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = json.loads(data) if data[:1] == b"{" else data
+        path = self.path.partition("?")[0].removeprefix("/v1")
+        self.server.asked.append((self.command, path, body))
+        asked = f"{self.command} {path}"
+        answer = next((answer for pattern, answer in ANSWERS if re.fullmatch(pattern, asked)), None)
+        assert answer is not None, asked
+        told = answer(body)
+        kind = "application/json"
+        if isinstance(told, tuple):
+            kind, told = told
+        elif not isinstance(told, bytes):
+            told = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+
+def events(found: list[dict[str, Any]], *, named: bool = True, done: bool = False) -> tuple[str, bytes]:
+    """Return server-sent events."""
+    lines = [
+        *(
+            f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" if named else f"data: {json.dumps(one)}\n\n"
+            for one in found
+        ),
+        *(["data: [DONE]\n\n"] if done else []),
+    ]
+    return "text/event-stream", "".join(lines).encode()
+
+
+def chat(body: Any) -> Any:
+    """Call the tool that there is, answer in JSON if that is asked for, else say hello."""
+    frame = {"id": "c1", "created": 1, "model": body["model"]}
+    called = bool(body.get("tools")) and body["messages"][-1]["role"] != "tool"
+    text = '{"city": "Paris", "people": 2}' if body.get("response_format") else "Well, hello"
+    message = {"content": None, "tool_calls": [CALL]} if called else {"content": text}
+    finish = "tool_calls" if called else "stop"
+    if not body.get("stream"):
+        choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
+        return {**frame, "object": "chat.completion", "choices": [choice], "usage": USAGE}
+    half = len(text) // 2
+    start = {**CALL, "function": {"name": "look", "arguments": '{"at": '}}
+    deltas: list[dict[str, Any]] = (
+        [{"tool_calls": [{"index": 0, **start}]}, {"tool_calls": [{"index": 0, "function": {"arguments": '"sea"}'}}]}]
+        if called
+        else [{"content": text[:half]}, {"content": text[half:]}]
+    )
+    frame["object"] = "chat.completion.chunk"
+    chunks = [{**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+              for delta in [{"role": "assistant", "content": None if called else ""}, *deltas]]  # fmt: skip
+    chunks.append({**frame, "object": "chat.completion.chunk",
+                   "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})  # fmt: skip
+    chunks.append({**frame, "object": "chat.completion.chunk", "choices": [], "usage": USAGE})
+    return events(chunks, named=False, done=True)
+
+
+def text(body: Any) -> Any:
+    """Continue a text."""
+    told = {"id": "t1", "object": "text_completion", "created": 1, "model": body["model"], "usage": USAGE,
+            "choices": [{"index": 0, "text": " world", "finish_reason": "stop", "logprobs": None}]}  # fmt: skip
+    return events([told], named=False, done=True) if body.get("stream") else told
+
+
+def respond(body: Any) -> Any:
+    """Answer in the shape of the Responses API."""
+    part = {"type": "output_text", "text": "hello", "annotations": []}
+    called = {"type": "function_call", "id": "f", "call_id": "call_1", "name": "look", "arguments": '{"at": "sea"}',
+              "status": "completed"}  # fmt: skip
+    message = {"type": "message", "id": "o", "role": "assistant", "status": "completed", "content": [part]}
+    item = called if body.get("tools") else message
+    told = {"id": "r1", "object": "response", "created_at": 1, "model": "gpt-4o", "status": "completed",
+            "output": [item], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
+            "usage": {**COUNTED, "total_tokens": 10, "input_tokens_details": {"cached_tokens": 0},
+                      "output_tokens_details": {"reasoning_tokens": 0}}}  # fmt: skip
+    if not body.get("stream"):
+        return told
+    place = {"item_id": "o", "output_index": 0, "content_index": 0}
+    begun, empty = {**told, "status": "in_progress", "output": [], "usage": None}, {**message, "content": []}
+    return events([
+        {"type": "response.created", "sequence_number": 0, "response": begun},
+        {"type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": empty},
+        {"type": "response.content_part.added", "sequence_number": 2, **place, "part": {**part, "text": ""}},
+        {"type": "response.output_text.delta", "sequence_number": 3, **place, "delta": "hello", "logprobs": []},
+        {"type": "response.output_text.done", "sequence_number": 4, **place, "text": "hello", "logprobs": []},
+        {"type": "response.content_part.done", "sequence_number": 5, **place, "part": part},
+        {"type": "response.output_item.done", "sequence_number": 6, "output_index": 0, "item": message},
+        {"type": "response.completed", "sequence_number": 7, "response": told},
+    ])  # fmt: skip
+
+
+def embed(body: Any) -> Any:
+    """Return two numbers for each text, in the encoding that is asked for."""
+    vector: Any = [0.5, -1.0]
+    if body.get("encoding_format") == "base64":
+        vector = base64.b64encode(struct.pack("<2f", *vector)).decode()
+    inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
+    data = [{"object": "embedding", "index": place, "embedding": vector} for place in range(len(inputs))]
+    return {"object": "list", "model": "e", "data": data, "usage": {"prompt_tokens": 2, "total_tokens": 2}}
+
+
+def transcribe(body: bytes) -> Any:
+    """Write down, in the format that is asked for."""
+    if b"\r\n\r\nsrt\r\n" in body:
+        return "text/plain", b"1\n00:00:00,000 --> 00:00:01,000\nhi\n"
+    if b"\r\n\r\nverbose_json\r\n" in body:
+        segment = {"id": 0, "start": 0.0, "end": 1.0, "text": "hi", "seek": 0, "tokens": [1], "temperature": 0.0,
+                   "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.0}  # fmt: skip
+        return {"task": "transcribe", "language": "english", "duration": 1.0, "text": "hi", "segments": [segment]}
+    return {"text": "hi"}
+
+
+def message(body: Any) -> Any:
+    """Answer in the shape of the Messages API: with a thought, where thinking is asked for, and a call of a tool."""
+    content: list[dict[str, Any]] = [THOUGHT] if body.get("thinking") else []
+    calling = bool(body.get("tools")) and not isinstance(body["messages"][-1]["content"], list)
+    last: dict[str, Any] = (
+        {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "sea"}} if calling
+        else {"type": "text", "text": "Well, hello"}
+    )  # fmt: skip
+    content.append(last)
+    stop = "tool_use" if calling else "end_turn"
+    told = {"id": "m1", "type": "message", "role": "assistant", "model": body["model"], "content": content,
+            "stop_reason": stop, "stop_sequence": None, "usage": COUNTED}  # fmt: skip
+    if not body.get("stream"):
+        return told
+    found: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**told, "content": [], "stop_reason": None,
+                                              "usage": {"input_tokens": 7, "output_tokens": 1}}},
+        {"type": "ping"},
+    ]  # fmt: skip
+    for index, block in enumerate(content):
+        kind = block["type"]
+        bare, deltas = {
+            "thinking": ({"type": kind, "thinking": "", "signature": ""},
+                         [{"type": "thinking_delta", "thinking": "Hm."},
+                          {"type": "signature_delta", "signature": "c2ln"}]),
+            "tool_use": ({**block, "input": {}}, [{"type": "input_json_delta", "partial_json": '{"at": "sea"}'}]),
+            "text": ({"type": kind, "text": ""}, [{"type": "text_delta", "text": "Well, "},
+                                                  {"type": "text_delta", "text": "hello"}]),
+        }[kind]  # fmt: skip
+        found.append({"type": "content_block_start", "index": index, "content_block": bare})
+        found += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        found.append({"type": "content_block_stop", "index": index})
+    found.append(
+        {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": {"output_tokens": 3}}
+    )
+    return events([*found, {"type": "message_stop"}])
+
+
+def ranked(body: Any) -> Any:
+    """Rank the last first."""
+    order = list(reversed(range(len(body["documents"]))))
+    results = [{"index": index, "relevance_score": 0.9 - place / 10} for place, index in enumerate(order)]
+    return {"id": "k", "results": results, "meta": {"billed_units": {"search_units": 1}}}
+
+
+ANSWERS: list[tuple[str, Callable[[Any], Any]]] = [
+    ("POST /chat/completions", chat),
+    ("POST /completions", text),
+    ("POST /responses", respond),
+    ("GET /responses/r1", lambda _: respond({})),
+    ("POST /embeddings", embed),
+    ("POST /images/(generations|edits|variations)", lambda _: {"created": 1, "data": [{"b64_json": "aGk="}]}),
+    ("POST /audio/transcriptions", transcribe),
+    ("POST /audio/translations", lambda _: {"text": "hello"}),
+    ("POST /audio/speech", lambda _: ("audio/mpeg", b"ID3" + b"sound" * 4000)),
+    ("POST /moderations", lambda _: {"id": "m", "model": "mod", "results": [
+        {"flagged": True, "categories": {"violence": True}, "category_scores": {"violence": 0.9},
+         "category_applied_input_types": {"violence": ["text"]}}]}),
+    ("POST /files|GET /files/file-1", lambda _: FILE),
+    ("GET /files", lambda _: {"object": "list", "data": [FILE], "has_more": False}),
+    ("DELETE /files/file-1", lambda _: {"id": "file-1", "object": "file", "deleted": True}),
+    ("GET /files/file-1/content", lambda _: ("application/jsonl", b'{"a": 1}\n')),
+    ("POST /batches|GET /batches/batch_1", lambda _: BATCH),
+    ("POST /batches/batch_1/cancel", lambda _: {**BATCH, "status": "cancelling"}),
+    ("GET /batches", lambda _: {"object": "list", "data": [BATCH], "has_more": False}),
+    ("POST /videos|GET /videos/[^/]+", lambda _: VIDEO),
+    ("GET /videos", lambda _: {"object": "list", "data": [VIDEO], "has_more": False}),
+    ("DELETE /videos/[^/]+", lambda _: {"id": "video_1", "object": "video.deleted", "deleted": True}),
+    ("GET /videos/[^/]+/content", lambda _: ("video/mp4", b"film" * 9)),
+    ("POST /videos/[^/]+/remix", lambda _: VIDEO),
+    ("POST /messages", message),
+    ("POST /messages/count_tokens", lambda _: {"input_tokens": 7}),
+    ("POST (/v2)?/rerank", ranked),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[Vendors]:
+    """The vendors."""
+    server = Vendors()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def gateway(vendors: Vendors, start: Callable[..., Any]) -> Any:
+    """A gateway in front of them."""
+    models = {
+        "gpt": "openai/gpt-4o", "text": "openai/gpt-3.5-turbo-instruct", "embed": "openai/text-embedding-3-small",
+        "paint": "openai/gpt-image-1", "vary": "openai/dall-e-2", "sound": "openai/whisper-1", "voice": "openai/tts-1",
+        "moderate": "openai/omni-moderation-latest", "film": "openai/sora-2", "claude": "anthropic/claude-sonnet-4-5",
+        "rank": "cohere/rerank-v3.5",
+    }  # fmt: skip
+    bases = {"openai": f"{vendors.url}/v1"}
+    listed = [
+        {"model_name": name, "litellm_params": {
+            "model": model, "api_key": "sk-u", "api_base": bases.get(model.partition("/")[0], vendors.url)}}
+        for name, model in models.items()
+    ]  # fmt: skip
+    return start({"model_list": listed, "general_settings": {"master_key": KEY}, "router_settings": {"num_retries": 0}})
+
+
+@pytest.fixture
+def client(gateway: Any) -> Iterator[openai.OpenAI]:
+    """OpenAI's SDK."""
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=KEY, max_retries=0) as made:
+        yield made
+
+
+# --- openai ---
+
+
+@pytest.mark.parametrize("model", ["gpt", "claude"])
+def test_openai_tools(client: Any, model: str, vendors: Vendors) -> None:
+    """A call, whole and in pieces, and its answer going back; over OpenAI's models and over another vendor's."""
+    asked = {"model": model, "messages": HELLO, "tools": [TOOL]}
+    answer = client.chat.completions.create(**asked, tool_choice="auto").choices[0]
+    (call,) = answer.message.tool_calls
+    assert (answer.finish_reason, call.function.name, json.loads(call.function.arguments)) == (
+        "tool_calls", "look", {"at": "sea"},
+    )  # fmt: skip
+    with client.chat.completions.stream(**asked) as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_completion().choices[0]
+    assert "tool_calls.function.arguments.delta" in kinds
+    assert json.loads(final.message.tool_calls[0].function.arguments) == {"at": "sea"}
+    told = {"role": "tool", "tool_call_id": call.id, "content": "blue"}
+    history = [*HELLO, answer.message.model_dump(exclude_none=True), told]
+    again = client.chat.completions.create(model=model, messages=history, tools=[TOOL])
+    assert again.choices[0].message.content == "Well, hello"
+
+
+class City(pydantic.BaseModel):
+    """What is asked for."""
+
+    city: str
+    people: int
+
+
+def test_openai_structured_outputs(client: Any, vendors: Vendors) -> None:
+    """A class goes as a schema and comes back as an instance, whole and streamed."""
+    answer = client.chat.completions.parse(model="gpt", messages=HELLO, response_format=City)
+    assert answer.choices[0].message.parsed == City(city="Paris", people=2)
+    assert vendors.last["response_format"]["json_schema"]["strict"] is True
+    with client.chat.completions.stream(model="gpt", messages=HELLO, response_format=City) as stream:
+        assert stream.get_final_completion().choices[0].message.parsed == City(city="Paris", people=2)
+
+
+def test_openai_pictures_and_sound_go_in(client: Any, vendors: Vendors) -> None:
+    """As parts, unchanged."""
+    parts = [{"type": "text", "text": "What is this?"}, PICTURE, SOUND]
+    client.chat.completions.create(model="gpt", messages=[{"role": "user", "content": parts}])
+    assert vendors.last["messages"][0]["content"] == parts
+
+
+def test_openai_completions(client: Any) -> None:
+    """Whole and streamed."""
+    assert client.completions.create(model="text", prompt="Hello").choices[0].text == " world"
+    pieces = client.completions.create(model="text", prompt="Hello", stream=True)
+    assert "".join(piece.choices[0].text for piece in pieces if piece.choices) == " world"
+
+
+@pytest.mark.parametrize("model", ["gpt", "claude"])
+def test_openai_responses(client: Any, model: str) -> None:
+    """Whole, streamed, with a tool; over a provider that has them, and bridged over one that does not."""
+    text = client.responses.create(model=model, input="hi").output_text
+    assert text
+    with client.responses.stream(model=model, input="hi") as stream:
+        found = list(stream)
+    assert found[0].type == "response.created"
+    assert "".join(event.delta for event in found if event.type == "response.output_text.delta") == text
+    assert isinstance(found[-1], ResponseCompletedEvent)
+    assert found[-1].response.usage.total_tokens == 10
+    called = client.responses.create(
+        model=model, input="hi", tools=[{"type": "function", "strict": False, **LOOK}]
+    ).output
+    assert [(one.name, json.loads(one.arguments)) for one in called if one.type == "function_call"] == [
+        ("look", {"at": "sea"})
+    ]
+
+
+def test_openai_responses_are_retrieved(client: Any) -> None:
+    """By their id, from the one provider that keeps some."""
+    assert client.responses.retrieve("r1").output_text == "hello"
+
+
+def test_openai_embeddings(client: Any, vendors: Vendors) -> None:
+    """As numbers, and as the base64 that the SDK asks for by itself."""
+    assert [one.embedding for one in client.embeddings.create(model="embed", input=["a", "b"]).data] == [
+        [0.5, -1.0]
+    ] * 2
+    assert vendors.last["encoding_format"] == "base64"
+    assert client.embeddings.create(model="embed", input="a", encoding_format="float").data[0].embedding == [0.5, -1.0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's own, of methods that it will drop
+def test_openai_images(client: Any, vendors: Vendors) -> None:
+    """Generated, edited, varied."""
+    assert client.images.generate(model="paint", prompt="a dot", size="1024x1024").data[0].b64_json == "aGk="
+    mask = ("m.png", PNG)
+    assert client.images.edit(model="paint", image=[("a.png", PNG)], mask=mask, prompt="x").data[0].b64_json == "aGk="
+    assert client.images.create_variation(model="vary", image=("a.png", PNG), n=1).data[0].b64_json == "aGk="
+    assert PNG in vendors.last
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's own, of methods that it will drop
+def test_openai_audio(client: Any) -> None:
+    """Written down in every format, translated, spoken, the speech as it comes."""
+    file = ("a.wav", WAV)
+    assert client.audio.transcriptions.create(model="sound", file=file).text == "hi"
+    verbose = client.audio.transcriptions.create(
+        model="sound", file=file, response_format="verbose_json", timestamp_granularities=["segment"]
+    )
+    assert (verbose.segments[0].text, verbose.duration) == ("hi", 1.0)
+    assert "-->" in client.audio.transcriptions.create(model="sound", file=file, response_format="srt")
+    assert client.audio.translations.create(model="sound", file=file).text == "hello"
+    speech = client.audio.speech.create(model="voice", voice="alloy", input="hi")
+    assert speech.content.startswith(b"ID3")
+    with client.audio.speech.with_streaming_response.create(model="voice", voice="alloy", input="hi") as reply:
+        assert b"".join(reply.iter_bytes()) == speech.content
+
+
+def test_openai_moderations(client: Any) -> None:
+    """One text, or several."""
+    assert client.moderations.create(model="moderate", input=["grr", "hi"]).results[0].categories.violence
+
+
+def test_openai_files_and_batches(client: Any) -> None:
+    """From the upload to the results; the provider that can is the only one asked."""
+    extra = {"extra_query": {"provider": "openai"}}
+    assert client.files.create(file=("f.jsonl", b'{"a": 1}\n'), purpose="batch", **extra).id == "file-1"
+    assert client.files.retrieve("file-1", **extra).filename == "f.jsonl"
+    assert [one.id for one in client.files.list(**extra)] == ["file-1"]
+    assert client.files.content("file-1", **extra).content == b'{"a": 1}\n'
+    made = client.batches.create(
+        input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h", **extra
+    )
+    assert client.batches.retrieve(made.id, **extra).status == "in_progress"
+    assert client.batches.cancel(made.id, **extra).status == "cancelling"
+    assert [one.id for one in client.batches.list(**extra)] == ["batch_1"]
+    assert client.files.delete("file-1", **extra).deleted
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's own, of methods that it will drop
+def test_openai_videos(client: Any) -> None:
+    """A job's id is enough for all that follows."""
+    job = client.videos.create(model="film", prompt="waves", seconds="4")
+    assert client.videos.retrieve(job.id).status == "completed"
+    assert client.videos.download_content(job.id).read() == b"film" * 9
+    assert client.videos.remix(job.id, prompt="rain").id
+    assert [one.status for one in client.videos.list()] == ["completed"]
+    assert client.videos.delete(job.id).deleted
+
+
+def test_openai_async(gateway: Any) -> None:
+    """The asynchronous SDK, with several streams at once."""
+
+    async def ask(client: openai.AsyncOpenAI) -> str:
+        stream: Any = await client.chat.completions.create(model="gpt", messages=HELLO, stream=True)  # type: ignore[call-overload]
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+    async def run() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=KEY, max_retries=0) as client:
+            return list(await asyncio.gather(*(ask(client) for _ in range(8))))
+
+    assert asyncio.run(run()) == ["Well, hello"] * 8
+
+
+# --- anthropic ---
+
+
+@pytest.fixture(params=["api_key", "auth_token"])
+def claude(gateway: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Anthropic's SDK, with either style of header."""
+    with anthropic.Anthropic(base_url=gateway.url, max_retries=0, **{request.param: KEY}) as made:
+        yield made
+
+
+SEE = {"name": "look", "description": "Look.", "input_schema": LOOK["parameters"]}
+
+
+@pytest.mark.parametrize("model", ["claude", "gpt"])
+def test_anthropic_tools(claude: Any, model: str) -> None:
+    """A call, whole and streamed, and its result going back."""
+    asked = {"model": model, "max_tokens": 99, "messages": HELLO, "tools": [SEE]}
+    answer = claude.messages.create(**asked)
+    (call,) = (block for block in answer.content if block.type == "tool_use")
+    assert (answer.stop_reason, call.name, call.input) == ("tool_use", "look", {"at": "sea"})
+    with claude.messages.stream(**asked) as stream:
+        final = stream.get_final_message()
+    assert [block.input for block in final.content if block.type == "tool_use"] == [{"at": "sea"}]
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "blue"}]}
+    history = [*HELLO, {"role": "assistant", "content": answer.content}, result]
+    again = claude.messages.create(**{**asked, "messages": history})
+    assert again.content[-1].text == "Well, hello"
+
+
+def test_anthropic_thinking_goes_back_as_it_came(claude: Any, vendors: Vendors) -> None:
+    """With its signature, whole or streamed."""
+    asked = {"model": "claude", "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    with claude.messages.stream(**asked, messages=HELLO) as stream:
+        streamed = stream.get_final_message()
+    whole = claude.messages.create(**asked, messages=HELLO)
+    for answer in (streamed, whole):
+        assert answer.content[0].model_dump(exclude_none=True) == THOUGHT
+        more = [*HELLO, {"role": "assistant", "content": answer.content}, {"role": "user", "content": "And?"}]
+        claude.messages.create(**asked, messages=more)
+        assert vendors.last["messages"][1]["content"][0] == THOUGHT
+    assert (streamed.usage.input_tokens, streamed.usage.output_tokens) == (7, 3)
+
+
+@pytest.mark.parametrize("model", ["claude", "gpt"])
+def test_anthropic_counts_tokens(claude: Any, model: str) -> None:
+    """As the provider counts, or about, where it cannot."""
+    assert claude.messages.count_tokens(model=model, messages=HELLO).input_tokens > 0
+
+
+# --- cohere ---
+
+
+@pytest.mark.parametrize("kind", ["Client", "ClientV2"])
+@pytest.mark.parametrize("blocking", [True, False])
+def test_cohere_rerank(gateway: Any, kind: str, blocking: bool) -> None:
+    """Both interfaces, both ways of calling."""
+    asked = {"model": "rank", "query": "q", "documents": ["a", "b", "c"], "top_n": 3}
+
+    async def later() -> Any:
+        async with httpx.AsyncClient() as http:
+            return await getattr(cohere, f"Async{kind}")(api_key=KEY, base_url=gateway.url, httpx_client=http).rerank(
+                **asked
+            )
+
+    if blocking:
+        with httpx.Client() as http:
+            found = getattr(cohere, kind)(api_key=KEY, base_url=gateway.url, httpx_client=http).rerank(**asked)
+    else:
+        found = asyncio.run(later())
+    assert [one.index for one in found.results] == [2, 1, 0]
+
+
+# --- langchain ---
+
+
+def test_langchain(gateway: Any) -> None:
+    """Invoke, stream, tools, structured output, vectors."""
+    about = {"base_url": f"{gateway.url}/v1", "api_key": KEY, "max_retries": 0}
+    with httpx.Client() as http:
+        chat = langchain_openai.ChatOpenAI(model="gpt", http_client=http, **about)
+        said = chat.invoke("Hello?")
+        assert (said.content, said.usage_metadata["total_tokens"]) == ("Well, hello", 10)
+        pieces = list(chat.stream("Hello?", stream_usage=True))
+        assert "".join(piece.content for piece in pieces) == "Well, hello"
+        assert sum(piece.usage_metadata["total_tokens"] for piece in pieces if piece.usage_metadata) == 10
+        called = chat.bind_tools([TOOL]).invoke("Look")
+        assert [(one["name"], one["args"]) for one in called.tool_calls] == [("look", {"at": "sea"})]
+        assert chat.with_structured_output(City, method="json_schema").invoke("Where?") == City(city="Paris", people=2)
+        vectors = langchain_openai.OpenAIEmbeddings(
+            model="embed", http_client=http, check_embedding_ctx_length=False, **about
+        )
+        assert vectors.embed_documents(["a", "b"]) == [[0.5, -1.0]] * 2
+        assert vectors.embed_query("a") == [0.5, -1.0]
