@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import glob
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -33,49 +27,14 @@ from polyport_gateway.store.tables import DayRow, EntryRow
 from polyport_gateway.terms import Terms
 from polyport_gateway.upkeep import drop_old
 
-
-class Server:
-    """A PostgreSQL on a port of its own. It runs as `postgres` where we are root, which it refuses to be."""
-
-    def __init__(self, folder: str, programs: str) -> None:
-        self._programs, self._folder = programs, folder
-        self._user = "postgres" if os.geteuid() == 0 else None
-        if self._user:
-            shutil.chown(folder, self._user)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
-        self.url = f"postgresql://keeper@127.0.0.1:{self.port}/postgres"
-        self._run("initdb", "-U", "keeper", "-A", "trust", "-E", "UTF8", "--locale", "C")
-
-    def start(self) -> None:
-        """Start it, and wait until it takes connections."""
-        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories="
-        self._run("pg_ctl", "-w", "-l", f"{self._folder}.log", "-o", options, "start")
-
-    def stop(self) -> None:
-        """Stop it at once, as a machine that goes down would."""
-        self._run("pg_ctl", "-m", "immediate", "stop")
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [str(Path(self._programs) / program), "-D", f"{self._folder}/data", *arguments]
-        command = [f"{self._folder}/log" if one == f"{self._folder}.log" else one for one in command]
-        done = subprocess.run(
-            command, user=self._user, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-        )
-        assert done.returncode == 0, done.stderr.decode()
+from .services import PostgreSQL, postgres
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server() -> Iterator[PostgreSQL]:
     """A running PostgreSQL."""
-    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-    if not programs:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        made = Server(folder, programs[-1])
-        made.start()
+    with postgres() as made:
         yield made
-        made.stop()
 
 
 async def counts(store: Store) -> tuple[int, int]:
@@ -86,7 +45,7 @@ async def counts(store: Store) -> tuple[int, int]:
     return rows, int(days)
 
 
-def test_replicas_that_start_together_make_the_tables_once(server: Server) -> None:
+def test_replicas_that_start_together_make_the_tables_once(server: PostgreSQL) -> None:
     """They take turns; starting again changes nothing."""
 
     async def run() -> None:
@@ -100,7 +59,7 @@ def test_replicas_that_start_together_make_the_tables_once(server: Server) -> No
     asyncio.run(run())
 
 
-def test_replicas_share_sessions_and_people(server: Server) -> None:
+def test_replicas_share_sessions_and_people(server: PostgreSQL) -> None:
     """Signed in at one, known to the other; ended at one, refused by the other; an attempt counts once for both."""
 
     async def run() -> None:
@@ -131,7 +90,7 @@ def test_replicas_share_sessions_and_people(server: Server) -> None:
     asyncio.run(run())
 
 
-def test_replicas_share_keys_and_see_a_block_within_a_second(server: Server) -> None:
+def test_replicas_share_keys_and_see_a_block_within_a_second(server: PostgreSQL) -> None:
     """What one changes, the other knows."""
 
     async def run() -> None:
@@ -158,7 +117,7 @@ def test_replicas_share_keys_and_see_a_block_within_a_second(server: Server) -> 
     asyncio.run(run())
 
 
-def test_replicas_that_drain_together_count_each_request_once(server: Server, tmp_path: Path) -> None:
+def test_replicas_that_drain_together_count_each_request_once(server: PostgreSQL, tmp_path: Path) -> None:
     """Even where both have the same lines; nobody waits for the other for ever."""
 
     async def run() -> None:
@@ -183,7 +142,7 @@ def test_replicas_that_drain_together_count_each_request_once(server: Server, tm
     asyncio.run(run())
 
 
-def test_the_ledger_has_a_partition_a_month_and_drops_it_when_it_is_old(server: Server, tmp_path: Path) -> None:
+def test_the_ledger_has_a_partition_a_month_and_drops_it_when_it_is_old(server: PostgreSQL, tmp_path: Path) -> None:
     """Replicas make one together; a month goes whole, when all of it is old, and the days stay."""
 
     async def run() -> None:
@@ -214,7 +173,7 @@ def test_the_ledger_has_a_partition_a_month_and_drops_it_when_it_is_old(server: 
     asyncio.run(run())
 
 
-def test_a_database_that_goes_down_and_comes_back_loses_nothing(server: Server, tmp_path: Path) -> None:
+def test_a_database_that_goes_down_and_comes_back_loses_nothing(server: PostgreSQL, tmp_path: Path) -> None:
     """Known keys go on meanwhile, unknown ones are refused without SQL; the drain catches up."""
 
     async def run() -> None:

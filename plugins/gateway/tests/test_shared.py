@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,51 +19,18 @@ pytest.importorskip("redis", reason="pip install polyport-gateway[redis]")
 from polyport_gateway.limits import Limit, MemoryLimits, Refusal, Reservation, period
 from polyport_gateway.shared import SharedLimits
 
+from .services import Redis, redis
+
 KEY = Limit(about=(("key", "k"),), rpm=6, tpm=100, parallel=4, budget=1000, duration="1h")
 TEAM = Limit(about=(("team", "t"),), rpm=9, parallel=5, budget=1500, soft=700, duration="1d")
 MODEL = Limit(about=(("team", "t"), ("model", "m")), tpm=120, budget=900)
 
 
-class Server:
-    """A Redis on a port of its own, which keeps nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        """Start it, and wait until it takes connections."""
-        options = f"--port {self.port} --bind 127.0.0.1 --save --appendonly no --dir {self.folder}".split()
-        options.insert(options.index("--save") + 1, "")
-        self.process = subprocess.Popen(["redis-server", *options], stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if "Ready to accept connections" in line:
-                return
-        raise AssertionError("redis-server did not start")
-
-    def stop(self) -> None:
-        """Stop it at once, and all it knew is gone."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-            self.process = None
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     """A running Redis."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed: apt-get install redis-server")
-    made = Server(tmp_path_factory.mktemp("redis"))
-    made.start()
-    yield made
-    made.stop()
+    with redis(tmp_path_factory.mktemp("redis")) as made:
+        yield made
 
 
 async def nothing(about: Mapping[str, str], since: float | None) -> int:
@@ -78,7 +43,7 @@ def fresh(name: str) -> str:
     return f"{name}-{time.time_ns()}"
 
 
-def test_rpm_is_exact_over_replicas(server: Server) -> None:
+def test_rpm_is_exact_over_replicas(server: Redis) -> None:
     """Of 200 at once on two replicas, exactly as many get in as may; the first refused hear when to come back."""
 
     async def run() -> None:
@@ -128,7 +93,7 @@ asyncio.run(main())
 """
 
 
-def test_two_processes_with_64_clients_share_one_dollar(server: Server) -> None:
+def test_two_processes_with_64_clients_share_one_dollar(server: Redis) -> None:
     """Estimates that hold are never overspent; and what little is left does not hold another estimate."""
     command = [sys.executable, "-c", SPENDER, server.url, fresh("dollar")]
     spenders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -183,7 +148,7 @@ async def compare(shared: SharedLimits, steps) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
-def test_redis_decides_as_memory_does(server: Server, steps) -> None:
+def test_redis_decides_as_memory_does(server: Redis, steps) -> None:
     """The same steps, the same answers: one meaning, two places."""
 
     async def run() -> None:
@@ -196,7 +161,7 @@ def test_redis_decides_as_memory_does(server: Server, steps) -> None:
     asyncio.run(run())
 
 
-def test_what_a_killed_process_reserved_is_given_back_with_its_lease(server: Server) -> None:
+def test_what_a_killed_process_reserved_is_given_back_with_its_lease(server: Redis) -> None:
     """Both the money and the place among the calls in flight; settling it after that counts nothing twice."""
 
     async def run() -> None:
@@ -218,7 +183,7 @@ def test_what_a_killed_process_reserved_is_given_back_with_its_lease(server: Ser
     asyncio.run(run())
 
 
-def test_a_new_period_begins_anew(server: Server) -> None:
+def test_a_new_period_begins_anew(server: Redis) -> None:
     """At its instant; and what was spent before the first use is asked of the ledger once."""
     asked = []
 
@@ -244,12 +209,8 @@ def test_a_new_period_begins_anew(server: Server) -> None:
 
 def test_without_redis_each_process_goes_by_its_own_and_settles_later(tmp_path: Path) -> None:
     """Calls go on, limits too; what began with Redis and ended without it is settled when it is back."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed: apt-get install redis-server")
-    server = Server(tmp_path)
-    server.start()
 
-    async def run() -> None:
+    async def run(server: Redis) -> None:
         limit = Limit(about=(("key", "k"),), rpm=2, budget=100)
         limits = SharedLimits(server.url, nothing, prefix=fresh("away"), timeout=0.3, retry_after=0.2)
         taken = await limits.reserve([limit], 0, 10, time.time())
@@ -272,7 +233,5 @@ def test_without_redis_each_process_goes_by_its_own_and_settles_later(tmp_path: 
         assert int(await limits._client.hget(counts, "spent")) == 100
         await limits.aclose()
 
-    try:
-        asyncio.run(run())
-    finally:
-        server.stop()
+    with redis(tmp_path) as server:
+        asyncio.run(run(server))

@@ -1,0 +1,105 @@
+"""Real servers of a test's own: PostgreSQL and Redis, as Debian packages them."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+class PostgreSQL:
+    """A PostgreSQL on a port of its own. It runs as `postgres` where we are root, which it refuses to be."""
+
+    def __init__(self, folder: str, programs: str) -> None:
+        self._programs, self._folder = programs, folder
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(folder, self._user)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self.url = f"postgresql://keeper@127.0.0.1:{self.port}/postgres"
+        self._run("initdb", "-U", "keeper", "-A", "trust", "-E", "UTF8", "--locale", "C")
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories="
+        self._run("pg_ctl", "-w", "-l", f"{self._folder}.log", "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop it at once, as a machine that goes down would."""
+        self._run("pg_ctl", "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(Path(self._programs) / program), "-D", f"{self._folder}/data", *arguments]
+        command = [f"{self._folder}/log" if one == f"{self._folder}.log" else one for one in command]
+        done = subprocess.run(
+            command, user=self._user, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
+
+class Redis:
+    """A Redis on a port of its own, which keeps nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        options = f"--port {self.port} --bind 127.0.0.1 --save --appendonly no --dir {self.folder}".split()
+        options.insert(options.index("--save") + 1, "")
+        self.process = subprocess.Popen(["redis-server", *options], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if "Ready to accept connections" in line:
+                return
+        raise AssertionError("redis-server did not start")
+
+    def stop(self) -> None:
+        """Stop it at once, and all it knew is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.process = None
+
+
+@contextmanager
+def postgres() -> Iterator[PostgreSQL]:
+    """Run a PostgreSQL; skip the test where there is none."""
+    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        made = PostgreSQL(folder, programs[-1])
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[Redis]:
+    """Run a Redis; skip the test where there is none."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed: apt-get install redis-server")
+    made = Redis(folder)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
