@@ -217,7 +217,7 @@ def test_a_session_that_is_over_leads_to_signing_in(site: Site) -> None:
 
 
 def test_what_is_shown_depends_on_the_role(site: Site) -> None:
-    """A viewer sees everything and is offered no change; a member sees its own keys, and may make one."""
+    """A viewer sees everything and is offered no change; a member makes keys of its own; a plain key sees itself."""
     made = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=30,
                       json={"key_alias": "watcher", "role": "viewer"}).json()  # fmt: skip
     browser = Browser(site.url)
@@ -242,6 +242,15 @@ def test_what_is_shown_depends_on_the_role(site: Site) -> None:
         for page in ("overview", "requests", "teams", "budgets", "playground"):
             browser.go(page)
             assert not browser.all(".trouble"), page
+        browser.button("Sign out").click()
+        plain = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=30,
+                           json={"key_alias": "plain"}).json()  # fmt: skip
+        browser.one("#sign-key")
+        browser.sign_in(plain["key"])
+        for page in ("overview", "keys", "budgets", "playground", "requests"):
+            browser.go(page)
+            assert not browser.all(".trouble"), page
+        assert "Make a key" not in browser.text()
     finally:
         browser.close()
 
@@ -613,6 +622,8 @@ def test_deployments_are_checked(pages: Browser, well: Upstream) -> None:
     pages.button("Check gpt-4o-east now").click()
     pages.says("Checked", "#notices")
     pages.says("Answered in", "section[aria-label='gpt-4o']")
+    pages.until(lambda: pages.focused() == "Check gpt-4o-east now")
+    pages.says("$2.50 in", "section[aria-label='gpt-4o']")
 
 
 # --- as people like it ---

@@ -63,8 +63,8 @@ def test_nothing_else_is_served(client: httpx.Client, path: str) -> None:
 
 
 def test_the_address_without_a_slash_leads_on(client: httpx.Client) -> None:
-    """/ui goes to /ui/, below the address that a proxy serves the gateway at; other methods are refused."""
-    assert client.get("/ui").headers["location"] == "/ui/"
+    """/ui and / go to /ui/, below the address that a proxy serves the gateway at; other methods are refused."""
+    assert [client.get(path).headers["location"] for path in ("/ui", "/")] == ["/ui/", "/ui/"]
     assert client.post("/ui/").status_code == 405
     head = client.head("/ui/")
     assert (head.status_code, head.content) == (200, b"")

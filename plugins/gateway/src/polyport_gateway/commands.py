@@ -47,6 +47,8 @@ def serve(
     settings = server.Settings(read=read, host=host, port=port, workers=workers, log_level=log_level)
     sock = server.listen(host, port)
     typer.echo(f"polyport gateway on http://{host}:{sock.getsockname()[1]}/v1", err=True)
+    if first.general.master_key is not None:
+        typer.echo(f"admin pages on http://{host}:{sock.getsockname()[1]}/ui/", err=True)
     if first.general.master_key is None and host not in LOCAL:
         typer.echo(f"warning: without general_settings.master_key everybody who reaches {host} may call", err=True)
     code = server.serve(settings, sock, assembly.app_of)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,6 +18,9 @@ from polyport_gateway import replies
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import Receive
 from polyport_gateway.exchange import Scope, Send
+
+if TYPE_CHECKING:
+    from polyport_gateway.assembly import Gateway
 
 TYPES = {
     "html": "text/html; charset=utf-8",
@@ -60,9 +63,9 @@ class File(msgspec.Struct, frozen=True):
     tag: str
 
 
-def mounts(gateway: Any) -> Mapping[str, ASGI]:
-    """Return the pages, for a gateway with accounts; without them there is nothing to show."""
-    return {} if gateway.keeper is None else {"ui": Pages()}
+def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
+    """Return the pages, for a gateway with accounts; without them there is nothing to show. / leads to them."""
+    return {} if gateway.keeper is None else dict.fromkeys(("ui", ""), Pages())
 
 
 class Pages:
@@ -86,11 +89,11 @@ class Pages:
     def _answer(self, scope: Scope) -> tuple[int, list[tuple[str, Any]], bytes]:
         if scope["method"] not in ("GET", "HEAD"):
             return 405, [("allow", "GET, HEAD"), ("content-type", "text/plain")], b"These pages are only read."
-        if scope["path"] == "/ui":
+        if scope["path"] in ("/", "/ui"):
             return 308, [("location", f"{scope.get('root_path', '')}/ui/")], b""
         found = self.files.get(scope["path"])
         if found is None:
-            return 404, [("content-type", "text/plain")], b"There is no such page: they begin at /ui/"
+            return 404, [("content-type", "text/plain")], b"There is no such page: they begin at /ui/, calls at /v1"
         known = (b"if-none-match", found.tag.encode()) in scope["headers"]
         pairs = [("etag", found.tag), ("content-type", found.kind)]
         return (304, pairs, b"") if known else (200, pairs, found.body)

@@ -222,7 +222,7 @@ async function spendOf(kind, id, signal) {
   const points = spend.steps("30d");
   const all = sum ?? { cost: 0, requests: 0, failures: 0, p50: null };
   return {
-    tiles: (row) => h("dl", { class: "tiles" }, [["Spend, 30 days", format.usd(all.cost), `${format.usd(row.spend)} in all`], ["Requests", format.compact(all.requests), h("a", { href: `#/requests?${kind}=${encodeURIComponent(id)}` }, "See them")],
+    tiles: (row) => h("dl", { class: "tiles" }, [["Spend, 30 days", format.usd(all.cost), `${format.usd(row.spend)} in all`], ["Requests", format.compact(all.requests), h("a", { href: `#/requests?${kind}=${encodeURIComponent(id)}&span=2592000` }, "See them")],
       ["Errors", all.requests ? format.percent(all.failures, all.requests) : "–", `${format.count(all.failures)} failed`], ["Latency, median", format.span(all.p50), all.p95 ? `p95 ${format.span(all.p95)}` : ""]]
       .map(([name, value, under]) => h("div", { class: "tile" }, h("dt", {}, name), h("dd", {}, value), h("dd", {}, under)))),
     chart: card("Spend by day", chart({ name: "Spend by day", points, kind: "bars", show: format.usd, series: [{ name: "Spend", tone: "s1", values: spend.along(points, rows, (row) => row.cost) }] })),

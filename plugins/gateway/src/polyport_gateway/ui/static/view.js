@@ -26,12 +26,16 @@ export const trouble = (error, again) => h("div", { class: "trouble", role: "ale
  */
 export async function into(place, load, { title, quiet = false } = {}) {
   place.setAttribute("aria-busy", "true");
+  const held = holder(place);
   const above = title && head({ title });
   if (!quiet) fill(place, above, waiting());
   const turn = (place.turn = Symbol("turn"));
   try {
     const found = await load();
-    if (place.turn === turn) fill(place, found);
+    if (place.turn !== turn) return;
+    const kept = holder(place) ?? held;
+    fill(place, found);
+    if (kept && document.activeElement === document.body) (like(place, kept) ?? document.querySelector("#main h1"))?.focus({ preventScroll: true });
   } catch (error) {
     if (error.name === "AbortError" || place.turn !== turn) return;
     if (!error.status && error.constructor.name !== "Trouble") console.error(error);
@@ -40,6 +44,14 @@ export async function into(place, load, { title, quiet = false } = {}) {
     if (place.turn === turn) place.removeAttribute("aria-busy");
   }
 }
+
+/** What has the focus in a place, in words that hold after it is drawn anew. */
+function holder(place) {
+  const node = document.activeElement;
+  return node !== place && place.contains(node) ? { tag: node.tagName, words: wordsOf(node) } : null;
+}
+const wordsOf = (node) => node.getAttribute("aria-label") ?? node.textContent;
+const like = (place, { tag, words }) => [...place.querySelectorAll(tag)].find((one) => wordsOf(one) === words);
 
 /**
  * A table. Columns: {head, cell(row), right, sort(row)}; a cell that is null is a dash, and is left out of cards.

@@ -11,10 +11,10 @@ const WORDS = { key: ["Key", "keys"], user: ["User", "users"], team: ["Team", "t
 
 export async function render({ id, values, signal }) {
   if (id) return page("budget").render({ id, values, signal });
-  const [{ results }, shared] = await Promise.all([api.get("budget/usage", {}, { signal }), listing("budget", {}, { nested: true })]);
+  const [{ results, more }, shared] = await Promise.all([api.get("budget/usage", {}, { signal }), listing("budget", {}, { nested: true })]);
   const names = Object.fromEntries(await Promise.all(Object.keys(WORDS).map(async (kind) => [kind, await namesOf(kind)])));
   return h("div", {}, head({ title: "Budgets", text: "What is spent of every budget in the window that runs now. A request that would go beyond one is refused before it is sent." }),
-    h("div", { class: "stack" }, standing(results, names), shared));
+    h("div", { class: "stack" }, more && h("p", { class: "note warn" }, "Of each kind the first 1,000 are shown."), standing(results, names), shared));
 }
 
 function standing(rows, names) {

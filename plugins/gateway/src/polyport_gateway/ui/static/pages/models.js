@@ -24,9 +24,10 @@ export async function render({ signal }) {
 
 /** Have deployments asked something small, now. */
 async function ask(which, again, button) {
-  button.disabled = true;
+  if (button.getAttribute("aria-disabled")) return; // it keeps the focus, which a disabled one would lose
+  button.setAttribute("aria-disabled", "true");
   if (await trying(() => api.post("health/models/check", which))) say("Checked.");
-  button.disabled = false;
+  button.removeAttribute("aria-disabled");
   await again();
 }
 

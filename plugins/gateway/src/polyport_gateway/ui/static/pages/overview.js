@@ -20,7 +20,7 @@ export async function render({ values, signal }) {
   };
   const choices = Object.keys(spend.RANGES).map((one) => [one, one.replace("h", " h").replace("d", " d")]);
   fill(body, await content(range, signal));
-  const again = setInterval(() => { if (!document.hidden) into(body, () => content(range, signal), { quiet: true }); }, 60_000);
+  const again = setInterval(() => { if (!document.hidden && !body.contains(document.activeElement)) into(body, () => content(range, signal), { quiet: true }); }, 60_000);
   signal.addEventListener("abort", () => clearInterval(again));
   return h("div", {}, head({ title: "Overview", actions: segments("Range", choices, range, pick) }), body);
 }
@@ -37,7 +37,7 @@ async function content(range, signal) {
   const points = spend.steps(range);
   return [tiles(now ?? NOTHING, before ?? NOTHING, range), now?.requests ? charts(points, rows, byModel) : quiet(range),
     h("div", { class: "grid three" },
-      top("Top models", models, (row) => row.model || "(none)", (row) => `#/requests?model=${encodeURIComponent(row.model)}`, "s1"),
+      top("Top models", models, (row) => row.model || "(none)", (row) => `#/requests?model=${encodeURIComponent(row.model)}&span=${length}`, "s1"),
       top("Top keys", keys, (row) => (row.key ? keyName(row.key) : "Master key"), (row) => row.key && `#/keys/${encodeURIComponent(row.key)}`, "s3"),
       top("Top teams", teams, (row) => (row.team ? teamName(row.team) : "No team"), (row) => row.team && `#/teams/${encodeURIComponent(row.team)}`, "s4"))];
 }
