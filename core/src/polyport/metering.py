@@ -16,7 +16,7 @@ from polyport.prices import Used
 from polyport.types.messages import MessageUsage
 from polyport.types.record import learn
 from polyport.types.responses import ResponsesUsage
-from polyport.types.usage import Usage
+from polyport.types.usage import Usage, split_writes
 
 Reader = Callable[[Any, Any], Used | None]
 #: Items of a response that are calls of tools which the provider runs and bills -> their unit.
@@ -32,29 +32,23 @@ SIZE = re.compile(r"(\d+)\s*[x*:]\s*(\d+)")
 def read(hook: str, request: Any, result: Any) -> Used | None:
     """Return what a call used; None for operations that are not billed, and where nothing was told."""
     reader = READERS.get(hook)
-    return None if reader is None else reader(request, result)
+    used = None if reader is None else reader(request, result)
+    return None if used is None else used.counted()
 
 
 def of_usage(usage: Usage) -> Used:
     """Return what a Usage says."""
+    return uncounted(usage).counted()
+
+
+def uncounted(usage: Usage) -> Used:
+    """Return what a Usage says; its tokens are cut into buckets when somebody wants to know."""
     return Used(
-        tokens=split_writes(usage.charged(), usage),
+        usage=usage,
         prompt=usage.prompt_tokens,
         units=_units(usage) if usage.server_tool_use or usage.seconds or not usage.total_tokens else {},
         told=usage.cost,
     )
-
-
-def split_writes(buckets: dict[str, int], usage: Usage) -> dict[str, int]:
-    """Return the buckets with what is kept in the cache for an hour in one of its own."""
-    details = usage.prompt_tokens_details
-    hour = details.cache_write_1h_tokens if details is not None else None
-    written = buckets.get("cache_write", 0)
-    if not hour or not written:
-        return buckets
-    hour = min(hour, written)
-    kept = {name: count for name, count in buckets.items() if name != "cache_write"}
-    return {**kept, **({"cache_write": written - hour} if written > hour else {}), "cache_write_1h": hour}
 
 
 def _units(usage: Usage) -> dict[str, Any]:
@@ -79,7 +73,7 @@ def _tokens(request: Any, result: Any) -> Used | None:
     usage = getattr(result, "usage", None)
     if usage is None:
         return None
-    used = of_usage(usage)
+    used = uncounted(usage)
     used.service_tier = getattr(result, "service_tier", None) or getattr(request, "service_tier", None)
     used.model = getattr(result, "model", None)
     return used

@@ -19,6 +19,7 @@ from polyport import catalog
 from polyport.catalog import BY_KIND, MODIFIERS, SERVICE_TIERS, TOKENS, UNITS, ModelInfo
 from polyport.errors import BadRequestError, NotFoundError
 from polyport.types.bill import Bill, Line
+from polyport.types.usage import Usage, split_writes
 
 #: Femto-dollars in a USD, and in a nano-dollar.
 FEMTO = 10**15
@@ -57,7 +58,8 @@ class Used(msgspec.Struct, kw_only=True):
     """What one call used. `tokens` are disjoint buckets; of `units`, None is a quantity that nobody told.
 
     `kinds` are what an image or a video is, most telling first ("hd/1024x1024", "1024x1024", "hd"); `prompt` the
-    tokens of the whole prompt; `told` what the provider says it charged, in USD.
+    tokens of the whole prompt; `told` what the provider says it charged, in USD. Of `usage`, the tokens are yet to be
+    counted: that is done for those who ask for a bill.
     """
 
     tokens: dict[str, int] = {}
@@ -68,6 +70,15 @@ class Used(msgspec.Struct, kw_only=True):
     told: float | None = None
     model: str | None = None
     estimated: bool = False
+    usage: Usage | None = None
+
+    def counted(self) -> Used:
+        """Return itself, with the tokens of its `usage` in `tokens`."""
+        usage = self.usage
+        if usage is not None:
+            self.tokens = split_writes(usage.charged(), usage)
+            self.usage = None
+        return self
 
 
 class Rates:
@@ -78,6 +89,8 @@ class Rates:
         self.prices = prices
         self.source, self.read = source, read
         self._tiers = sorted(prices.get("tiers") or (), key=_above, reverse=True)
+        #: Whether the time of the call counts.
+        self.hourly = bool(prices.get("hours"))
         self._hours = [(_minute(row["from"]), _minute(row["to"]), row) for row in prices.get("hours") or ()]
         self._chosen: dict[tuple[int, int, str | None], dict[str, Any]] = {}
 
@@ -90,10 +103,14 @@ class Rates:
 
     def bill(self, used: Used, clock: Callable[[], float] = time.time) -> Bill | None:
         """Return what it cost; None where a price or a quantity is not known."""
-        if not self.holds_at(used.service_tier):
+        if used.service_tier in STANDARD:
+            tier = None
+        elif self.holds_at(used.service_tier):
+            tier = ALIASES.get(used.service_tier or "", used.service_tier)
+        else:
             return None
-        asked = used.service_tier
-        tier = None if asked in STANDARD else ALIASES.get(asked or "", asked)
+        if used.usage is not None:
+            used.counted()
         above = next((n for n, row in enumerate(self._tiers) if used.prompt > row["above"]), -1) if self._tiers else -1
         hour = self._hour(clock()) if self._hours else -1
         rates = self._chosen.get((above, hour, tier))
@@ -186,7 +203,7 @@ def _total(used: Used, rates: dict[str, Any], lines: list[Line]) -> int | None:
                 return None
             total += _times(quantity, rate[0])
             lines.append(Line(unit, quantity, rate[1]))
-    return _extras(used.units, rates, total, lines)
+    return _extras(used.units, rates, total, lines) if used.units or "request" in rates else total
 
 
 def _extras(units: dict[str, Any], rates: dict[str, Any], total: int, lines: list[Line]) -> int | None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from polyport import tokens
@@ -21,6 +22,7 @@ from polyport.flow import Flow, Streaming
 from polyport.metering import METERS, READERS, Meter, Passing
 from polyport.pricefile import PARAMETERS, of_params, rates_given
 from polyport.prices import Rates, Used, rates_of
+from polyport.types.bill import Bill
 
 Clock = Callable[[], float]
 #: What reading a reply of an unknown shape raises: events and messages pass as the provider's own plain data, and a
@@ -60,13 +62,14 @@ def _follow(stream: Streaming[Any], call: Call, meter: Meter, before: float | No
 
     readable = True
 
-    def see(chunk: Any) -> None:
+    def see(chunk: Any) -> Any:
         nonlocal readable
         try:
             if readable and meter.see(chunk):
                 tell(meter.used())
         except UNREADABLE:
             readable = False
+        return chunk
 
     def finish(_: BaseException | None) -> Flow[None]:
         if readable and meter.used() is None:
@@ -74,7 +77,7 @@ def _follow(stream: Streaming[Any], call: Call, meter: Meter, before: float | No
         yield from ()
 
     tell(meter.used())
-    return stream.tap(see).epilogue(finish)
+    return stream.map(see).epilogue(finish)
 
 
 def _estimated(call: Call, meter: Meter) -> Used | None:
@@ -87,13 +90,32 @@ def _estimated(call: Call, meter: Meter) -> Used | None:
 
 
 def charge(call: Call, used: Used, before: float | None, clock: Clock) -> None:
-    """Write into `meta` what a call cost that used this, on top of what earlier attempts did."""
+    """Write into `meta` what a call cost that used this, on top of what earlier attempts did.
+
+    Prices and time are those of now; the sums are made when somebody asks for them, which not everybody does.
+    """
     meta = call.meta
     meta.provider_cost = used.told
     rates = rates_for(call, used.model)
-    bill = meta.bill = None if rates is None else rates.bill(used, clock)
-    cost = used.told if bill is None else bill.cost
-    meta.cost = before + cost if before and cost is not None else cost
+    meta.charged = Charge(rates, used, before, clock() if rates is not None and rates.hourly else 0.0).settle
+
+
+class Charge(msgspec.Struct):
+    """What was used, at which prices, when, and what earlier attempts cost."""
+
+    rates: Rates | None
+    used: Used
+    before: float | None
+    now: float
+
+    def settle(self) -> tuple[float | None, Bill | None]:
+        """Return what the call cost, and the bill of its last attempt."""
+        try:
+            bill = None if self.rates is None else self.rates.bill(self.used, lambda: self.now)
+        except UNREADABLE:
+            return self.before, None
+        cost = self.used.told if bill is None else bill.cost
+        return (self.before + cost if self.before and cost is not None else cost), bill
 
 
 def rates_for(call: Call, answered: str | None = None) -> Rates | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import NoneType
 from typing import Any, ClassVar, Literal, Self, TypedDict, TypeVar
 
@@ -116,6 +116,8 @@ class Meta(msgspec.Struct, kw_only=True):
     from the call to the result (of a stream: to its end); `cost` in USD, None where no price is known, and `bill` what
     it is made of; `provider_cost` what the provider itself says it charged; `guardrails` what each of them said;
     `headers` are the reply's, lower case.
+
+    Cost and bill are made when they are first read, of the prices that held when the call ended.
     """
 
     provider: str = ""
@@ -124,8 +126,6 @@ class Meta(msgspec.Struct, kw_only=True):
     deployment: str | None = None
     attempts: int = 0
     latency: float | None = None
-    cost: float | None = None
-    bill: Bill | None = None
     provider_cost: float | None = None
     request_id: str | None = None
     cache_hit: bool = False
@@ -133,6 +133,45 @@ class Meta(msgspec.Struct, kw_only=True):
     guardrails: list[Guarded] = []
     failures: list[Failure] = []
     headers: Mapping[str, str] = {}
+    charged: Callable[[], tuple[float | None, Bill | None]] | None = None
+    _cost: float | None = None
+    _bill: Bill | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """What the call cost, in USD; None where no price is known."""
+        if self.charged is not None:
+            self._settle(self.charged)
+        return self._cost
+
+    @cost.setter
+    def cost(self, value: float | None) -> None:
+        self._cost, self.charged = value, None
+
+    @property
+    def bill(self) -> Bill | None:
+        """What the cost is made of."""
+        if self.charged is not None:
+            self._settle(self.charged)
+        return self._bill
+
+    @bill.setter
+    def bill(self, value: Bill | None) -> None:
+        self._bill = value
+
+    def _settle(self, charged: Callable[[], tuple[float | None, Bill | None]]) -> None:
+        """Make cost and bill; of threads that ask at once, each makes the same. What is charged meanwhile stands."""
+        cost, bill = charged()
+        if self.charged is charged:
+            self._cost, self._bill = cost, bill
+            self.charged = None
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        shown = ("cost", "bill", *(name for name in self.__struct_fields__ if name[0] != "_" and name != "charged"))
+        return [(name, getattr(self, name)) for name in shown]
+
+    def __repr__(self) -> str:
+        return f"Meta({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
 
 class Result(Fields, dict=True):
@@ -369,7 +408,8 @@ def learn(type: T) -> T:
 
 def convert(value: Any, type: Any, path: str) -> Any:
     """Convert plain data to `type`. Raises BadRequestError that names the place, `path` and below."""
-    learn(type)
+    if type not in _learned:
+        learn(type)
     try:
         return msgspec.convert(value, type)
     except msgspec.ValidationError as error:

@@ -6,6 +6,8 @@ small, to its prompt and completion tokens). Property tests hold every plugin to
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from polyport.types.record import Fields, zero
 
 
@@ -80,34 +82,30 @@ class Usage(Fields):
         image_output; cached_audio_input and cached_image_input where a provider tells them apart; `unattributed` for
         what a provider counts in its total and nowhere else.
         """
-        given = self.prompt_tokens_details
-        found = _split(self.prompt_tokens, "input", given, GIVEN)
+        given, made = self.prompt_tokens_details, self.completion_tokens_details
+        found = _split(self.prompt_tokens, "input", GIVEN, NONE if given is None else _given(given))
         if given is not None and given.cached_tokens_details is not None:
             _tell_apart(found, self.prompt_tokens, given, given.cached_tokens_details)
-        found |= _split(self.completion_tokens, "output", self.completion_tokens_details, MADE)
+        found |= _split(self.completion_tokens, "output", MADE, NONE if made is None else _made(made))
         rest = self.total_tokens - sum(found.values())
         if rest > 0:
             found["unattributed"] = rest
         return found
 
 
-#: Buckets and the fields that hold them, the first taken out of the whole first.
-GIVEN = (
-    ("cached_input", "cached_tokens"),
-    ("cache_write", "cache_write_tokens"),
-    ("audio_input", "audio_tokens"),
-    ("image_input", "image_tokens"),
-    ("video_input", "video_tokens"),
-)
-MADE = (("reasoning", "reasoning_tokens"), ("audio_output", "audio_tokens"), ("image_output", "image_tokens"))
+#: Buckets, the first taken out of the whole first, and the fields that hold them.
+GIVEN = ("cached_input", "cache_write", "audio_input", "image_input", "video_input")
+MADE = ("reasoning", "audio_output", "image_output")
+_given = attrgetter("cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "video_tokens")
+_made = attrgetter("reasoning_tokens", "audio_tokens", "image_tokens")
+NONE: tuple[int | None, ...] = ()
 
 
-def _split(whole: int, remainder: str, details: object, parts: tuple[tuple[str, str], ...]) -> dict[str, int]:
-    """Cut `whole` into `parts`, never more than it holds; what is left is `remainder`. Empty ones are left out."""
+def _split(whole: int, remainder: str, names: tuple[str, ...], counts: tuple[int | None, ...]) -> dict[str, int]:
+    """Cut `whole` into parts, never more than it holds; what is left is `remainder`. Empty ones are left out."""
     found = {}
-    if details is not None:
-        for name, field in parts:
-            count = getattr(details, field)
+    if any(counts):
+        for name, count in zip(names, counts, strict=True):
             if count:
                 count = min(count, whole)
                 whole -= count
@@ -142,6 +140,20 @@ def _tell_apart(found: dict[str, int], whole: int, given: PromptTokensDetails, c
     found["input"] = max(rest, 0)
     for name in [name for name, count in found.items() if not count]:
         del found[name]
+
+
+def split_writes(buckets: dict[str, int], usage: Usage) -> dict[str, int]:
+    """Return the buckets with what is kept in the cache for an hour in one of its own."""
+    details = usage.prompt_tokens_details
+    hour = details.cache_write_1h_tokens if details is not None else None
+    if not hour:
+        return buckets
+    written = buckets.get("cache_write", 0)
+    if not written:
+        return buckets
+    hour = min(hour, written)
+    kept = {name: count for name, count in buckets.items() if name != "cache_write"}
+    return {**kept, **({"cache_write": written - hour} if written > hour else {}), "cache_write_1h": hour}
 
 
 def usage(
