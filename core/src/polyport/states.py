@@ -163,6 +163,18 @@ class _Record:
         self.measured = 0.0
         self.cool_until = 0.0
 
+    def standing(self, now: float) -> Standing:
+        cooling = self.cool_until - now
+        return Standing(
+            self.busy,
+            self.requests.read(now) if self.requests.total else 0,
+            self.tokens.read(now) if self.tokens.total else 0,
+            self.failures.read(now) if self.failures.total else 0,
+            self.latency,
+            now - self.measured,
+            cooling if cooling > 0 else 0.0,
+        )
+
 
 class MemoryState:
     """A state in this process, shared by its threads and event loops."""
@@ -174,8 +186,9 @@ class MemoryState:
     def look(self, ids: Sequence[str], now: float) -> Flow[list[Standing]]:
         """Return how deployments stand."""
         yield from ()
+        records = self._records
         with self._lock:
-            return [self._standing(one, now) for one in ids]
+            return [record.standing(now) if (record := records.get(one)) else Standing() for one in ids]
 
     def take(self, id: str, limits: Limits, tokens: int, now: float) -> Flow[Ticket | Refusal]:
         """Count a call in, or say what stands against it."""
@@ -184,12 +197,14 @@ class MemoryState:
             record = self._records.get(id)
             if record is None:
                 record = self._records[id] = _Record()
-            refusal = _refusal(record, limits, tokens, now)
-            if refusal is not None:
-                return refusal
+            if limits is not UNLIMITED or record.cool_until > now:
+                refusal = _refusal(record, limits, tokens, now)
+                if refusal is not None:
+                    return refusal
             record.busy += 1
             record.requests.add(1, now)
-            record.tokens.add(tokens, now)
+            if tokens:
+                record.tokens.add(tokens, now)
             return Ticket(id, tokens, int(now))
 
     def settle(self, ticket: Ticket, outcome: Outcome, now: float) -> Flow[None]:
@@ -223,21 +238,6 @@ class MemoryState:
 
     async def aclose(self) -> None:
         """Nothing is held."""
-
-    def _standing(self, id: str, now: float) -> Standing:
-        record = self._records.get(id)
-        if record is None:
-            return Standing()
-        cooling = record.cool_until - now
-        return Standing(
-            record.busy,
-            record.requests.read(now),
-            record.tokens.read(now),
-            record.failures.read(now) if record.failures.total else 0,
-            record.latency,
-            now - record.measured,
-            cooling if cooling > 0 else 0.0,
-        )
 
 
 def _refusal(record: _Record, limits: Limits, tokens: int, now: float) -> Refusal | None:

@@ -49,11 +49,11 @@ class Groups:
 
     def has(self, name: str) -> bool:
         """Whether anything answers for a name."""
-        return bool(self._find(name))
+        return bool(self.find(name))
 
     def of(self, name: str) -> list[Deployment]:
         """Return the deployments that answer for a name. Raises NotFoundError that lists the names there are."""
-        found = self._find(name)
+        found = self.find(name)
         if found:
             return found
         near = difflib.get_close_matches(name, self.names(), 1)
@@ -62,7 +62,8 @@ class Groups:
             f"No model group {name!r}. {guess}There are {', '.join(self.names()) or 'none'}.", model=name
         )
 
-    def _find(self, name: str) -> list[Deployment]:
+    def find(self, name: str) -> list[Deployment]:
+        """Return the deployments that answer for a name, maybe none."""
         name = self.aliases.get(name, name)
         found = self._exact.get(name) or self._matched.get(name)
         if found is None:

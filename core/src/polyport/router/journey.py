@@ -7,7 +7,7 @@ stream, by an error, or because nobody wants it any more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from polyport.router import choosing
 from polyport.router.choosing import Hindered, Obstacle
 from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
-from polyport.states import Outcome, Refusal, Ticket
+from polyport.states import Outcome, Refusal, Standing, Ticket
 from polyport.types.record import Failure
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ LONGEST_QUEUE = 10.0
 TOLD = ("provider", "model", "group", "deployment", "request_id", "headers", "cost", "bill", "provider_cost")
 #: Characters that are kept of what a failed attempt said.
 MESSAGE = 300
+NOTHING: Mapping[str, Refusal] = {}
 TRIED = Obstacle("tried", "was tried already in this call")
 LATER = Obstacle("order", "stands back behind those of a lower order")
 
@@ -45,6 +46,7 @@ class Journey(Rules):
         self.router = router
         self.group = group
         self.members = members
+        self.ids = [one.id for one in members]
         self.proceed = proceed
         self.tried: list[str] = []
         self._retries: int | None = None
@@ -80,9 +82,9 @@ class Journey(Rules):
     def attempt(self, call: Call) -> Flow[Any]:
         """Run the call on one deployment; with hedging, on another as well if the first one takes its time."""
         after = self.router.hedge_after
-        if after is None:
-            result, _ = yield from self._once(call)
-            return result
+        return self._once(call) if after is None else self._race(call, after)
+
+    def _race(self, call: Call, after: float) -> Flow[Any]:
         arms = [replace(call, meta=replace(call.meta)) for _ in range(self.router.hedge_max)]
         flows = [self._arm(arm, after * place) for place, arm in enumerate(arms)]
         result, arm = yield First(flows)
@@ -99,9 +101,9 @@ class Journey(Rules):
     def _arm(self, call: Call, delay: float) -> Flow[tuple[Any, Call]]:
         if delay:
             yield Sleep(delay)
-        return (yield from self._once(call))
+        return (yield from self._once(call)), call
 
-    def _once(self, call: Call) -> Flow[tuple[Any, Call]]:
+    def _once(self, call: Call) -> Flow[Any]:
         one, ticket = yield from self._take(call)
         self.tried.append(one.deployment.id)
         self._retries = one.deployment.own.max_retries
@@ -112,30 +114,32 @@ class Journey(Rules):
             if isinstance(result, Streaming):
                 yield from commit(result)  # who answers first has won a race, not who connects first
         except BaseException as error:
+            now: float = yield NOW
             if isinstance(error, APIError):
                 error.hide(call.shown_to_wire)
-                call.meta.failures.append(_failed(one, error, (yield NOW) - start))
-            yield from self._settle(one, ticket, error=error)
+                call.meta.failures.append(_failed(one, error, now - start))
+            yield from self._settle(ticket, now, error=error)
             raise
-        latency = (yield NOW) - start
+        now = yield NOW
         if isinstance(result, Streaming):
-            self._watch(result, one, ticket, latency)
+            self._watch(result, ticket, now - start)
         else:
-            yield from self._settle(one, ticket, tokens=_tokens(result), latency=latency)
-        return result, call
+            yield from self._settle(ticket, now, tokens=_tokens(result), latency=now - start)
+        return result
 
-    def _watch(self, stream: Streaming[Any], one: Candidate, ticket: Ticket, latency: float) -> None:
+    def _watch(self, stream: Streaming[Any], ticket: Ticket, latency: float) -> None:
         """Settle at the end of a stream, which tells its tokens last."""
         used: int | None = None
 
-        def see(chunk: Any) -> None:
+        def see(chunk: Any) -> Any:
             nonlocal used
             used = _tokens(chunk.chunk if type(chunk) is Passed else chunk) or used
+            return chunk
 
         def finish(error: BaseException | None) -> Flow[None]:
-            yield from self._settle(one, ticket, tokens=used, latency=latency, error=error)
+            yield from self._settle(ticket, (yield NOW), tokens=used, latency=latency, error=error)
 
-        stream.tap(see).epilogue(finish)
+        stream.map(see).epilogue(finish)
 
     # --- choosing, taking, settling ---
 
@@ -145,7 +149,9 @@ class Journey(Rules):
         tokens = router.estimate(call, self.members)
         refused: dict[str, Refusal] = {}
         while True:
-            able, unable = yield from self.weigh(call, tokens, refused)
+            now: float = yield NOW
+            standings = yield from router.state.look(self.ids, now)
+            able, unable = self.weigh(call, tokens, standings, refused)
             if not able:
                 found, refusals = yield from self._ask_the_full(unable, tokens)
                 if found is not None:
@@ -153,13 +159,11 @@ class Journey(Rules):
                 self._nobody = choosing.nobody(self.group, unable, refusals)
                 raise self._nobody
             one = router.strategy(able, call.random, router.strategy_args)
-            now: float = yield NOW
-            taken: Ticket | Refusal = yield from router.state.take(
-                one.deployment.id, one.deployment.limits, tokens, now
-            )
+            deployment = one.deployment
+            taken: Ticket | Refusal = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
             if isinstance(taken, Ticket):
                 return one, taken
-            refused[one.deployment.id] = taken
+            refused[deployment.id] = taken
 
     def _ask_the_full(
         self, unable: Sequence[Hindered], tokens: int
@@ -178,12 +182,10 @@ class Journey(Rules):
         return None, refusals
 
     def weigh(
-        self, call: Call, tokens: int, refused: dict[str, Refusal]
-    ) -> Flow[tuple[list[Candidate], list[Hindered]]]:
+        self, call: Call, tokens: int, standings: Sequence[Standing], refused: Mapping[str, Refusal] = NOTHING
+    ) -> tuple[list[Candidate], list[Hindered]]:
         """Return the deployments the strategy may choose from, and the others, each with what stands against it."""
         router, providers = self.router, self.router.client.providers
-        now: float = yield NOW
-        standings = yield from router.state.look([one.id for one in self.members], now)
         able: list[Candidate] = []
         unable: list[Hindered] = []
         tags = router.tags_of(call)
@@ -203,8 +205,10 @@ class Journey(Rules):
     def _preferred(self, able: list[Candidate], unable: list[Hindered]) -> list[Candidate]:
         """Return those not yet tried, of the lowest order; the rest is told why it stands back."""
         fresh = self._fresh(able, unable) if self.tried else able
+        if len(fresh) <= 1:
+            return fresh
         orders = {one.deployment.own.order for one in fresh}
-        if len(orders) <= 1:
+        if len(orders) == 1:
             return fresh
         lowest = min(orders)
         unable += [(one, LATER) for one in fresh if one.deployment.own.order != lowest]
@@ -221,8 +225,8 @@ class Journey(Rules):
 
     def _settle(
         self,
-        one: Candidate,
         ticket: Ticket,
+        now: float,
         *,
         tokens: int | None = None,
         latency: float | None = None,
@@ -236,8 +240,7 @@ class Journey(Rules):
                 outcome.cool = self._rest(error)
             if tokens is None and error.status_code is not None:
                 outcome.tokens = 0  # refused: nothing was used
-        now: float = yield NOW
-        yield from self.router.state.settle(ticket, outcome, now)
+        return self.router.state.settle(ticket, outcome, now)
 
     def _rest(self, error: APIError) -> float:
         """Return for how long a deployment rests; a group's only one never does, as nobody could stand in for it."""

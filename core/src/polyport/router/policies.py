@@ -104,6 +104,11 @@ class Detours(msgspec.Struct, kw_only=True, frozen=True):
     content_policy: dict[str, list[str]] = {}
     default: list[str] = []
 
+    @property
+    def lead_nowhere(self) -> bool:
+        """Whether there are none."""
+        return not (self.general or self.context_window or self.content_policy or self.default)
+
     def after(self, group: str, error: APIError) -> Sequence[str]:
         """Return the groups to try after an error in a group, in order."""
         for kind, table in (

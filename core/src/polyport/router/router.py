@@ -13,7 +13,6 @@ provider. It is one flow, so blocking, asynchronous and simulated calls behave a
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from polyport import ids, plugins, tokens
 from polyport.border import Call
 from polyport.client import MAX_ROUTES, Client, complete
 from polyport.errors import APIError, BadRequestError, PluginError
-from polyport.flow import Flow
+from polyport.flow import NOW, Flow
 from polyport.interface import Closing, Interface
 from polyport.middleware.cost import cost
 from polyport.middleware.fallbacks import Following, fallbacks, may_help
@@ -157,18 +156,25 @@ class Router(Closing, Interface):
         call.relay = relay
         if not call.group:
             return call, self.client.onion(call)
-        following = self._following(call)
         bare = call.options
         lent = self._lend_prices(call)
+        if lent is None:
+            return call, self.client.onion(call, self._routed)
         with_prices = call.options
 
-        def core(call: Call) -> Flow[Any]:
-            if lent is not None and call.options.prices is lent:
+        def without_lent(call: Call) -> Flow[Any]:
+            if call.options.prices is lent:
                 untouched = call.options is with_prices
                 call = replace(call, options=bare if untouched else replace(call.options, prices=None))
-            return fallbacks(call, self._through_group, following)
+            return self._routed(call)
 
-        return call, self.client.onion(call, core)
+        return call, self.client.onion(call, without_lent)
+
+    def _routed(self, call: Call) -> Flow[Any]:
+        """Return the flow within the client's onion."""
+        if call.options.fallbacks is None and self.detours.lead_nowhere:
+            return self._through_group(call)
+        return fallbacks(call, self._through_group, self._following(call))
 
     def _lend_prices(self, call: Call) -> dict[str, Any] | None:
         """Give the layers around the router the prices of the group's first deployment, for their estimates."""
@@ -217,7 +223,7 @@ class Router(Closing, Interface):
     def _following(self, call: Call) -> Following:
         """Return the way from a failed group: the call's own fallbacks, or the router's; none is gone to twice."""
         seen = [call.group]
-        queue: deque[str] = deque()
+        queue: list[str] = []
         own = call.options.fallbacks
 
         def following(call: Call, error: APIError) -> Call | None:
@@ -227,19 +233,23 @@ class Router(Closing, Interface):
                     queue.append(name)
             if not queue or not may_help(error) or len(seen) > self.max_fallbacks:
                 return None
-            seen.append(queue.popleft())
+            seen.append(queue.pop(0))
             return replace(call, group=seen[-1])
 
         return following
 
     def _through_group(self, call: Call) -> Flow[Any]:
-        journey = Journey(self, call.group, self._detoured(call.group), lambda call: cost(call, self.client.send))
+        journey = Journey(self, call.group, self._detoured(call.group), self._sent)
         return retry(call, journey.attempt, journey)
+
+    def _sent(self, call: Call) -> Flow[Any]:
+        return cost(call, self.client.send)
 
     def _detoured(self, name: str) -> list[Deployment]:
         """Return the deployments of a fallback: a group's, or for the name of a model that is no group, the model."""
-        if self.groups.has(name) or not self._answers(name):
-            return self.groups.of(name)
+        found = self.groups.find(name)
+        if found or not self._answers(name):
+            return found or self.groups.of(name)
         return [self._read_one({"model_name": name, "params": {"model": name}}, f"fallback {name!r}")]
 
     # --- what a journey asks ---
@@ -290,9 +300,13 @@ class Router(Closing, Interface):
 
     def estimate(self, call: Call, members: Sequence[Deployment]) -> int:
         """Return about how many tokens the call's input has; 0 where nothing goes by it."""
-        if self.checks_windows or any(one.limits.tpm for one in members):
-            return tokens.of_request(call.request)
-        return 0
+        if not self.checks_windows:
+            for one in members:
+                if one.limits.tpm:
+                    break
+            else:
+                return 0
+        return tokens.of_request(call.request)
 
     def retry_policy_of(self, group: str) -> RetryPolicy:
         """Return a group's own policy, else the router's."""
@@ -329,7 +343,8 @@ class Router(Closing, Interface):
         call = self._prepare(BY_FUNCTION[function], {"model": model, **params})
         journey = Journey(self, call.group, self.groups.of(call.group), self.client.send)
         estimate = self.estimate(call, journey.members)
-        able, unable = yield from journey.weigh(call, estimate, {})
+        standings = yield from self.state.look(journey.ids, (yield NOW))
+        able, unable = journey.weigh(call, estimate, standings)
         chosen = self.strategy(able, call.random, self.strategy_args) if able else None
         told = [(one, "" if one is chosen else "could be taken; the strategy chose another") for one in able]
         told += [(one, obstacle.why) for one, obstacle in unable]

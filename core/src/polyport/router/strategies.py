@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from random import Random
 from typing import Any, TypeAlias
 
@@ -34,13 +35,17 @@ class Candidate(msgspec.Struct):
     model: str
 
 
+#: What a deployment's share of the calls goes by.
+SHARES = (attrgetter("weight"), attrgetter("rpm"), attrgetter("tpm"))
+
 Strategy: TypeAlias = Callable[[Sequence[Candidate], Random, Mapping[str, Any]], Candidate]
 
 
 def simple_shuffle(candidates: Sequence[Candidate], random: Random, _args: Mapping[str, Any]) -> Candidate:
     """Draw by weight; where no candidate has one, by rpm, then by tpm; else each alike."""
-    for name in ("weight", "rpm", "tpm"):
-        weights = [getattr(one.deployment.own, name) for one in candidates]
+    own = [one.deployment.own for one in candidates]
+    for share in SHARES:
+        weights = [*map(share, own)]
         if any(weights):
             return random.choices(candidates, [weight or 0 for weight in weights])[0]
     return candidates[int(random.random() * len(candidates))]
