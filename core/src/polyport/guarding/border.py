@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Generator
+from types import NoneType
 from typing import Any, Literal, TypeAlias
 
 from polyport.border import Call, exchange
@@ -17,6 +18,8 @@ from polyport.types.record import Meta, Options, Request
 
 #: Effects that may take any time. Nothing else that a guardrail yields does.
 RACED = frozenset({Blocking, All, First, Read})
+#: What is a verdict, and nothing that has to be waited for.
+AT_ONCE = (bool, NoneType, Pass, Block, Mask)
 Ask: TypeAlias = Callable[..., Flow[Any]]
 
 
@@ -43,6 +46,8 @@ class Judge:
         rule = self.rule
         try:
             found: Any = rule.guardrail.check(seen)
+            if isinstance(found, AT_ONCE):
+                return to_verdict(found, seen)
             if isinstance(found, Generator):
                 found = yield from _Bounded(exchange(found, _own_call(rule, self.call)), rule.frame.timeout)
             elif inspect.isawaitable(found):
@@ -82,8 +87,10 @@ class Judge:
     def _note(self, outcome: Outcome, reason: str | None, findings: list[Finding]) -> None:
         """Write into `meta` what the guardrail said; of several checks in one mode, the worst counts."""
         told, name = self.call.meta.guardrails, self.rule.name
-        said = next((one for one in told if one.guardrail == name and one.mode == self.mode), None)
-        if said is None:
+        for said in told:
+            if said.guardrail == name and said.mode == self.mode:
+                break
+        else:
             said = Guarded(guardrail=name, mode=self.mode)
             told.append(said)
         said.add(outcome, reason or None, findings)

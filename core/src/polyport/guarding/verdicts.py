@@ -62,7 +62,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """All the texts, one a line."""
-        return "\n".join(one.text for one in self.texts)
+        return "\n".join([one.text for one in self.texts])
 
 
 class Edit(msgspec.Struct, frozen=True):

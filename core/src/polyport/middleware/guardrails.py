@@ -73,8 +73,8 @@ class Guardrails:
         asked = call.options.guardrails
         chosen = self._standing if asked is None else self._chosen(asked)
         if not chosen or call.operation.hook not in GUARDED:
-            return (yield from proceed(call))
-        return (yield from self._guarded(call, proceed, chosen))
+            return proceed(call)
+        return self._guarded(call, proceed, chosen)
 
     def _chosen(self, asked: list[str] | dict[str, bool]) -> dict[Mode, list[Rule]]:
         wanted = asked if isinstance(asked, Mapping) else dict.fromkeys(asked, True)
@@ -105,7 +105,8 @@ class Guardrails:
             call = yield from self._before(call, one)
         if call is not outer:
             Logged.of(outer.request).request = call.request
-        result = yield from self._beside(call, proceed, chosen.get("during_call", ()))
+        during = chosen.get("during_call")
+        result = yield from self._beside(call, proceed, during) if during else proceed(call)
         for one in chosen.get("post_call", ()):
             result = yield from self._after(result, call, one)
         if "logging_only" in chosen:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-from uuid import uuid4
+
+import msgspec
 
 from polyport.border import Call
 from polyport.bridges.assembling import assembled
@@ -64,7 +66,7 @@ def event_of(record: Record, *, content: bool) -> Event:
     call = record.call
     meta, request = call.meta, call.request
     copier = Copier(secrets_of(call), record.redact)
-    record.id = record.id or uuid4().hex
+    record.id = record.id or os.urandom(16).hex()
     logged = for_logs(request)
     told = request if logged is None or logged.request is None else logged.request
     asked = {**told.given(), **told.extra}
@@ -72,7 +74,7 @@ def event_of(record: Record, *, content: bool) -> Event:
     if not content or (logged is not None and logged.withheld):
         asked, withheld = outline_of_request({name: value for name, value in asked.items() if name not in LABELS})
     answer = record.whole()
-    response = _response(record, _masked(record, answer, logged), content and not (logged and logged.silent))
+    response = _response(record, _masked(record, answer, logged), content and not (logged and logged.silent), copier)
     metadata = _metadata(call)
     over = record.ended is not None
     return Event(
@@ -94,7 +96,7 @@ def event_of(record: Record, *, content: bool) -> Event:
             name: copier.named(name, value, deep=name in LABELS or name in request.extra)
             for name, value in asked.items()
         },
-        response=copier.copy(response),
+        response=response,
         finish_reasons=_finish_reasons(answer),
         error=_failure(record.error, copier, content),
         usage=_usage(answer, meta),
@@ -124,11 +126,12 @@ def _since(record: Record, time: float | None) -> float | None:
     return None if time is None else round(time - record.start, 6)
 
 
-def _response(record: Record, answer: Any, content: bool) -> dict[str, Any] | None:
+def _response(record: Record, answer: Any, content: bool, copier: Copier) -> dict[str, Any] | None:
+    plain: dict[str, Any]
     if isinstance(answer, Result):
-        plain: dict[str, Any] = {**answer.extra, **dict(_fields(answer))}
+        plain = _fields(answer, copier)
     elif isinstance(answer, str):
-        plain = {"text": answer}
+        plain = {"text": copier.text(answer)}
     elif record.size:
         plain = {"content": f"<{record.size} bytes>"}
     else:
@@ -136,11 +139,17 @@ def _response(record: Record, answer: Any, content: bool) -> dict[str, Any] | No
     return plain if content else outline_of_answer(plain)
 
 
-def _fields(answer: Result) -> Sequence[tuple[str, Any]]:
-    """Return the fields that have a value; what is in them is plain, but for bytes, which are left as they are."""
+def _fields(answer: Result, copier: Copier) -> dict[str, Any]:
+    """Return a copy of an answer as plain data; bytes are named by their length."""
     if hasattr(answer, "content_type"):  # bytes: the copier says how many
-        return [(name, getattr(answer, name)) for name in answer.__struct_fields__]
-    return list(answer.to_dict().items())
+        fields = {name: getattr(answer, name) for name in answer.__struct_fields__}
+    elif type(answer).to_dict is Result.to_dict:
+        made: dict[str, Any] = copier.fresh(msgspec.to_builtins(answer, str_keys=True))
+        return {**copier.copy(answer.extra), **made} if answer.extra else made
+    else:
+        fields = answer.to_dict()
+    copied: dict[str, Any] = copier.copy({**answer.extra, **fields})
+    return copied
 
 
 def _metadata(call: Call) -> Mapping[str, Any]:

@@ -98,6 +98,15 @@ class Copier:
             return [self.copy(inner) for inner in value]
         return self._of_another(value)
 
+    def fresh(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return plain data that is shared with nobody as it is; a copy only where there are secrets in it."""
+        if self._secrets:
+            text = msgspec.json.encode(value)
+            if any(msgspec.json.encode(secret)[1:-1] in text for secret in self._secrets):
+                copied: dict[str, Any] = self.copy(value)
+                return copied
+        return value
+
     def _of_another(self, value: Any) -> Any:
         """Return the copy of what did not come from JSON."""
         if isinstance(value, str):

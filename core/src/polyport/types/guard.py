@@ -45,7 +45,8 @@ class Guarded(msgspec.Struct, kw_only=True):
         self.checks += 1
         if RANK[outcome] >= RANK[self.outcome]:
             self.outcome, self.reason = outcome, reason or self.reason
-        self.findings = [*self.findings, *(one for one in findings if one not in self.findings)]
+        if findings:
+            self.findings = [*self.findings, *(one for one in findings if one not in self.findings)]
 
 
 class Logged:
