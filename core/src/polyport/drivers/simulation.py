@@ -20,7 +20,21 @@ from typing import Any
 import msgspec
 
 from polyport.errors import Timeout
-from polyport.flow import All, Call, Close, First, Flow, HttpReply, HttpRequest, Items, Now, Read, Sleep, Streaming
+from polyport.flow import (
+    NOW,
+    All,
+    Call,
+    Close,
+    First,
+    Flow,
+    HttpReply,
+    HttpRequest,
+    Items,
+    Now,
+    Read,
+    Sleep,
+    Streaming,
+)
 from polyport.steps import Steps
 
 
@@ -189,9 +203,9 @@ class Simulation:
     # --- one step of one flow ---
 
     def _resume(self, task: Task, value: Any, error: BaseException | None) -> None:
-        flow = task._flow
         if task._cancelled and not isinstance(error, CancelledError):
             return
+        flow = task._flow
         task._children = ()
         while True:
             try:
@@ -203,11 +217,15 @@ class Simulation:
                 self._finish(task, None, raised)
                 return
             value = error = None
-            at_once = self._at_once.get(type(effect))
-            if type(effect) is Read and type(effect.source) is SimulatedSource and effect.source.is_ready():
+            if effect is NOW:
+                value = self.now
+                continue
+            kind = type(effect)
+            at_once = self._at_once.get(kind)
+            if kind is Read and type(effect.source) is SimulatedSource and effect.source.is_ready():
                 at_once = _read_now
             if at_once is None:
-                self._perform[type(effect)](task, effect)
+                self._perform[kind](task, effect)
                 return
             try:
                 value = at_once(effect)
