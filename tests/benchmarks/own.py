@@ -24,6 +24,7 @@ from polyport.caching import Cache
 from polyport.drivers.aio import AsyncDriver
 from polyport.drivers.sync import SyncDriver
 from polyport.flow import HttpReply, HttpRequest
+from polyport.observing import flush_callbacks
 from polyport.router import Router
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -37,7 +38,12 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0},
 }
-MESSAGE = {"role": "assistant", "content": "Hello! How can I help you today?", "refusal": None, "annotations": []}
+MESSAGE: dict[str, Any] = {
+    "role": "assistant",
+    "content": "Hello! How can I help you today?",
+    "refusal": None,
+    "annotations": [],
+}
 ANSWER = {
     "id": "chatcmpl-benchmark",
     "object": "chat.completion",
@@ -80,15 +86,14 @@ class Pieces:
         """Nothing is held."""
 
 
-class AsyncPieces(Pieces):
+class AsyncPieces:
     """The same, awaited."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._next = self.read
-        self.read = self._read
+        self._next = iter([*EVENTS, None]).__next__
 
-    async def _read(self) -> bytes | None:
+    async def read(self) -> bytes | None:
+        """Return the next piece, None at the end."""
         return self._next()
 
     async def aclose(self) -> None:
@@ -110,14 +115,14 @@ class Answering:
         """Nothing is held."""
 
 
-class AsyncAnswering(Answering):
+class AsyncAnswering:
     """The same for an event loop."""
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """Return the answer, or an open body."""
         if request.stream:
             return HttpReply(status=200, headers=HEADERS, source=AsyncPieces())
-        return HttpReply(status=200, headers=HEADERS, content=self.content)
+        return HttpReply(status=200, headers=HEADERS, content=Answering.content)
 
     async def aclose(self) -> None:
         """Nothing is held."""
@@ -199,8 +204,10 @@ def kinds() -> dict[str, Kind]:
     def missing() -> None:
         filling.completion(MODEL, [{"role": "user", "content": f"Hello {next(numbers)}"}])
 
-    def watching() -> None:
-        watched.completion(MODEL, MESSAGES)
+    async def watching(count: int) -> None:
+        for _ in range(count):
+            watched.completion(MODEL, MESSAGES)
+        flush_callbacks()
 
     return {
         "bare": ("bare generator and msgspec", times(bare_call), "bare"),
@@ -211,7 +218,7 @@ def kinds() -> dict[str, Kind]:
         "cost": ("blocking call, its cost and bill read", times(lambda: _read(ask(plain)())), "bare"),
         "hit": ("blocking call, found in the cache", times(ask(stored)), "bare"),
         "miss": ("blocking call, not yet in the cache", times(missing), "bare"),
-        "observer": ("blocking call, observed (the observer's thread too)", times(watching), "bare"),
+        "observer": ("blocking call, observed (the observer's thread too)", watching, "bare"),
         "guardrail": ("blocking call, one passing guardrail", times(ask(guarded)), "bare"),
         "bare chunk": ("bare streamed chunk", times(bare_stream, CHUNKS), "bare chunk"),
         "chunk": ("streamed chunk", times(stream(plain), CHUNKS), "bare chunk"),

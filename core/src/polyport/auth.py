@@ -178,10 +178,10 @@ def sign(auth: Auth, request: HttpRequest, lookup: Lookup, provider: str) -> Non
 
     A Signer is left to core, which runs its flow.
     """
-    given = next((request.headers[way.header] for way in auth.each() if way.header in request.headers), None)
-    if given is not None:
-        request.secrets = (*request.secrets, given.removeprefix("Bearer "))
-        return
+    for each in auth.each():
+        if each.header in request.headers:
+            request.secrets = (*request.secrets, request.headers[each.header].removeprefix("Bearer "))
+            return
     if isinstance(auth, Signer):
         return
     way: Auth | None = auth.choose(lookup) if isinstance(auth, AnyOf) else auth

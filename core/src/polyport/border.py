@@ -27,6 +27,7 @@ from polyport.wire.multipart import Multipart
 T = TypeVar("T")
 VERSION = "0.1.0"
 USER_AGENT = f"polyport/{VERSION}"
+SCHEMES = ("http://", "https://")
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: The headers that may follow a redirect to another host; any other may be a credential.
@@ -90,7 +91,10 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
                         yield from auth.sign(effect, call)
                     if not effect.unsigned:  # what a stranger answers may still tell the key of the request before
                         secrets[:] = effect.secrets
-                    send = yield from _follow(effect, call)
+                    reply: HttpReply = yield effect
+                    if reply.status in REDIRECTS and effect.method == "GET":
+                        effect, reply = yield from _follow(effect, reply)
+                    send = _accept(reply, effect, call)
                 elif type(effect) is All or type(effect) is First:
                     send = yield type(effect)([exchange(inner, call) for inner in effect.flows])
                 else:
@@ -116,19 +120,24 @@ def finish(request: HttpRequest, call: Call) -> None:
     if request.unsigned:
         return
     request.url = _url(request, call)
-    for extra in (call.headers, options.extra_headers):
-        if extra:
-            headers.update({name.lower(): value for name, value in extra.items()})
+    if call.headers:
+        headers.update(_lowered(call.headers))
+    if options.extra_headers:
+        headers.update(_lowered(options.extra_headers))
     _encode_body(request, options)
     sign(plugin.auth, request, call, call.provider.name)
 
 
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
 def _url(request: HttpRequest, call: Call) -> str:
     path, options = request.url, call.options
-    if not path.startswith(("http://", "https://")):
-        base = options.api_base or _base(call)
+    if not path.startswith(SCHEMES):
+        base = options.api_base or call.provider.base or _base(call)
         path = call.provider.plugin.address(base, path, call)
-        if not path.startswith(("http://", "https://")):
+        if not path.startswith(SCHEMES):
             raise BadRequestError(
                 f"api_base must begin with http:// or https://, not {base!r}"
                 if base
@@ -182,11 +191,10 @@ def _encode_body(request: HttpRequest, options: Options) -> None:
         request.headers["content-type"] = form.content_type
 
 
-def _follow(request: HttpRequest, call: Call) -> Flow[HttpReply]:
-    """Send, follow the redirects of a GET (a key never goes to another host), raise an error status."""
-    reply: HttpReply = yield request
+def _follow(request: HttpRequest, reply: HttpReply) -> Flow[tuple[HttpRequest, HttpReply]]:
+    """Go where a GET is redirected to, and return what was asked last, and the reply; a key never changes hosts."""
     for _ in range(MAX_REDIRECTS):
-        if reply.status not in REDIRECTS or request.method != "GET" or "location" not in reply.headers:
+        if reply.status not in REDIRECTS or "location" not in reply.headers:
             break
         target = urljoin(request.url, reply.headers["location"])
         headers = request.headers
@@ -194,6 +202,11 @@ def _follow(request: HttpRequest, call: Call) -> Flow[HttpReply]:
             headers = {name: value for name, value in headers.items() if name in HARMLESS}
         request = msgspec.structs.replace(request, url=target, headers=headers)
         reply = yield request
+    return request, reply
+
+
+def _accept(reply: HttpReply, request: HttpRequest, call: Call) -> HttpReply:
+    """Note what a reply tells of itself, and return it. Raises the error that its status is."""
     meta = call.meta
     meta.headers = reply.headers
     meta.request_id = None

@@ -158,7 +158,7 @@ class Client(Closing, Interface):
 
     async def aperform(self, flow: Flow[Any], call: Call) -> Any:
         """`perform`, asynchronously."""
-        driver = await self._drivers.aio()
+        driver = self._drivers.running() or await self._drivers.aio()
         result = await driver.run(flow)
         if isinstance(result, Streaming):
             from polyport.drivers.aio import AsyncStream
@@ -178,7 +178,7 @@ class Client(Closing, Interface):
 
     async def arun(self, flow: Flow[T]) -> T:
         """`run`, asynchronously."""
-        return await (await self._drivers.aio()).run(flow)
+        return await (self._drivers.running() or await self._drivers.aio()).run(flow)
 
     # --- step 1: what is asked of whom ---
 
@@ -203,12 +203,12 @@ class Client(Closing, Interface):
         )
 
     def _options(self, fields: dict[str, Any]) -> Options:
-        given = {name: fields.pop(name) for name in OPTION_NAMES.intersection(fields)}
         defaults = (self.api_base, self.api_version, self.timeout, self.num_retries, self.drop_params, self.strict)
-        if not given:
+        if OPTION_NAMES.isdisjoint(fields):
             if defaults != self._defaults[0]:
                 self._defaults = (defaults, self._to_options({}, defaults))
             return self._defaults[1]
+        given = {name: fields.pop(name) for name in OPTION_NAMES.intersection(fields)}
         return self._to_options(given, defaults)
 
     @staticmethod
@@ -258,9 +258,8 @@ class Client(Closing, Interface):
 
     def key_of(self, provider: str) -> str | None:
         """Return the client's own key for a provider."""
-        if isinstance(self.api_key, Mapping):
-            return self.api_key.get(provider)
-        return self.api_key
+        key = self.api_key
+        return key if key is None or isinstance(key, str) else key.get(provider)
 
     # --- step 2: the onion ---
 
@@ -280,13 +279,24 @@ class Client(Closing, Interface):
 
     def _layers(self) -> list[Middleware]:
         """Return what is around every call, the innermost first; made anew when a setting has changed."""
+        if self._is_bare() and not self._layered[1]:
+            return self._layered[1]
         told = (_listed(self.callbacks), _listed(self.success_callback), _listed(self.failure_callback))
-        judges = _listed(self.guardrails)
-        settings = (self.max_budget, *self.middleware, self.cache, judges, told, _listed(self.redact))
+        judges, redact = _listed(self.guardrails), _listed(self.redact)
+        settings = (self.max_budget, *self.middleware, self.cache, judges, *told, redact)
         if settings != self._layered[0]:
             with self._layering:
                 self._layered = (settings, [layer for layer in self._make_layers(*told) if layer is not None])
         return self._layered[1]
+
+    def _is_bare(self) -> bool:
+        """Whether no setting asks for a layer."""
+        return (
+            self.cache is None
+            and self.max_budget is None
+            and not (self.middleware or self.guardrails)
+            and not (self.callbacks or self.success_callback or self.failure_callback)
+        )
 
     def _make_layers(self, *told: Sequence[Any]) -> Iterator[Middleware | None]:
         if self._budgeted[0] != self.max_budget:
@@ -330,12 +340,10 @@ class Client(Closing, Interface):
     # --- step 3: the provider ---
 
     def send(self, call: Call) -> Flow[Any]:
-        """Return the flow of one attempt."""
+        """Return the flow of one attempt, which begins here."""
         call.meta.provider, call.meta.model = call.provider.name, call.request.model
-        result = yield from exchange(self.answer(call), call)
-        if call.relay and type(result) is Streaming:
-            result.relay()
-        return result
+        flow = exchange(self.answer(call), call)
+        return _relayed(flow) if call.relay else flow
 
     def answer(self, call: Call) -> Flow[Any]:
         """Return the provider's flow for a call, or a bridge's. Raises UnsupportedParamsError without either."""
@@ -380,7 +388,17 @@ class Client(Closing, Interface):
 
 def _listed(given: Any) -> tuple[Any, ...]:
     """Return what is given as a list, as one name, or not at all."""
-    return (given,) if isinstance(given, str) else tuple(given or ())
+    if not given:
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _relayed(flow: Flow[Any]) -> Flow[Any]:
+    """The same flow, whose stream lets events through as they come."""
+    result = yield from flow
+    if type(result) is Streaming:
+        result.relay()
+    return result
 
 
 def _wrap(layer: Middleware, inner: Next) -> Next:
@@ -438,14 +456,16 @@ def build(kind: type[Request], fields: dict[str, Any], options: Options) -> Requ
     if isinstance(response_format, type):
         reader = reader_for(response_format)
         fields["response_format"] = strict_format(response_format)
-    extra = {name: fields.pop(name) for name in [name for name in fields if name not in known]}
-    learn(kind)
+    extra: dict[str, Any] = {}
+    if not known.issuperset(fields):
+        extra = {name: fields.pop(name) for name in [name for name in fields if name not in known]}
     try:
         request = msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
         raise BadRequestError(describe(error, "$")) from error
     request.options, request.extra, request.adaptations = options, extra, []
-    request.__dict__["_given"] = (*fields, *(name for name in standing if name not in fields))
+    left_out = [name for name in standing if name not in fields] if standing else ()
+    request.__dict__["_given"] = (*fields, *left_out)
     if reader is not None:
         request.__dict__["_reader"] = reader
     request.check()
@@ -467,7 +487,7 @@ def complete(request: Request, defaults: Mapping[str, Any], path: str) -> None:
 @lru_cache(maxsize=128)
 def _fields_of(kind: type[Request]) -> tuple[frozenset[str], tuple[str, ...]]:
     """Return the parameters of a request type, and those of them that have a value when they are left out."""
-    parameters = [field for field in msgspec.structs.fields(kind) if field.name not in Request.FRAME]
+    parameters = [field for field in msgspec.structs.fields(learn(kind)) if field.name not in Request.FRAME]
     standing = tuple(field.name for field in parameters if field.default not in (None, msgspec.NODEFAULT))
     return frozenset(field.name for field in parameters), standing
 
@@ -512,6 +532,10 @@ class Drivers:
         driver = SyncDriver(opened)
         self._finalizer = weakref.finalize(self, driver.close)
         return driver
+
+    def running(self) -> AsyncDriver | None:
+        """Return the running loop's driver, None before its first use."""
+        return self._aio.get(asyncio.get_running_loop())
 
     async def aio(self) -> AsyncDriver:
         """Return the running loop's driver. Its connections are closed with the client, or when the loop shuts down."""

@@ -16,7 +16,7 @@ an error status into an error before the flow sees it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -85,11 +85,11 @@ class Provider:
 
         `json` is a plain value, `form` multipart fields, `params` the query (None values are left out).
         """
-        query = {key: _text(value) for key, value in (params or {}).items() if value is not None}
+        query = {key: _text(value) for key, value in params.items() if value is not None} if params else None
         return HttpRequest(
             method=method,
             url=path,
-            headers={**self.headers, **(headers or {})},
+            headers={**self.headers, **headers} if headers else {**self.headers},
             params=query or None,
             json=json,
             form=form,
@@ -154,9 +154,8 @@ def _text(value: Any) -> str:
 
 def decode(reply: HttpReply, type: type[T]) -> T:
     """Return the reply's JSON as `type`, its bytes kept for `.extra`. Raises InvalidResponseError naming the place."""
-    learn(type)
     try:
-        result = msgspec.json.decode(reply.content, type=type)
+        result: T = _decoder_of(type)(reply.content)
     except msgspec.ValidationError as error:
         raise InvalidResponseError(
             f"The reply is JSON but not of the promised shape: {error}. It begins {_begin(reply)}", body=reply.content
@@ -170,6 +169,12 @@ def decode(reply: HttpReply, type: type[T]) -> T:
     if keep is not None:
         keep(reply.content)
     return result
+
+
+#: Returns what decodes JSON as a type. Types are made once, and few.
+_decoder_of: Callable[[Any], Callable[[bytes], Any]] = lru_cache(maxsize=512)(
+    lambda kind: msgspec.json.Decoder(learn(kind)).decode
+)
 
 
 def _begin(reply: HttpReply) -> str:

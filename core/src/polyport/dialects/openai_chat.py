@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from polyport.dialects.openai_answers import chunk_type, completion_type
@@ -33,6 +34,14 @@ class Chat(Wire):
         as_it_came = type(self).to_completion is Chat.to_completion and type(answer) is ChatCompletion
         return answer.relay() if as_it_came else answer
 
+    @cached_property
+    def _completion(self) -> type[ChatCompletion]:
+        return completion_type(self.quirks)
+
+    @cached_property
+    def _chunk(self) -> type[ChatCompletionChunk]:
+        return chunk_type(self.quirks)
+
     def history(self, request: ChatRequest) -> History:
         """Return the messages and tools on their way to this wire."""
         return History(request, self.quirks)
@@ -43,11 +52,11 @@ class Chat(Wire):
 
     def chat_events(self, request: ChatRequest) -> Decoder[ChatCompletionChunk]:
         """Return the decoder of a streamed answer."""
-        return ChatEvents(chunk_type(self.quirks))
+        return ChatEvents(self._chunk)
 
     def to_completion(self, reply: HttpReply) -> ChatCompletion:
         """Return a whole answer. Raises the error that look-alikes put into the body of a success."""
-        answer: ChatCompletion = decode(reply, completion_type(self.quirks))
+        answer: ChatCompletion = decode(reply, self._completion)
         if not answer.choices and answer.extra.get("error"):
             raise error_of(answer.raw)
         return answer

@@ -63,7 +63,7 @@ class History:
         self.quirks = quirks
         self.remote: list[tuple[dict[str, Any], str]] = []
         self._lost: set[str] = set()
-        self._spoken = _SPOKEN - quirks.lacks
+        self._spoken = _SPOKEN - quirks.lacks if quirks.lacks else _SPOKEN
         self._back = quirks.kept & quirks.history
 
     def messages(self) -> list[dict[str, Any]]:

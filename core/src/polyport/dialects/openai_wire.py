@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -104,7 +105,8 @@ def to_body(request: Request, hook: str, quirks: Quirks = PLAIN, skip: Iterable[
             body[name] = value
     if hook in quirks.defaults:
         body = {**quirks.defaults[hook], **body}
-    body.update(request.extra)
+    if request.extra:
+        body.update(request.extra)
     return body
 
 
@@ -154,9 +156,9 @@ class Wire(Provider):
         """Return what the user gave beyond polyport's own parameters, without the provider's settings."""
         return {name: value for name, value in request.extra.items() if name not in self._placed}
 
-    @property
-    def _placed(self) -> set[str]:
-        return {name for setting in self.settings for name in setting.names}
+    @cached_property
+    def _placed(self) -> frozenset[str]:
+        return frozenset(name for setting in self.settings for name in setting.names)
 
     @hookimpl
     def refine_error(self, error: APIError, reply: HttpReply, body: Any) -> APIError | None:

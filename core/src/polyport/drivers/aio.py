@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from polyport.drivers.sync import Performers
-from polyport.flow import All, Call, Close, First, Flow, HttpRequest, Items, Now, Read, Sleep, Streaming
+from polyport.flow import NOW, All, Call, Close, First, Flow, HttpRequest, Items, Now, Read, Sleep, Streaming
 from polyport.steps import Steps
 from polyport.transport import AsyncTransport
 from polyport.types.record import Meta
@@ -34,6 +34,7 @@ class AsyncDriver:
                 Read: lambda effect: self.read(effect.source),
                 Close: lambda effect: close(effect.source),
                 Sleep: lambda effect: asyncio.sleep(effect.seconds),
+                Now: _now,
                 Call: _call,
                 All: lambda effect: self._all(effect.flows),
                 First: lambda effect: self._first(effect.flows),
@@ -53,7 +54,7 @@ class AsyncDriver:
                 return result
             send = error = None
             try:
-                send = time.monotonic() if type(effect) is Now else await perform[type(effect)](effect)
+                send = time.monotonic() if effect is NOW else await perform[type(effect)](effect)
             except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
                 error = raised
 
@@ -122,6 +123,10 @@ class AsyncDriver:
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Streaming):
                 await self.run(result.end(None))
+
+
+async def _now(_: Now) -> float:
+    return time.monotonic()
 
 
 async def _call(effect: Call) -> Any:

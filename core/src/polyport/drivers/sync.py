@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadP
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from polyport.flow import All, Call, Close, First, Flow, HttpRequest, Now, Read, Sleep, Streaming
+from polyport.flow import NOW, All, Call, Close, First, Flow, HttpRequest, Now, Read, Sleep, Streaming
 from polyport.steps import Steps
 from polyport.transport import Transport
 from polyport.types.record import Meta
@@ -49,7 +49,7 @@ class SyncDriver:
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return its result; a Streaming comes back as it is."""
-        perform = self._perform
+        perform, monotonic = self._perform, time.monotonic
         send: Any = None
         error: BaseException | None = None
         while True:
@@ -60,7 +60,7 @@ class SyncDriver:
                 return result
             send = error = None
             try:
-                send = perform[type(effect)](effect)
+                send = monotonic() if effect is NOW else perform[type(effect)](effect)
             except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
                 error = raised
 

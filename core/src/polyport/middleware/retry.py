@@ -39,10 +39,10 @@ RULES = Rules()
 
 def retry(call: Call, proceed: Next, rules: Rules = RULES) -> Flow[Any]:
     """Run the call until it succeeds, cannot succeed, or its retries are used up."""
-    attempt = 0
+    attempt, meta = 0, call.meta
     while True:
-        call.meta.attempts += 1
-        call.meta.request_id = None
+        meta.attempts += 1
+        meta.request_id = None
         try:
             result = yield from proceed(call)
             if isinstance(result, Streaming):

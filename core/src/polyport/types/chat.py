@@ -306,7 +306,7 @@ Messages: TypeAlias = Sequence[Any]
 
 def plain_messages(messages: Any) -> Any:
     """Return messages as plain dicts; what is not a list of things is left for the validation to name."""
-    if type(messages) is list and all(type(message) is dict and _is_plain(message) for message in messages):
+    if type(messages) is list and _are_plain(messages):
         return messages
     if isinstance(messages, str | bytes | Mapping) or not hasattr(messages, "__iter__"):
         raise BadRequestError(
@@ -316,14 +316,20 @@ def plain_messages(messages: Any) -> Any:
     return [_plain_message(message) for message in messages]
 
 
-def _is_plain(message: dict[str, Any]) -> bool:
-    """Whether the lists in a message (parts, tool calls) hold dicts, not results of ours or another SDK's objects."""
-    return all(type(value) is not list or all(type(item) is dict for item in value) for value in message.values())
+def _are_plain(messages: list[Any]) -> bool:
+    """Whether all are dicts, and lists in them (parts, tool calls) hold dicts, not another SDK's objects."""
+    for message in messages:
+        if type(message) is not dict:
+            return False
+        for value in message.values():
+            if type(value) is list and not all(type(item) is dict for item in value):
+                return False
+    return True
 
 
 def _plain_message(message: Any) -> Any:
     message = plain(message)
-    if type(message) is not dict or _is_plain(message):
+    if type(message) is not dict or _are_plain([message]):
         return message
     return {
         name: [plain(item) for item in value] if isinstance(value, list) else value for name, value in message.items()
