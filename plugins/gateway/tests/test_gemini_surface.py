@@ -67,6 +67,32 @@ def test_a_stream_is_responses(client: Any) -> None:
     assert chunks[-1].usage_metadata.total_token_count == 10
 
 
+def test_tokens_are_counted(client: Any) -> None:
+    """About, as this provider does not count."""
+    counted = client.models.count_tokens(model="gpt", contents=["Hello?", "How are you today, and tomorrow?"])
+    assert counted.total_tokens > 8
+
+
+def test_texts_become_vectors(client: Any, well: Any) -> None:
+    """One or several, of as many numbers as are asked for."""
+    asked = {"output_dimensionality": 2}
+    found = client.models.embed_content(model="embed", contents="Hello?", config=asked).embeddings
+    assert [one.values for one in found] == [[0.5, -1.0]]
+    assert (well.last["input"], well.last["dimensions"]) == (["Hello?"], 2)
+
+
+def test_vectors_of_one_content(gateway: Any, well: Any) -> None:
+    """By the address for one alone; what has no place with other vendors is refused by its path."""
+    url, headers = f"{gateway.url}/v1beta/models/embed:embedContent", {"x-goog-api-key": KEY}
+    asked = {"content": {"parts": [{"text": "Hello?"}]}}
+    assert httpx.post(url, json=asked, headers=headers).json() == {"embedding": {"values": [0.5, -1.0]}}
+    refused = httpx.post(url, json={**asked, "taskType": "FACT_VERIFICATION"}, headers=headers)
+    assert (refused.status_code, "taskType" in refused.json()["error"]["message"]) == (400, True)
+    many = {"requests": [asked, {**asked, "outputDimensionality": 2}]}
+    mixed = httpx.post(url.replace("embedContent", "batchEmbedContents"), json=many, headers=headers)
+    assert (mixed.status_code, "one kind" in mixed.json()["error"]["message"]) == (400, True)
+
+
 def test_errors_are_googles(client: Any) -> None:
     """With Google's word for the status."""
     with pytest.raises(genai.errors.ClientError) as unknown:

@@ -76,7 +76,7 @@ class Gemini(Surface):
 
     def model(self, name: str) -> dict[str, Any]:
         """Return what is told of one model."""
-        methods = ["generateContent", "streamGenerateContent"]
+        methods = ["generateContent", "streamGenerateContent", "countTokens", "embedContent"]
         return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
 
 

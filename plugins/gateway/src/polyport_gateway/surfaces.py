@@ -12,6 +12,7 @@ from polyport_gateway.anthropic import Anthropic
 from polyport_gateway.cohere import Cohere
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
+from polyport_gateway.gemini_more import Counting, Embedding
 from polyport_gateway.openai import OpenAI
 from polyport_gateway.surface import Surface
 
@@ -20,8 +21,14 @@ OPENAI, ANTHROPIC, COHERE, GEMINI = OpenAI(), Anthropic(), Cohere(), Gemini()
 SURFACES: dict[str, Surface] = {"messages": ANTHROPIC, "count_tokens": ANTHROPIC, "rerank": COHERE}
 #: Addresses that name the same operation.
 ALSO = (("video_generation", "/video/generations"),)
-#: Gemini's addresses of a chat, which end with what is to be done.
-CONTENTS = (("generateContent", GEMINI), ("streamGenerateContent", Gemini(stream=True)))
+#: Gemini's addresses, which end with what is to be done.
+CONTENTS: tuple[tuple[str, Surface, str], ...] = (
+    ("generateContent", GEMINI, "completion"),
+    ("streamGenerateContent", Gemini(stream=True), "completion"),
+    ("countTokens", Counting(), "count_tokens"),
+    ("embedContent", Embedding(), "embedding"),
+    ("batchEmbedContents", Embedding(batch=True), "embedding"),
+)
 #: What the gateway answers itself, and is no operation of a provider.
 OWN = (("GET", "/models", "models"), ("GET", "/models/{model}", "model"))
 
@@ -78,12 +85,9 @@ class Routes:
 
 
 def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
-    chat = BY_FUNCTION["completion"]
-    for verb, gemini in CONTENTS:  # before /models/{model}, which would take them for names
-        yield (
-            ("/v1", "/v1beta"),
-            Route(method="POST", path=f"/models/{{model}}:{verb}", surface=gemini, operation=chat),
-        )
+    for verb, gemini, function in CONTENTS:  # before /models/{model}, which would take them for names
+        row = BY_FUNCTION[function]
+        yield ("/v1", "/v1beta"), Route(method="POST", path=f"/models/{{model}}:{verb}", surface=gemini, operation=row)
     for operation in OPERATIONS:
         surface = SURFACES.get(operation.function, OPENAI)
         if operation.function != "list_models":
