@@ -24,7 +24,7 @@ from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome
 from polyport_gateway.running import Running, user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import Answer, Events, Problem, Surface, problem_of
-from polyport_gateway.surfaces import ANTHROPIC, OPENAI, Route, Routes
+from polyport_gateway.surfaces import ANTHROPIC, OPENAI, Finds, Route
 
 log = logging.getLogger("polyport.gateway")
 
@@ -69,7 +69,7 @@ class Exchange:
         self._over = self._gone = self._settled = False
         self._fields: dict[str, Any] = {}
 
-    async def run(self, routes: Routes) -> None:
+    async def run(self, routes: Finds) -> None:
         """Answer. Whatever happens, the caller is told and the admission settled."""
         try:
             route, names = routes.find(self._scope["method"], self._scope["path"])

@@ -41,7 +41,7 @@ from polyport_gateway.gate import Asked, GateError
 from polyport_gateway.running import allowed
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import OCTETS
-from polyport_gateway.surfaces import OPENAI, Route, Routes
+from polyport_gateway.surfaces import OPENAI, Route
 from polyport_gateway.tapping import Row, Tap
 
 if TYPE_CHECKING:
@@ -92,11 +92,8 @@ def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
     return {WORD: serve}
 
 
-class Anywhere(Routes):
+class Anywhere:
     """The routes of a part that has one: whatever the address."""
-
-    def __init__(self) -> None:
-        pass
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route, and the provider and the rest of the address. Raises GateError."""

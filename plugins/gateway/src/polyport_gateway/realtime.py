@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
 from polyport import metering
 from polyport.auth import Signer
@@ -509,7 +509,7 @@ async def _close(provider: ClientConnection, end: End) -> None:
     code = UNSAID.get(end.code, end.code)
     try:
         await provider.close(code, end.reason[:120])
-    except Exception:  # noqa: BLE001  a code that may not be sent, or a connection that is gone: closed is closed
+    except (WebSocketException, ValueError, OSError):  # a code that may not be sent, or a connection that is gone
         log.debug("a provider's session did not close with code %d", code)
 
 

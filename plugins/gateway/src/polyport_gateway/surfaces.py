@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Protocol
 
 import msgspec
 
@@ -41,6 +42,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     surface: Surface
     operation: Operation | None = None
     own: str = ""
+
+
+class Finds(Protocol):
+    """Knows which route a request is for."""
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the route of an address, and the names in it. Raises GateError."""
 
 
 class Routes:

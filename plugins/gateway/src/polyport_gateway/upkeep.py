@@ -7,7 +7,6 @@ of a month is old. Replicas may all do it: each takes what is still there.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -35,33 +34,46 @@ Job = Callable[[], Awaitable[object]]
 
 
 class Upkeep:
-    """Runs jobs, each every so many seconds, while it is open. One that finds the database away tries again."""
+    """Runs jobs, each every so many seconds, while it is open. One that finds the database away tries again.
+
+    A job that fails is told of in the log, and goes on: nobody else waits for it.
+    """
 
     def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, *jobs: tuple[float, Job]) -> None:
         """Begin."""
-        self._tasks += [asyncio.create_task(_repeat(every, job), name="polyport-upkeep") for every, job in jobs]
+        for every, job in jobs:
+            self._run(every, job)
+
+    def _run(self, every: float, job: Job, wait: float = 0.0) -> None:
+        task = asyncio.create_task(_repeat(every, job, wait), name="polyport-upkeep")
+        self._tasks.add(task)
+
+        def over(done: asyncio.Task[None]) -> None:
+            if done in self._tasks and not done.cancelled():
+                self._tasks.discard(done)
+                log.error("upkeep failed, and is tried again", exc_info=done.exception())
+                self._run(every, job, every)
+
+        task.add_done_callback(over)
 
     async def aclose(self) -> None:
         """End."""
-        for task in self._tasks:
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self._tasks.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _repeat(every: float, job: Job) -> None:
+async def _repeat(every: float, job: Job, wait: float) -> None:
+    await asyncio.sleep(wait)
     while True:
         try:
             await job()
         except ServiceUnavailableError as error:
             log.debug("put off: %s", error)
-        except Exception:  # the border of a task that nobody waits for: told, and tried again
-            log.exception("upkeep failed, and is tried again")
         await asyncio.sleep(every)
 
 
