@@ -174,6 +174,40 @@ def test_nobody_is_shut_out_of_dialogs(pages: Browser, site: Site, size: tuple[i
     pages.press(Keys.ESCAPE)
 
 
+def test_the_policy_holds_in_the_browser(pages: Browser) -> None:
+    """Even if somebody got markup in: no script runs, no handler in an attribute; nothing comes from afar."""
+    pages.go("overview")
+    tried = """
+        const made = (tag) => document.body.appendChild(document.createElement(tag));
+        const tries = [
+            () => { made('script').append('document.owned = 1') },
+            () => { made('a').setAttribute('onclick', 'document.owned = 2') },
+            () => { document.body.insertAdjacentHTML('beforeend', '<i>markup</i>') },
+            () => { made('img').src = 'http://127.0.0.1:9/far.png' },
+        ];
+        return tries.map((attempt) => { try { attempt(); return 'done' } catch (error) { return error.name } })
+    """
+    assert pages.run(tried) == ["done", "TypeError", "TypeError", "done"]
+    assert pages.run("return document.owned ?? null") is None
+    told: list[str] = []
+    pages.until(lambda: told.extend(pages.complaints()) or any("img-src" in text for text in told))
+    assert sum("TrustedScript" in text for text in told) >= 2
+    pages.open("overview")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nothing_jumps(pages: Browser, size: tuple[int, int]) -> None:
+    """While a page is fetched and drawn, what is already there stays where it is. https://web.dev/articles/cls"""
+    pages.look(size)
+    pages.go("teams")
+    watch = "new PerformanceObserver((list) => list.getEntries().forEach((one) => { document.moved += one.value }))"
+    pages.run(f"document.moved = 0; {watch}.observe({{type: 'layout-shift'}})")
+    for page in ("overview", "keys", "requests", "budgets", "models", "playground", "overview"):
+        pages.go(page)
+        pages.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert pages.run("return document.moved") < 0.1
+
+
 # --- signing in and out ---
 
 

@@ -22,7 +22,8 @@ const soft = { name: "soft_budget", label: "Warn at", kind: "usd", placeholder: 
 const perModel = { name: "model_limits", label: "Limits of single models", kind: "object", placeholder: '{"gpt-4o": {"rpm_limit": 10, "max_budget": 5}}' };
 const policy = ["How its requests are treated", [
   { name: "guardrails", label: "Guardrails that are always on", kind: "names", placeholder: "Only those of all" }, [{ name: "num_retries", label: "Most retries", kind: "count", placeholder: "the gateway's" }, { name: "timeout", label: "Longest wait, seconds", kind: "number", placeholder: "the gateway's" }],
-  { name: "disable_cache", label: "Nothing of it is cached", kind: "check" }]];
+  { name: "disable_cache", label: "Nothing of it is cached", kind: "check" },
+  { name: "allowed_cache_controls", label: "What its requests may say of the cache", kind: "names", known: ["no-cache", "no-store", "ttl", "s-maxage", "namespace"], placeholder: "Everything" }]];
 const memberLimits = ["Limits of each member", [[{ name: "team_member_budget", label: "Budget of a member", kind: "usd", placeholder: "no limit" }, { name: "team_member_budget_duration", label: "Begins anew", kind: "choice", options: WINDOWS }],
   [{ name: "team_member_rpm_limit", label: "Requests a minute", kind: "count", placeholder: "no limit" }, { name: "team_member_tpm_limit", label: "Tokens a minute", kind: "count", placeholder: "no limit" }]]];
 const metadata = { name: "metadata", label: "Metadata", kind: "object", placeholder: '{"cost_center": "42"}' };
