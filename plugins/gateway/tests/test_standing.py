@@ -83,6 +83,28 @@ def test_each_budget_counts_in_its_own_window(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_members_of_a_team_have_budgets_of_their_own(tmp_path: Path) -> None:
+    """What a team lets each of its members spend, counted in that team alone."""
+
+    async def test(store: Store, ledger: Ledger) -> None:
+        for name in ("ann", "bob"):
+            await manage.create(store, MASTER, "user", {"user_id": name})
+        body = {"team_id": "red", "members": {"ann": "admin", "bob": "member"}, "team_member_budget": 4,
+                "team_member_budget_duration": "1d"}  # fmt: skip
+        await manage.create(store, MASTER, "team", body)
+        now = time.time()
+        await spend(
+            ledger,
+            {"team_id": "red", "user_id": "ann", "at": now, "usd": 3},
+            {"team_id": "blue", "user_id": "ann", "at": now, "usd": 50},
+            {"team_id": "red", "user_id": "bob", "at": now, "usd": 1},
+        )
+        told = (await standing.usage(store, MASTER, {"kind": "team", "id": "red"}))["results"]
+        assert {one["user_id"]: (one["spend"], one["max_budget"]) for one in told} == {"ann": (3, 4), "bob": (1, 4)}
+
+    run(tmp_path, test)
+
+
 def test_budgets_are_seen_by_those_whom_they_concern(tmp_path: Path) -> None:
     """A key sees its own, whoever leads a team the team's; one can be asked for alone."""
 

@@ -17,23 +17,24 @@ from polyport.errors import BadRequestError
 from polyport.types.bill import NANO
 from polyport_gateway.asking import PAGE, only
 from polyport_gateway.fields import KINDS
-from polyport_gateway.identity import Principal, party
+from polyport_gateway.identity import Principal, member_of, party
 from polyport_gateway.ledger import ABOUT
 from polyport_gateway.limits import Limit, period
 from polyport_gateway.management import visible
 from polyport_gateway.rollups import DAY
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import DayRow, Entity, EntryRow
+from polyport_gateway.store.tables import DayRow, Entity, EntryRow, TeamRow
 
 #: Who can have a budget.
 SPENDERS = ("key", "user", "team", "project", "customer")
-#: (kind, id, model or "") -> nano-dollars.
-Sums = dict[tuple[str, str, str], int]
+#: Ids, one for each of what a limit is about -> nano-dollars.
+Sums = dict[tuple[str, ...], int]
 
 
 async def usage(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the budgets of all whom one may see, or of a `kind`, or of one `id`: what each holds, and what is spent.
 
+    A team's row with a `user_id` is what the team lets that member spend; one with a `model` holds for it alone.
     Amounts are in USD, instants in seconds since 1970; `resets_at` is None for a budget that is never reset. Of a kind
     at most PAGE spenders are returned: `more` says whether there are others.
     """
@@ -42,22 +43,25 @@ async def usage(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[st
     if kind is not None and kind not in SPENDERS:
         raise BadRequestError(f"kind is one of {', '.join(SPENDERS)}.")
     now = time.time()
-    found: list[tuple[str, Entity, Limit]] = []
+    found: list[tuple[Entity, Limit]] = []
     more = False
     async with store.reading() as session:
         for one in SPENDERS if kind is None else (str(kind),):
             rows = await _with_budgets(session, by, one, body.get("id"))
             more = more or len(rows) > PAGE
             for row in rows[:PAGE]:
-                found += [(one, row, limit) for limit in await _budgets(session, one, row)]
-        spent = await _spent(session, [limit for _, _, limit in found], now)
-    return {"results": [_shown(one, row, limit, spent, now) for one, row, limit in found], "more": more}
+                found += [(row, limit) for limit in await _budgets(session, one, row)]
+        spent = await _spent(session, [limit for _, limit in found], now)
+    told = [_shown(row, limit, nano, now) for (row, limit), nano in zip(found, spent, strict=True)]
+    return {"results": told, "more": more}
 
 
 async def _with_budgets(session: AsyncSession, by: Principal, kind: str, id: Any) -> list[Entity]:
     table = KINDS[kind][0]
-    has = or_(table.max_budget.is_not(None), table.budget_id != "", cast(table.model_limits, Text) != "{}")
-    query = select(table).where(has).order_by(table.id).limit(PAGE + 1)
+    has = [table.max_budget.is_not(None), table.budget_id != "", cast(table.model_limits, Text) != "{}"]
+    if table is TeamRow:
+        has.append(cast(TeamRow.member_limits, Text) != "{}")
+    query = select(table).where(or_(*has)).order_by(table.id).limit(PAGE + 1)
     if id is not None:
         query = query.where(table.id == str(id))
     if by.role not in ("admin", "viewer"):
@@ -66,65 +70,60 @@ async def _with_budgets(session: AsyncSession, by: Principal, kind: str, id: Any
 
 
 async def _budgets(session: AsyncSession, kind: str, row: Entity) -> list[Limit]:
-    found = await party(session, kind, row)
-    return [limit for limit in (found.limit, *found.by_model.values()) if limit.budget is not None]
+    own = await party(session, kind, row)
+    members = [member_of(row, user) for user in row.members] if isinstance(row, TeamRow) and row.member_limits else []
+    limits = [own.limit, *own.by_model.values(), *(one.limit for one in members)]
+    return [limit for limit in limits if limit.budget is not None]
 
 
 # --- what is spent ---
 
 
-async def _spent(session: AsyncSession, limits: Sequence[Limit], now: float) -> Sums:
-    """Add up for all limits of one window in one question."""
-    asked: dict[tuple[str, bool, float | None], set[str]] = {}
+async def _spent(session: AsyncSession, limits: Sequence[Limit], now: float) -> list[int]:
+    """Return what is spent of each, in nano-dollars: one question for all that are alike and of one window."""
+    alike: dict[tuple[tuple[str, ...], float | None], set[str]] = {}
     for limit in limits:
-        (kind, name), by_model = limit.about[0], len(limit.about) > 1
-        asked.setdefault((kind, by_model, period(limit.duration, now)[0]), set()).add(name)
-    sums: dict[tuple[str, bool, float | None], Sums] = {}
-    for (kind, by_model, since), ids in asked.items():
-        sums[kind, by_model, since] = await _sums(session, kind, ids, since, by_model=by_model)
-    return {
-        _mark(limit): sums[limit.about[0][0], len(limit.about) > 1, period(limit.duration, now)[0]].get(_mark(limit), 0)
-        for limit in limits
-    }
+        alike.setdefault(_likeness(limit, now), set()).add(limit.about[0][1])
+    sums = {one: await _sums(session, one[0], ids, one[1]) for one, ids in alike.items()}
+    return [sums[_likeness(limit, now)].get(tuple(name for _, name in limit.about), 0) for limit in limits]
 
 
-async def _sums(session: AsyncSession, kind: str, ids: set[str], since: float | None, *, by_model: bool) -> Sums:
+def _likeness(limit: Limit, now: float) -> tuple[tuple[str, ...], float | None]:
+    return tuple(kind for kind, _ in limit.about), period(limit.duration, now)[0]
+
+
+async def _sums(session: AsyncSession, kinds: Sequence[str], ids: set[str], since: float | None) -> Sums:
     first = 0 if since is None else -(-int(since) // DAY) * DAY
-    days = await _added(session, DayRow, kind, ids, [DayRow.at >= first], by_model=by_model)
+    days = await _added(session, DayRow, kinds, ids, [DayRow.at >= first])
     if since is None or since >= first:
         return days
-    between = [EntryRow.at >= since, EntryRow.at < first]
-    single = await _added(session, EntryRow, kind, ids, between, by_model=by_model)
+    single = await _added(session, EntryRow, kinds, ids, [EntryRow.at >= since, EntryRow.at < first])
     return {mark: days.get(mark, 0) + single.get(mark, 0) for mark in days.keys() | single.keys()}
 
 
 async def _added(
-    session: AsyncSession, table: type[Any], kind: str, ids: set[str], where: list[Any], *, by_model: bool
+    session: AsyncSession, table: type[Any], kinds: Sequence[str], ids: set[str], where: Sequence[Any]
 ) -> Sums:
-    column = getattr(table, ABOUT[kind])
-    columns = [column, table.model] if by_model else [column]
-    query = select(*columns, func.sum(table.nano)).where(column.in_(sorted(ids)), *where).group_by(*columns)
-    rows = (await session.execute(query)).all()
-    return {(kind, row[0], row[1] if by_model else ""): int(row[-1]) for row in rows}
+    columns = [getattr(table, ABOUT[kind]) for kind in kinds]
+    query = select(*columns, func.sum(table.nano)).where(columns[0].in_(sorted(ids)), *where).group_by(*columns)
+    return {tuple(row[:-1]): int(row[-1]) for row in (await session.execute(query)).all()}
 
 
-def _mark(limit: Limit) -> tuple[str, str, str]:
-    (kind, name), *model = limit.about
-    return kind, name, model[0][1] if model else ""
-
-
-def _shown(kind: str, row: Entity, limit: Limit, spent: Sums, now: float) -> dict[str, Any]:
+def _shown(row: Entity, limit: Limit, nano: int, now: float) -> dict[str, Any]:
     begun, ends = period(limit.duration, now)
-    mark = _mark(limit)
+    (kind, _), *others = limit.about
+    within = dict(others)
+    shared = row.budget_id if row.budget_id and row.max_budget is None and not others else None
     return {
         "kind": kind,
         "id": row.id,
-        "model": mark[2] or None,
-        "budget_id": row.budget_id if row.budget_id and row.max_budget is None and not mark[2] else None,
+        "user_id": within.get("user"),
+        "model": within.get("model"),
+        "budget_id": shared,
         "max_budget": (limit.budget or 0) / NANO,
         "soft_budget": None if limit.soft is None else limit.soft / NANO,
         "budget_duration": limit.duration,
-        "spend": spent[mark] / NANO,
+        "spend": nano / NANO,
         "began_at": begun,
         "resets_at": ends,
     }

@@ -212,7 +212,8 @@ function buttons(kind, row, again) {
 async function usage(kind, id, signal) {
   if (kind === "budget") return null;
   const rows = (await api.get("budget/usage", { kind, id }, { signal }).catch(() => ({ results: [] }))).results;
-  return rows.map((row) => h("div", { class: "used" }, h("div", { class: "card-head" }, h("span", { class: "num" }, row.model ? `${format.usd(row.spend)} of ${format.exactUsd(row.max_budget)} on ${row.model}` : `${format.usd(row.spend)} of ${format.exactUsd(row.max_budget)}`),
+  const user = rows.some((row) => row.user_id) && await namesOf("user");
+  return rows.map((row) => h("div", { class: "used" }, h("div", { class: "card-head" }, h("span", { class: "num" }, [`${format.usd(row.spend)} of ${format.exactUsd(row.max_budget)}`, row.model && ` on ${row.model}`, row.user_id && ` by ${user(row.user_id)}`]),
     h("span", { class: "small soft" }, row.resets_at ? ["begins anew ", ago(row.resets_at)] : "never reset")), meter(row.spend, row.max_budget)));
 }
 

@@ -31,7 +31,7 @@ function standing(rows, names) {
 
 const share = (row) => (row.max_budget > 0 ? row.spend / row.max_budget : 1);
 const columns = (names) => [
-  { head: "Whose", cell: (row) => named(`#/${WORDS[row.kind][1]}/${encodeURIComponent(row.id)}`, names[row.kind](row.id), [WORDS[row.kind][0], row.model && `on ${row.model}`, row.budget_id && `by ${row.budget_id}`].filter(Boolean).join(" ")), sort: (row) => names[row.kind](row.id) },
+  { head: "Whose", cell: (row) => named(`#/${WORDS[row.kind][1]}/${encodeURIComponent(row.id)}`, row.user_id ? names.user(row.user_id) : names[row.kind](row.id), [row.user_id ? `Member of ${names.team(row.id)}` : WORDS[row.kind][0], row.model && `on ${row.model}`, row.budget_id && `by ${row.budget_id}`].filter(Boolean).join(" ")), sort: (row) => names[row.kind](row.id) },
   { head: "Window", cell: (row) => (row.budget_duration ? format.windowWords(row.budget_duration) : "for ever"), sort: (row) => row.resets_at },
   { head: "Spent", cell: (row) => h("div", { class: "field" }, h("span", { class: "num" }, `${format.usd(row.spend)} of ${format.exactUsd(row.max_budget)}`), meter(row.spend, row.max_budget)), sort: share },
   { head: "State", cell: (row) => (row.spend >= row.max_budget ? pill("bad", "Used up") : row.soft_budget !== null && row.spend >= row.soft_budget ? pill("warn", "Warned") : share(row) > 0.8 ? pill("warn", "Nearly used up") : pill("good", `${format.usd(row.max_budget - row.spend)} left`)), sort: share },
