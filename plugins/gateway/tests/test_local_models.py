@@ -62,3 +62,29 @@ def test_real_models_answer_the_cohere_sdk(url: str, kind: str) -> None:
             model="local/e5", query="What do cats eat?", documents=["Paris is in France.", "Cats eat mice and fish."]
         )
     assert ranked.results[0].index == 1
+
+
+def test_real_models_answer_other_sdks(url: str) -> None:
+    """Anthropic's, Google's and LangChain's clients, whole and streamed, over the same model."""
+    anthropic, genai = pytest.importorskip("anthropic"), pytest.importorskip("google.genai")
+    langchain_openai = pytest.importorskip("langchain_openai")
+    question = "What is the capital of France? One word."
+    asked = {"model": "local/smollm2", "max_tokens": 12, "messages": [{"role": "user", "content": question}]}
+    with anthropic.Anthropic(base_url=url, api_key="any", max_retries=0) as claude:
+        assert "Paris" in claude.messages.create(**asked, temperature=0).content[0].text
+        with claude.messages.stream(**asked, temperature=0) as stream:
+            assert "Paris" in "".join(stream.text_stream)
+            assert stream.get_final_message().usage.output_tokens > 0
+    with httpx.Client() as http:
+        gemini = genai.Client(api_key="any", http_options={"base_url": url, "httpx_client": http})
+        config = {"temperature": 0, "max_output_tokens": 12}
+        told = gemini.models.generate_content(model="local/smollm2", contents=question, config=config)
+        assert "Paris" in told.text
+        assert gemini.models.count_tokens(model="local/smollm2", contents=question).total_tokens > 5
+        vectors = gemini.models.embed_content(model="local/e5", contents=["a", "b"]).embeddings
+        assert [len(one.values) for one in vectors] == [384, 384]
+        chat = langchain_openai.ChatOpenAI(
+            model="local/smollm2", base_url=f"{url}/v1", api_key="any", temperature=0, max_tokens=12, http_client=http
+        )
+        assert "Paris" in chat.invoke(question).content
+        assert "Paris" in "".join(str(piece.content) for piece in chat.stream(question))

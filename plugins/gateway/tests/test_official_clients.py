@@ -160,7 +160,8 @@ def respond(body: Any) -> Any:
               "status": "completed"}  # fmt: skip
     message = {"type": "message", "id": "o", "role": "assistant", "status": "completed", "content": [part]}
     item = called if body.get("tools") else message
-    told = {"id": "r1", "object": "response", "created_at": 1, "model": "gpt-4o", "status": "completed",
+    name = (body.get("metadata") or {}).get("id", "r1")
+    told = {"id": name, "object": "response", "created_at": 1, "model": "gpt-4o", "status": "completed",
             "output": [item], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
             "usage": {**COUNTED, "total_tokens": 10, "input_tokens_details": {"cached_tokens": 0},
                       "output_tokens_details": {"reasoning_tokens": 0}}}  # fmt: skip
@@ -471,6 +472,23 @@ def test_openai_async(gateway: Any) -> None:
             return list(await asyncio.gather(*(ask(client) for _ in range(8))))
 
     assert asyncio.run(run()) == ["Well, hello"] * 8
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_openai_responses_go_on(gateway: Any, client: Any, stream: bool) -> None:
+    """From one that was streamed as from one that was not; for the key that made it, and for no other."""
+    headers = {"authorization": f"Bearer {KEY}"}
+    mine, other = (httpx.post(f"{gateway.url}/key/generate", json={}, headers=headers).json()["key"] for _ in "ab")
+    asked = {"model": "gpt", "input": "hi", "metadata": {"id": f"r_{stream}"}}
+    if stream:
+        for _ in client.with_options(api_key=mine).responses.create(**asked, stream=True):
+            pass
+    else:
+        client.with_options(api_key=mine).responses.create(**asked)
+    more = {"model": "gpt", "input": "and?", "previous_response_id": f"r_{stream}"}
+    assert client.with_options(api_key=mine).responses.create(**more).output_text == "hello"
+    with pytest.raises(openai.NotFoundError, match="not yours"):
+        client.with_options(api_key=other).responses.create(**more)
 
 
 # --- anthropic ---

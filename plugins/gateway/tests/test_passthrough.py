@@ -297,6 +297,23 @@ def test_the_providers_errors_pass_without_its_key(provider: Provider, ask: Call
     assert reply.json()["error"]["message"] == "Incorrect API key: ***"
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_others_made_is_not_ones_own(
+    stream: bool, provider: Provider, ask: Callable[..., httpx.Response], new_key: Callable[..., str]
+) -> None:
+    """A response goes on for the key that it was made for, and for no other."""
+    made = {"id": f"resp_{stream}", "object": "response", "usage": {"input_tokens": 1, "output_tokens": 1}}
+    event = b"data: %s\n\n" % encoded({"type": "response.completed", "response": made})
+    kind, piece = ("text/event-stream", event) if stream else ("application/json", encoded(made))
+    provider.answer = lambda path: (200, {"content-type": kind}, [piece])
+    mine, other = new_key(), new_key()
+    path = "/passthrough/openai/v1/responses"
+    assert ask("POST", path, key=mine, json={"model": "gpt-4o", "input": "hi", "stream": stream}).status_code == 200
+    more = {"model": "gpt-4o", "input": "and?", "previous_response_id": made["id"]}
+    assert [ask("POST", path, key=key, json=more).status_code for key in (other, mine)] == [404, 200]
+    assert len(provider.asked) == 2
+
+
 def test_budgets_and_limits_hold(
     provider: Provider, ask: Callable[..., httpx.Response], new_key: Callable[..., str]
 ) -> None:

@@ -222,8 +222,15 @@ class Exchange:
             raise
         finally:
             await client.arun(streaming.end(failed))
+            await self._note(operation.function)
         await self._settle(200, None)
         await self._finish(events.end())
+
+    async def _note(self, function: str) -> None:
+        """Take note of a response that was streamed: it is its caller's, also if they did not stay for its end."""
+        made = self._tally.made
+        if made is not None and function in owning.MADE and self._admission is not None and self._call is not None:
+            await self._admission.note(function, self._fields, made, self._call.meta)
 
     def _written(self, chunk: Any, events: Events) -> bytes:
         """Return a chunk as it goes out, and take note of the usage that it tells."""

@@ -33,11 +33,11 @@ from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
 from polyport.states import Standing
 from polyport.types.record import SECRET_SETTING, Meta, Options, Request
-from polyport_gateway import replies, tapping
+from polyport_gateway import owning, replies, tapping
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import IN_MEMORY, Body, Receive
 from polyport_gateway.exchange import Exchange, Scope, Send, Watch
-from polyport_gateway.gate import Asked, GateError
+from polyport_gateway.gate import Admission, Asked, GateError
 from polyport_gateway.running import allowed
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import OCTETS
@@ -144,6 +144,7 @@ class Passage(Exchange):
             self._guard()
             if row is not None and not may(name, caller):
                 raise GateError(403, "model_not_allowed", f"This key may not use {name[:200]!r}.")
+            await self._admission_of().check(owning.named(BY_FUNCTION["responses"], told))
             self._call = self._to(names["provider"], model, one)
             watch = Watch(self._leave, self._receive)
             try:
@@ -297,7 +298,7 @@ class Passage(Exchange):
         finally:
             if reply.source is not None:
                 await client.arun(_close(reply.source))
-            self._account(tap)
+            await self._account(tap)
         await self._settle(reply.status, None)
         await self._finish(last)
 
@@ -317,11 +318,20 @@ class Passage(Exchange):
                 held = b""
         return held
 
-    def _account(self, tap: Tap | None) -> None:
-        """Write down what was told of the use, as far as it came."""
-        if tap is not None and self._call is not None and (used := tap.end()) is not None:
+    async def _account(self, tap: Tap | None) -> None:
+        """Write down what was told of the use, as far as it came, and whose a response is."""
+        if tap is None or self._call is None:
+            return
+        used = tap.end()
+        if used is not None:
             self._tally.usage = {**used.tokens}
             charge(self._call, used, None, time.time)
+        if tap.made is not None:
+            await self._admission_of().note("responses", {}, tap.made, self._call.meta)
+
+    def _admission_of(self) -> Admission:
+        assert self._admission is not None
+        return self._admission
 
     def _told(self, reply: HttpReply, secrets: tuple[str, ...]) -> replies.Headers:
         """Return the provider's headers as a caller sees them."""

@@ -11,7 +11,7 @@ import msgspec
 from polyport.errors import BadRequestError
 from polyport.types.messages import MessageUsage
 from polyport.types.record import Meta, Result, convert
-from polyport.types.responses import ResponsesUsage
+from polyport.types.responses import Item, ResponsesUsage
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -79,9 +79,13 @@ def told(meta: Meta | None, request_id: str) -> Headers:
 
 
 class Tally:
-    """Puts together what the chunks or events of a stream tell of usage: `usage` is the latest, in disjoint buckets."""
+    """Puts together what the chunks or events of a stream tell of usage: `usage` is the latest, in disjoint buckets.
+
+    `made` is the response that events tell of.
+    """
 
     def __init__(self) -> None:
+        self.made: Item | None = None
         self.usage: Mapping[str, int] = {}
         self._counts: dict[str, Any] = {}
         #: The response that a stream of events is about.
@@ -97,6 +101,8 @@ class Tally:
     def _event(self, event: Mapping[str, Any]) -> None:
         """A response's usage comes whole; of a message the input is told at the start, the output at the end."""
         response, message = event.get("response"), event.get("message")
+        if self.made is None and isinstance(response, dict) and isinstance(response.get("id"), str):
+            self.made = Item(response)
         if isinstance(response, dict) and isinstance(response.get("id"), str):
             self.kept = response["id"]
         if isinstance(response, dict) and isinstance(response.get("usage"), dict):

@@ -19,7 +19,7 @@ from polyport.prices import Used
 from polyport.types.image import ImageResponse
 from polyport.types.messages import AnthropicMessage
 from polyport.types.record import learn
-from polyport.types.responses import Response
+from polyport.types.responses import Item, Response
 from polyport.types.usage import Usage, usage
 from polyport.wire.sse import SSE
 
@@ -140,6 +140,8 @@ class Tap:
         self._size = 0
         self._message: dict[str, Any] = {}
         self.used: Used | None = None
+        #: The response that was made, where it is one.
+        self.made: Item | None = None
 
     def see(self, data: bytes) -> None:
         """Take note of a piece."""
@@ -171,8 +173,13 @@ class Tap:
             told = msgspec.json.decode(data)
             for one in told if isinstance(told, list) else (told,):
                 self.used = self._row.read(self._whole(one)) or self.used
+                self._keep(one.get("response") or one)
         except UNREADABLE:
             return
+
+    def _keep(self, told: dict[str, Any]) -> None:
+        if self._row.read is _response and isinstance(told.get("id"), str):
+            self.made = Item(told)
 
     def _whole(self, told: dict[str, Any]) -> dict[str, Any]:
         """Return an event; one about a message, with what was told of that message before."""
