@@ -71,8 +71,8 @@ def test_real_models_answer_other_sdks(url: str) -> None:
     question = "What is the capital of France? One word."
     asked = {"model": "local/smollm2", "max_tokens": 12, "messages": [{"role": "user", "content": question}]}
     with anthropic.Anthropic(base_url=url, api_key="any", max_retries=0) as claude:
-        assert "Paris" in claude.messages.create(**asked, temperature=0).content[0].text
-        with claude.messages.stream(**asked, temperature=0) as stream:
+        assert "Paris" in claude.messages.create(**asked, extra_body={"temperature": 0}).content[0].text
+        with claude.messages.stream(**asked, extra_body={"temperature": 0}) as stream:
             assert "Paris" in "".join(stream.text_stream)
             assert stream.get_final_message().usage.output_tokens > 0
     with httpx.Client() as http:
