@@ -317,6 +317,29 @@ def test_people_sign_in_at_their_provider(
         provider.close()
 
 
+def test_signing_in_at_a_directory(site: Site) -> None:
+    """Each has a form of its own; what the gateway says of it is told there."""
+    browser = Browser(site.url)
+    try:
+        browser.open()
+        browser.driver.execute_async_script("""
+            const done = arguments[0];
+            const providers = ['north', 'south'].map((id) => ({ id, kind: 'ldap', title: id }));
+            import(new URL('pages/signin.js', document.baseURI)).then(({ render }) => {
+                document.getElementById('app').replaceChildren(render({ providers, entered() {} }));
+                done();
+            });
+        """)
+        assert not AXE.exists() or browser.barriers() == []
+        browser.write("#sign-username-south", "anna")
+        browser.write("#sign-password-south", "wrong")
+        browser.press(Keys.ENTER)
+        browser.says("sign in with a key", "form[aria-label='Sign in with south'] [role=alert]")
+        assert browser.text("form[aria-label='Sign in with north'] [role=alert]") == ""
+    finally:
+        browser.close()
+
+
 # --- keys ---
 
 

@@ -1,9 +1,9 @@
 """The desk: management over HTTP, mounted beside the surfaces.
 
 POST /key/generate, /key/rotate, /key/block, /key/unblock, and /{kind}/new, /update, /delete; GET or POST
-/{kind}/info, /{kind}/list, /spend/report, /spend/series, /spend/logs, /spend/story, /audit. `format=csv` makes a file
-of what /spend answers; of /spend/logs, `format=csv`, `format=jsonl` and `limit=all` send all that is asked for, page by
-page.
+/{kind}/info, /{kind}/list, /spend/report, /spend/series, /spend/logs, /spend/story, /budget/usage, /audit.
+`format=csv` makes a file of what /spend answers; of /spend/logs, `format=csv`, `format=jsonl` and `limit=all` send all
+that is asked for, page by page.
 """
 
 from __future__ import annotations

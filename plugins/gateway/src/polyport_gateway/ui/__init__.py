@@ -90,7 +90,7 @@ class Pages:
         if scope["method"] not in ("GET", "HEAD"):
             return 405, [("allow", "GET, HEAD"), ("content-type", "text/plain")], b"These pages are only read."
         if scope["path"] in ("/", "/ui"):
-            return 308, [("location", f"{scope.get('root_path', '')}/ui/")], b""
+            return 307, [("location", f"{scope.get('root_path', '')}/ui/")], b""
         found = self.files.get(scope["path"])
         if found is None:
             return 404, [("content-type", "text/plain")], b"There is no such page: they begin at /ui/, calls at /v1"
