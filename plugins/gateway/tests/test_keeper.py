@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -266,8 +267,9 @@ def test_what_cannot_be_written_down_is_not_acknowledged(tmp_path: Path) -> None
 
 # --- a gateway in a process of its own ---
 
-GATEWAY = """
-import sys
+#: Begins a gateway, as a process of its own, for each line that it reads: what takes long, the imports, is done once.
+GATEWAYS = """
+import os, sys
 from pathlib import Path
 from polyport_gateway import config, server
 from polyport_gateway.app import App
@@ -285,50 +287,62 @@ def make(given):
     app = App(given, gate=keeper)
     return app
 
-sock = server.listen("127.0.0.1", 0)
-print(sock.getsockname()[1], flush=True)
-server.serve(server.Settings(read=lambda: config.load(folder / "config.yaml"), log_level="error"), sock, make)
+def serve():
+    sock = server.listen("127.0.0.1", 0)
+    print(os.getpid(), sock.getsockname()[1], flush=True)
+    server.serve(server.Settings(read=lambda: config.load(folder / "config.yaml"), log_level="error"), sock, make)
+
+for _ in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        serve()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print("dead", flush=True)
 """
 HELLO = {"model": "gpt", "messages": [{"role": "user", "content": "Hello?"}]}
 
 
-def lived(folder: Path, delay: float) -> tuple[set[str], int]:
+def lived(nursery: subprocess.Popen[str], delay: float) -> tuple[set[str], int]:
     """Run a gateway under load, kill it, and return the ids of replies that came whole, and how many did not.
 
     Every other caller streams.
     """
-    environment = {**os.environ, "POLYPORT_TRANSPORT": "httpx"}
-    with subprocess.Popen(
-        [sys.executable, "-c", GATEWAY, str(folder)], stdout=subprocess.PIPE, env=environment
-    ) as process:
-        assert process.stdout is not None
-        url = f"http://127.0.0.1:{int(process.stdout.readline())}/v1/chat/completions"
-        whole: set[str] = set()
-        cut: list[str] = []
-        first = threading.Event()
+    assert nursery.stdin is not None
+    assert nursery.stdout is not None
+    nursery.stdin.write("live\n")
+    nursery.stdin.flush()
+    pid, port = map(int, nursery.stdout.readline().split())
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    whole: set[str] = set()
+    cut: list[str] = []
+    first = threading.Event()
 
-        def client(streaming: bool) -> None:
-            headers = {"authorization": f"Bearer {MASTER_KEY}"}
-            with httpx.Client(headers=headers, timeout=30, trust_env=False) as http:
-                while True:
-                    try:
-                        reply = http.post(url, json={**HELLO, "stream": streaming})
-                    except httpx.TransportError as error:
-                        cut.append(type(error).__name__)
-                        return
-                    assert reply.status_code == 200, reply.text
-                    assert not streaming or reply.text.endswith("data: [DONE]\n\n")
-                    whole.add(reply.headers["x-polyport-request-id"])
-                    first.set()
+    def client(streaming: bool) -> None:
+        headers = {"authorization": f"Bearer {MASTER_KEY}"}
+        with httpx.Client(headers=headers, timeout=90, trust_env=False) as http:
+            while True:
+                try:
+                    reply = http.post(url, json={**HELLO, "stream": streaming})
+                except httpx.TransportError as error:
+                    cut.append(type(error).__name__)
+                    return
+                assert reply.status_code == 200, reply.text
+                assert not streaming or reply.text.endswith("data: [DONE]\n\n")
+                whole.add(reply.headers["x-polyport-request-id"])
+                first.set()
 
-        threads = [threading.Thread(target=client, args=(bool(number % 2),)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        assert first.wait(30)
+    threads = [threading.Thread(target=client, args=(bool(number % 2),)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert first.wait(90)
         time.sleep(delay)
-        process.kill()
+    finally:
+        os.kill(pid, signal.SIGKILL)
         for thread in threads:
             thread.join()
+    assert nursery.stdout.readline() == "dead\n"
     return whole, len(cut)
 
 
@@ -344,7 +358,12 @@ def test_kill_9_of_a_gateway_under_load_loses_no_reply(tmp_path: Path, well: Any
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     luck = random.Random(1)
-    lives = [lived(tmp_path, luck.random() * LASTING) for _ in range(KILLS)]
+    command = [sys.executable, "-c", GATEWAYS, str(tmp_path)]
+    environment = {**os.environ, "POLYPORT_TRANSPORT": "httpx"}
+    with subprocess.Popen(
+        command, text=True, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as nursery:
+        lives = [lived(nursery, luck.random() * LASTING) for _ in range(KILLS)]
     delivered = set().union(*(whole for whole, _ in lives))
 
     async def ledger() -> list[Any]:
