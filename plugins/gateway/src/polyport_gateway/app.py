@@ -79,6 +79,11 @@ class App:
             raise ValueError(f"/{min(taken)} is mounted twice")
         self._mounts.update(applications)
 
+    @property
+    def mounted(self) -> Mapping[str, ASGI]:
+        """What is mounted, by the first word of its addresses."""
+        return self._mounts
+
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"].removeprefix("/v1")
         mounted = self._mounts.get(path[1:].partition("/")[0])

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from polyport.errors import BadRequestError
-from polyport_gateway import checks, desk, metrics, passthrough, realtime, reloading, tracing, ui
+from polyport_gateway import checks, desk, metrics, openapi, passthrough, realtime, reloading, tracing, ui
 from polyport_gateway.app import ASGI, App
 from polyport_gateway.config import Config
 from polyport_gateway.estimate import prices_of
@@ -62,6 +62,7 @@ PARTS: tuple[Part, ...] = (
     checks.mounts,
     metrics.mounts,
     tracing.mounts,
+    openapi.mounts,
     passthrough.mounts,
     ui.mounts,
     realtime.mounts,

@@ -49,7 +49,8 @@ class Console:
 
     def __init__(self, gateway: Gateway, pages: Mapping[str, Page]) -> None:
         self._gateway = gateway
-        self._pages = pages
+        #: What there is: "METHOD /path" -> who may, and what answers.
+        self.pages = pages
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -72,7 +73,7 @@ class Console:
         if scope["type"] != "http":
             raise GateError(404, "not_found", "There is no WebSocket here.")
         method, path = scope["method"], scope["path"].removeprefix("/v1").rstrip("/")
-        page = self._pages.get(f"{method} {path}")
+        page = self.pages.get(f"{method} {path}")
         if page is None:
             raise self._nothing_at(path)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -84,10 +85,10 @@ class Console:
         return await page.function(by, given)
 
     def _nothing_at(self, path: str) -> GateError:
-        allowed = ", ".join(sorted(one.partition(" ")[0] for one in self._pages if one.partition(" ")[2] == path))
+        allowed = ", ".join(sorted(one.partition(" ")[0] for one in self.pages if one.partition(" ")[2] == path))
         if allowed:
             return GateError(405, "method_not_allowed", f"{path} takes {allowed}.", headers={"allow": allowed})
-        there = ", ".join(sorted(self._pages))
+        there = ", ".join(sorted(self.pages))
         return GateError(404, "not_found", f"There is nothing at {path[:200]}; there are {there}.")
 
 

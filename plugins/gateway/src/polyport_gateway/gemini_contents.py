@@ -71,11 +71,12 @@ def _parts(content: Any, path: str) -> list[dict[str, Any]]:
 def _messages(content: Any, path: str, calls: Calls) -> Iterator[dict[str, Any]]:
     if isinstance(content, str):
         content = {"parts": [{"text": content}]}
+    parts = _parts(content, path)
     said: list[dict[str, Any]] = []
     message: dict[str, Any] = {"role": "assistant" if content.get("role") == "model" else "user"}
-    for place, part in enumerate(_parts(content, path)):
+    for place, part in enumerate(parts):
         where = f"{path}.parts[{place}]"
-        call, answer = _of(part, "functionCall"), _of(part, "functionResponse")
+        call, answer = _object(part, "functionCall", where), _object(part, "functionResponse", where)
         if answer is not None:
             told = msgspec.json.encode(answer.get("response")).decode()
             yield {"role": "tool", "tool_call_id": calls.answered(answer, where), "content": told}
@@ -107,7 +108,7 @@ def _call(part: dict[str, Any], call: dict[str, Any], calls: Calls) -> dict[str,
 def _part(part: dict[str, Any], path: str) -> dict[str, Any]:
     if isinstance(part.get("text"), str):
         return {"type": "text", "text": part["text"]}
-    data, file = _of(part, "inlineData"), _of(part, "fileData")
+    data, file = _object(part, "inlineData", path), _object(part, "fileData", path)
     if data is not None:
         return _media(str(_of(data, "mimeType")), str(data.get("data")))
     if file is not None:
@@ -124,6 +125,14 @@ def _media(kind: str, data: str) -> dict[str, Any]:
     if kind.startswith("image/"):
         return {"type": "image_url", "image_url": {"url": url}}
     return {"type": "file", "file": {"filename": "document", "file_data": url}}
+
+
+def _object(part: dict[str, Any], name: str, path: str) -> dict[str, Any] | None:
+    """Return a field that is an object, or is not there. Raises BadRequestError."""
+    found = _of(part, name)
+    if found is not None and not isinstance(found, dict):
+        raise BadRequestError(f"Expected an object at {path}.{name}")
+    return found
 
 
 def _of(given: dict[str, Any], name: str) -> Any:

@@ -57,9 +57,8 @@ class Routes:
     def __init__(self) -> None:
         self._exact: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
-        for prefixes, route in _all():
-            for prefix in prefixes:
-                self._add(prefix + route.path, route)
+        for path, route in addresses():
+            self._add(path, route)
 
     def _add(self, path: str, route: Route) -> None:
         if "{" not in path:
@@ -90,6 +89,13 @@ class Routes:
             if match is not None:
                 return routes, match.groupdict()
         raise GateError(404, "not_found", f"There is nothing at {path[:200]}: chat is at /v1/chat/completions")
+
+
+def addresses() -> Iterator[tuple[str, Route]]:
+    """Yield every address with its route."""
+    for prefixes, route in _all():
+        for prefix in prefixes:
+            yield prefix + route.path, route
 
 
 def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
