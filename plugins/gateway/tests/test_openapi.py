@@ -125,43 +125,33 @@ def test_nothing_sent_makes_it_fail_or_talk(served: Any, document: Any, key: str
     schema = schemathesis.openapi.from_dict(document)
     end = time.monotonic() + BOUND
     asked: list[str] = []
-    with httpx.Client(base_url=served.url, timeout=30, headers={"authorization": f"Bearer {key}"}) as client:
-        for result in schema.get_all_operations():
-            operation = result.ok()
+    for result in schema.get_all_operations():
+        operation = result.ok()
 
-            @given(case=operation.as_strategy())
-            @settings(
-                max_examples=examples, deadline=None, database=None, phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )  # fmt: skip
-            def fire(case: Any) -> None:
-                if time.monotonic() < end:
-                    asked.append(case.operation.label)
-                    judge(ask(client, case, key), case, key, document)
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=examples, deadline=None, database=None, phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        def fire(case: Any) -> None:
+            if time.monotonic() < end:
+                asked.append(case.operation.label)
+                judge(ask(served.url, case, key), case, key, document)
 
-            fire()
+        fire()
     assert len(set(asked)) > 100, "too few routes were reached in time"
 
 
-def ask(client: httpx.Client, case: Any, key: str) -> httpx.Response:
-    """Send a case as it was made, with the key put in."""
-    given = case.as_transport_kwargs(base_url=str(client.base_url))
-    headers = {**dict(given.get("headers") or {}), "authorization": f"Bearer {key}"}
-    for name in ("cookies", "headers"):
-        given.pop(name, None)
-    sent = ("method", "url", "params", "json", "data", "files")
-    given = {name: value for name, value in given.items() if name in sent}
-    if isinstance(given.get("data"), bytes | str):
-        given["content"] = given.pop("data")
-    headers = {
-        name: value
-        for name, value in headers.items()
-        if value.isascii() and value.isprintable() and (name == "authorization" or name.lower() not in OURS)
-    }
-    return client.request(**given, headers=headers)
+def ask(url: str, case: Any, key: str) -> Any:
+    """Send a case as it was made, with the key that is meant, and return the answer."""
+    made = {name: value for name, value in (case.headers or {}).items() if name.lower() not in OURS}
+    case.headers.clear()
+    case.headers.update(made)
+    case.cookies.clear()
+    return case.call(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=30)
 
 
-def judge(answer: httpx.Response, case: Any, key: str, document: Any) -> None:
+def judge(answer: Any, case: Any, key: str, document: Any) -> None:
     """See that an answer is none of ours to be ashamed of."""
     told = f"{case.operation.label}: {answer.status_code} {answer.text[:500]}"
     assert answer.status_code != 500, told
