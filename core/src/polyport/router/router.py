@@ -104,6 +104,8 @@ class Router(Closing, Interface):
         self.cooldown_time = 0.0 if disable_cooldowns else cooldown_time
         self.allowed_fails, self.max_fallbacks = allowed_fails, max_fallbacks
         self.hedge_after, self.hedge_max = hedge_after, max(1, hedge_max)
+        if not isinstance(routing_strategy, str) and not callable(routing_strategy):
+            raise BadRequestError(f"routing_strategy is a name or a function, not {type(routing_strategy).__name__}")
         self.strategy_name = routing_strategy if isinstance(routing_strategy, str) else routing_strategy.__name__
         self.strategy = strategies.find(routing_strategy) if isinstance(routing_strategy, str) else routing_strategy
         self.strategy_args = dict(routing_strategy_args or {})

@@ -26,11 +26,15 @@ from polyport.client import Client
 from polyport.errors import BadRequestError, PolyportError
 from polyport.router import Router
 from polyport.states import State
-from polyport_gateway import terms
+from polyport_gateway import foreign, terms
 from polyport_gateway.signon import settings as signon
 from polyport_gateway.signon.settings import SIGNON
 
-ENVIRON = "os.environ/"
+ENVIRON, FILE = "os.environ/", "file/"
+#: Where Docker and Kubernetes put secrets, for files that are named without a folder.
+SECRET_FILES = Path("/run/secrets")
+#: Files that files may include, one in another.
+DEEPEST = 16
 SECTIONS = frozenset(
     {"model_list", "router_settings", "settings", "litellm_settings", "general_settings", "guardrails",
      "environment_variables"}
@@ -49,6 +53,8 @@ GENERAL: dict[str, str] = {
     **SIGNON,
     "passthrough": "whose own endpoints are under /passthrough: {providers: [...], paths: {provider: [patterns]}}",
     "realtime": "of sessions at /v1/realtime: {idle_seconds, max_seconds, max_message_mb, unguarded}",
+    "key_management_system": "where secrets are kept that the environment has not: aws, google, azure or vault",
+    "key_management_settings": "how that is reached; hosted_keys are asked for there first",
     "watch_config": "read the configuration again whenever its file changes",
     "metrics_key": "a key that may read /metrics and nothing else",
     "metrics_public": "let everybody read /metrics",
@@ -66,14 +72,7 @@ FOLLOWED = frozenset(
 #: Names of settings -> the parameter of Router or Client that they are.
 RENAMED = {"request_timeout": "timeout"}
 #: Settings of LiteLLM's files that have nothing to change here; they are named at the start, not refused.
-ELSEWHERE = frozenset(
-    {"set_verbose", "json_logs", "telemetry", "modify_params", "turn_off_message_logging", "redact_user_api_key_info",
-     "detailed_debug", "store_model_in_db", "disable_spend_logs", "proxy_batch_write_at",
-     "database_connection_pool_limit", "database_connection_timeout", "alerting", "alerting_threshold",
-     "disable_error_logs", "set_debug_level", "debug_level",
-     "enable_jwt_auth", "ui_access_mode", "salt_key", "force_ipv4", "default_team_settings", "service_callback",
-     "langfuse_default_tags", "key_management_system", "forward_client_headers_to_llm_api"}
-)  # fmt: skip
+ELSEWHERE = foreign.ELSEWHERE
 
 Secret = Callable[[str], str | None]
 
@@ -165,23 +164,52 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def load(path: str | Path) -> Config:
-    """Return the configuration in a file. Raises ConfigError."""
+    """Return the configuration in a file, with those that it includes. Raises ConfigError."""
+    files: list[Path] = []
+    found = read(_included(Path(path).absolute(), files))
+    return msgspec.structs.replace(found, files=(*files, *found.files))
+
+
+def _included(path: Path, files: list[Path]) -> dict[str, Any]:
+    """Return what a file says: lists of the files that it includes come before its own, names of its own count."""
+    files.append(path)
+    if len(files) > DEEPEST:
+        raise ConfigError(f"{path.name} is included too deep, or by itself")
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        given = dict(_mapping(path.read_text(encoding="utf-8"), str(path)))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Cannot read the configuration {path}: {error}") from error
-    return msgspec.structs.replace(parse(text, str(path)), files=(Path(path).absolute(),))
+    names = given.pop("include", None) or []
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"include in {path} is a file's name, or a list of them")
+    whole: Any = {}
+    for name in names:
+        whole = _merged(whole, _included(path.parent / name, files))
+    return dict(_merged(whole, given))
+
+
+def _merged(one: Any, other: Any) -> Any:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return {**one, **{name: _merged(one[name], value) if name in one else value for name, value in other.items()}}
+    if isinstance(one, list) and isinstance(other, list):
+        return [*one, *other]
+    return other
 
 
 def parse(text: str, name: str = "config.yaml") -> Config:
     """Return the configuration that a YAML text is. Raises ConfigError."""
+    return read(_mapping(text, name))
+
+
+def _mapping(text: str, name: str) -> Mapping[str, Any]:
     try:
         given = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is no YAML: {_where(error)}") from error
     if not isinstance(given, Mapping):
         raise ConfigError(f"{name} must be a mapping with model_list, not {type(given).__name__}")
-    return read(given)
+    return given
 
 
 def of_models(models: Collection[str]) -> Config:
@@ -191,10 +219,14 @@ def of_models(models: Collection[str]) -> Config:
 
 def read(given: Mapping[str, Any]) -> Config:
     """Return the checked configuration. Raises ConfigError naming the path and the nearest right key."""
+    source, notes, files = given, list[str](), list[Path]()
+    secrets = _secrets(given)
+    try:
+        given = foreign.ours(given, notes, secrets)
+    except BadRequestError as error:
+        raise ConfigError(error.message) from error
     _known(given, SECTIONS, "$")
-    environment = {str(name): str(value) for name, value in _section(given, "environment_variables").items()}
-    secrets = _secrets(environment)
-    notes: list[str] = []
+    given = {name: _filed(value, f"$.{name}", files) for name, value in given.items()}
     options, cache = _options(given, secrets, notes)
     return Config(
         models=_models(given),
@@ -203,14 +235,66 @@ def read(given: Mapping[str, Any]) -> Config:
         general=_general(_section(given, "general_settings"), secrets, notes),
         secrets=secrets,
         notes=notes,
-        source=given,
+        source=source,
+        files=tuple(dict.fromkeys(files)),
     )
 
 
-def _secrets(environment: Mapping[str, str]) -> Secret:
-    if not environment:
-        return plugins.secret
-    return lambda name: environment.get(name) or plugins.secret(name)
+def _secrets(given: Mapping[str, Any]) -> Secret:
+    """Return what finds secrets: environment_variables, the environment, then whatever manager is named.
+
+    What `hosted_keys` lists is asked for at the manager first. Raises ConfigError.
+    """
+    environment = {str(name): str(value) for name, value in _section(given, "environment_variables").items()}
+    manager = _manager(_section(given, "general_settings"), lambda name: environment.get(name) or plugins.secret(name))
+    if manager is None:
+        return plugins.secret if not environment else lambda name: environment.get(name) or plugins.secret(name)
+
+    def find(name: str) -> str | None:
+        hosted = manager(name) if manager.only is not None else None
+        return hosted or environment.get(name) or plugins.secret(name) or manager(name)
+
+    return find
+
+
+def _manager(general: Mapping[str, Any], secrets: Secret) -> Any:
+    named, place = general.get("key_management_system"), "$.general_settings.key_management_settings"
+    if named is None:
+        return None
+    try:
+        from polyport_secrets import make
+    except ImportError as error:
+        raise ConfigError(
+            "key_management_system needs polyport-secrets: pip install 'polyport-secrets[...]'"
+        ) from error
+    given = resolved(_section(general, "key_management_settings"), secrets, place)
+    settings = {foreign.MANAGED.get(name, name): value for name, value in given.items()}
+    settings.pop(None, None)
+    if not isinstance(settings.get("only", []), list):
+        raise ConfigError(f"{place}.hosted_keys must be a list of names")
+    if "only" in settings:
+        settings["only"] = frozenset(map(str, settings["only"]))
+    try:
+        return make(foreign.MANAGERS.get(str(named), str(named)), **settings)
+    except PolyportError as error:
+        raise ConfigError(f"$.general_settings.key_management_system: {error.message}") from error
+
+
+def _filed(value: Any, path: str, files: list[Path]) -> Any:
+    """Return a value with each file/NAME in it replaced by what the file holds. Raises ConfigError, without that."""
+    if isinstance(value, Mapping):
+        return {name: _filed(inner, f"{path}.{name}", files) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_filed(inner, f"{path}[{place}]", files) for place, inner in enumerate(value)]
+    if not isinstance(value, str) or not value.startswith(FILE):
+        return value
+    file = SECRET_FILES / value.removeprefix(FILE)
+    files.append(file)
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"{path} asks for the file {file}, which cannot be read: {why}") from error
 
 
 def _models(given: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -237,7 +321,7 @@ def _options(given: Mapping[str, Any], secrets: Secret, notes: list[str]) -> tup
         for key, value in section.items():
             if key in ELSEWHERE and key not in known:
                 notes.append(f"$.{name}.{key} changes nothing here")
-            else:
+            elif value is not None:  # nothing after the colon: it is not given
                 options[RENAMED.get(key, key)] = resolved(value, secrets, f"$.{name}.{key}")
     rails = given.get("guardrails") or []
     if not isinstance(rails, list):
