@@ -125,6 +125,6 @@ def make(name: str, **settings: Any) -> Manager:
         raise PluginError(f"{name} needs its client: pip install 'polyport-secrets[{extra}]'") from error
     except TypeError as error:
         raise BadRequestError(f"The secret manager {name}: {error}") from error
-    except Exception as error:  # noqa: BLE001  as above
+    except Exception as error:
         raise PluginError(f"{loaded.WHAT} cannot be set up ({type(error).__name__}).") from error
     return Manager(loaded.WHAT, fetch, **common)
