@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ def write(path: Path, given: Any) -> None:
     os.replace(new, path)
 
 
-def until(holds: Callable[[], Any], what: str, within: float = 20.0) -> Any:
+def until(holds: Callable[[], Any], what: str, within: float = 40.0) -> Any:
     """Wait until something holds."""
     end = time.monotonic() + within
     while time.monotonic() < end:
@@ -172,9 +173,14 @@ def test_a_changed_file_is_served_by_itself(
     publish("..1", given)
     (volume / "config.yaml").symlink_to("..data/config.yaml")
     gateway = start(volume / "config.yaml", "--workers", "2")
+    until(lambda: sum("startup complete" in line for line in gateway.said) == 2, "both have started")
     publish("..2", "model_list: [")
     until(lambda: sum("was not reloaded" in line for line in gateway.said) == 2, "both say that it is wrong")
     assert models(gateway) == ["gpt"]
+    started = [line for line in gateway.said if "Started server process" in line]
+    os.kill(int(started[0].partition("[")[2].partition("]")[0]), signal.SIGKILL)
+    until(lambda: sum("startup complete" in line for line in gateway.said) == 3, "another has taken its place")
+    assert [models(gateway) for _ in range(5)] == [["gpt"]] * 5
     given["model_list"][0]["model_name"] = "other"
     publish("..3", given)
     until(lambda: sum("was reloaded" in line for line in gateway.said) == 2, "both have the new one")

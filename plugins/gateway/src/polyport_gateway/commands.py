@@ -44,7 +44,7 @@ def serve(
         typer.echo(f"serving {line}", err=True)
     for note in first.notes:
         typer.echo(f"note: {note}", err=True)
-    settings = server.Settings(read=read, host=host, port=port, workers=workers, log_level=log_level)
+    settings = server.Settings(read=read, good=first, host=host, port=port, workers=workers, log_level=log_level)
     sock = server.listen(host, port)
     typer.echo(f"polyport gateway on http://{host}:{sock.getsockname()[1]}/v1", err=True)
     if first.general.master_key is not None:

@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     port: int = 4000
     workers: int = 1
     log_level: str = "info"
+    #: What was read before there were workers.
+    good: Config | None = None
     #: What the workers have in common.
     group: str = msgspec.field(default_factory=lambda: f"{os.getpid()}-{time.time_ns():x}")
 
@@ -69,7 +71,7 @@ def serve(settings: Settings, sock: socket.socket, make: Callable[[Config], App]
 
 def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App]) -> int:
     """Be one worker."""
-    config = settings.read()
+    config = _first(settings)
     app = make(config)
     app.group = settings.group
     if settings.workers > 1:
@@ -98,6 +100,17 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
         signal.signal(sig, server.handle_exit)
     server.run([sock])
     return 0 if server.started else 1
+
+
+def _first(settings: Settings) -> Config:
+    """Return the configuration as it reads now; for a worker that takes another's place, else the one that was good."""
+    try:
+        return settings.read()
+    except PolyportError as error:
+        if settings.good is None:
+            raise
+        log.error("the configuration cannot be used, the one that the gateway began with is: %s", error)
+        return settings.good
 
 
 def _hang_up(parent: int) -> None:
