@@ -17,15 +17,17 @@ from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import Entry, Ledger
 from polyport_gateway.store import Store
 
+from .services import postgres
+
 USD = 1_000_000_000
 DAY = 86_400
 
 
-def run(folder: Path, test: Callable[[Store, Ledger], Awaitable[None]]) -> None:
+def run(folder: Path, test: Callable[[Store, Ledger], Awaitable[None]], url: str = "") -> None:
     """Run a test on an empty store and its ledger."""
 
     async def main() -> None:
-        store = Store(f"sqlite:///{folder / 'gateway.db'}")
+        store = Store(url or f"sqlite:///{folder / 'gateway.db'}")
         await store.migrate()
         ledger = Ledger(store, Journal(folder / "journal"))
         await test(store, ledger)
@@ -144,3 +146,28 @@ def test_a_span_is_summed_up_whole(tmp_path: Path) -> None:
         assert {row["team"]: row["cost"] for row in groups} == {"red": 3.0, "blue": 3.0}
 
     run(tmp_path, test)
+
+
+def test_postgresql_says_the_same(tmp_path: Path) -> None:
+    """Of a model alone in its hour, of members, and of a whole span."""
+
+    async def test(store: Store, ledger: Ledger) -> None:
+        await manage.create(store, MASTER, "user", {"user_id": "ann"})
+        body = {"team_id": "red", "members": {"ann": "admin"}, "team_member_budget": 4,
+                "model_limits": {"gpt": {"max_budget": 3, "budget_duration": "1h"}}}  # fmt: skip
+        await manage.create(store, MASTER, "team", body)
+        await manage.create(store, MASTER, "team", {"team_id": "none", "rpm_limit": 5})
+        now = time.time()
+        await spend(
+            ledger,
+            {"team_id": "red", "user_id": "ann", "at": now, "usd": 2, "model": "gpt", "seconds": 1.0},
+            {"team_id": "red", "user_id": "ann", "at": now - 7200, "usd": 1, "model": "gpt", "seconds": 1.0},
+        )
+        told = (await standing.usage(store, MASTER, {}))["results"]
+        assert {(one["user_id"], one["model"]): one["spend"] for one in told} == {("ann", None): 3, (None, "gpt"): 2}
+        asked = {"step": "all", "start": now - DAY, "group_by": ["team"]}
+        (one,) = (await spending.series(store, MASTER, asked))["results"]
+        assert (one["team"], one["requests"], one["cost"]) == ("red", 2, 3.0)
+
+    with postgres() as server:
+        run(tmp_path, test, server.url)
