@@ -187,7 +187,7 @@ def test_a_batch_with_failed_lines_is_1_and_they_can_be_run_again(cli, stub, fol
     """--retry-failed asks for those alone; --model asks another."""
     write_batch(folder, "openai/m", "openai/fail-400")
     result = cli("batch", "run", "in.jsonl", "--json", code=1)
-    assert json.loads(result.stdout) == {"file": "in.results.jsonl", "total": 2, "failed": 1}
+    assert json.loads(result.stdout) == {"file": "in.results.jsonl", "total": 2, "failed": 1, "cost": None}
     assert "1 of 2 lines have no answer" in result.stderr
     cli("batch", "run", "in.jsonl", "--retry-failed", "--model", "openai/m")
     assert len(stub.bodies) == 3

@@ -95,7 +95,7 @@ def test_a_series_tells_requests_cost_and_latencies_over_time(tmp_path: Path) ->
             (0, "big", 429, 1), (0, "big", 502, 1), (0, "gpt", 200, 2), (86_400, "gpt", 200, 1)
         ]  # fmt: skip
         assert [one["requests"] for one in await series(group_by="tag", tag="y")] == [1, 1]
-        with pytest.raises(BadRequestError, match="hour or day"):
+        with pytest.raises(BadRequestError, match="hour, day or all"):
             await series(step="year")
 
     run(tmp_path, test)
