@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Protocol
 
 import msgspec
@@ -38,7 +39,7 @@ Spent = Callable[[Mapping[str, str], float | None], Awaitable[int]]
 Crossed = Callable[["Limit"], None]
 
 
-class Limit(msgspec.Struct, frozen=True, kw_only=True):
+class Limit(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What an account may use. Money in nano-dollars; None is no limit; a budget without a duration is for ever.
 
     `about` says whose it is: (("team", "t1"), ("model", "gpt-4o")). `soft` is an amount that is only told of.
@@ -52,7 +53,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     soft: int | None = None
     duration: str = ""
 
-    @property
+    @cached_property
     def account(self) -> str:
         """The account's name."""
         return "/".join([f"{kind}:{name}" for kind, name in self.about]) or "gateway"
