@@ -24,8 +24,14 @@ export async function open(method, path, body, { signal, headers = {} } = {}) {
   if (method !== "GET") sent["x-polyport-csrf"] = session.csrf;
   let reply;
   try {
-    reply = await fetch(new URL(path, ROOT), { method, headers: sent, signal, credentials: "same-origin", cache: "no-store",
-      body: body === undefined ? undefined : JSON.stringify(body) });
+    reply = await fetch(new URL(path, ROOT), {
+      method,
+      headers: sent,
+      signal,
+      credentials: "same-origin",
+      cache: "no-store",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Trouble("The gateway cannot be reached. Is it running, and is this device online?");
@@ -41,7 +47,8 @@ async function json(method, path, body, options) {
   return (await open(method, path, body, options)).json();
 }
 
-const query = (values) => new URLSearchParams(Object.entries(values ?? {}).filter(([, v]) => v !== undefined && v !== null && v !== ""));
+const query = (values) =>
+  new URLSearchParams(Object.entries(values ?? {}).filter(([, v]) => v !== undefined && v !== null && v !== ""));
 
 /** Read: get("key/list", {team_id: "red"}). */
 export function get(path, values, options) {
@@ -58,7 +65,9 @@ export const address = (path, values) => `${new URL(path, ROOT)}?${query(values)
 export async function list(kind, values = {}, most = 5000) {
   const rows = [];
   for (;;) {
-    const page = (await get(`${kind}/list`, { ...values, limit: 1000, after: rows.at(-1)?.[`${kind}_id`] }))[`${kind}s`];
+    const page = (await get(`${kind}/list`, { ...values, limit: 1000, after: rows.at(-1)?.[`${kind}_id`] }))[
+      `${kind}s`
+    ];
     rows.push(...page);
     if (page.length < 1000 || rows.length >= most) return rows;
   }
@@ -93,7 +102,8 @@ export async function signOut() {
 }
 
 /** Where somebody goes to sign in at a provider, and comes back from to the page that was asked for. */
-export const oidcAddress = (id) => address(`auth/oidc/${encodeURIComponent(id)}/start`, { next: location.pathname + location.hash });
+export const oidcAddress = (id) =>
+  address(`auth/oidc/${encodeURIComponent(id)}/start`, { next: location.pathname + location.hash });
 
 /** Whether the one who is signed in may change what concerns everybody. */
 export const isAdmin = () => session.role === "admin";

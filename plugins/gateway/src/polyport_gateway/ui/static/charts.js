@@ -3,7 +3,11 @@
 
 import { fill, h } from "./dom.js";
 
-const TALL = 200, LEFT = 52, RIGHT = 8, TOP = 10, BOTTOM = 24;
+const TALL = 200,
+  LEFT = 52,
+  RIGHT = 8,
+  TOP = 10,
+  BOTTOM = 24;
 
 /**
  * One chart. `points` are {at, label} in order; `series` {name, tone, values} with one value a point (null: nothing was
@@ -25,8 +29,16 @@ export function chart({ name, points, series, kind, show, axis = show }) {
 }
 
 function picture({ name, points, series, kind, show, axis, width, readings }) {
-  const inner = width - LEFT - RIGHT, tall = TALL - TOP - BOTTOM;
-  const top = nice(Math.max(...points.map((_, i) => (kind === "bars" ? sum(series, i) : Math.max(0, ...series.map((one) => one.values[i] ?? 0)))), 0));
+  const inner = width - LEFT - RIGHT,
+    tall = TALL - TOP - BOTTOM;
+  const top = nice(
+    Math.max(
+      ...points.map((_, i) =>
+        kind === "bars" ? sum(series, i) : Math.max(0, ...series.map((one) => one.values[i] ?? 0)),
+      ),
+      0,
+    ),
+  );
   const step = inner / Math.max(1, points.length);
   const x = (i) => LEFT + step * (i + 0.5);
   const y = (value) => TOP + tall * (1 - value / top);
@@ -39,33 +51,59 @@ function picture({ name, points, series, kind, show, axis, width, readings }) {
     cursor.setAttribute("x1", x(at));
     cursor.setAttribute("x2", x(at));
     cursor.setAttribute("visibility", "visible");
-    const lines = series.filter((one) => series.length === 1 || one.values[at]).map((one) => [one.name, show(one.values[at] ?? 0)]);
-    fill(tip, h("b", {}, points[at].label), lines.length ? lines.map(([what, value]) => h("div", {}, h("span", {}, what), h("span", {}, value))) : "nothing");
+    const lines = series
+      .filter((one) => series.length === 1 || one.values[at])
+      .map((one) => [one.name, show(one.values[at] ?? 0)]);
+    fill(
+      tip,
+      h("b", {}, points[at].label),
+      lines.length ? lines.map(([what, value]) => h("div", {}, h("span", {}, what), h("span", {}, value))) : "nothing",
+    );
     tip.hidden = false;
     const far = x(at) > width / 2;
     tip.style.transform = `translate(${far ? `calc(${x(at) - 10}px - 100%)` : `${x(at) + 10}px`}, 4px)`;
-    if (aloud) readings.textContent = `${points[at].label}: ${lines.map((pair) => pair.join(" ")).join(", ") || "nothing"}`;
+    if (aloud)
+      readings.textContent = `${points[at].label}: ${lines.map((pair) => pair.join(" ")).join(", ") || "nothing"}`;
   }
   function leave() {
     cursor.setAttribute("visibility", "hidden");
     tip.hidden = true;
   }
   const moves = { ArrowLeft: () => at - 1, ArrowRight: () => at + 1, Home: () => 0, End: () => points.length - 1 };
-  const svg = h("svg", { viewBox: `0 0 ${width} ${TALL}`, role: "img", tabindex: "0", "aria-label": `${name}. ${sentence(points, series, show)} Arrow keys read it.`,
-    pointermove: (event) => point(Math.floor((event.clientX - svg.getBoundingClientRect().left - LEFT) / step), false),
-    pointerleave: leave, blur: leave,
-    keydown: (event) => {
-      if (event.key === "Escape") return leave();
-      const move = moves[event.key];
-      if (!move) return;
-      event.preventDefault();
-      point(at < 0 && event.key === "ArrowLeft" ? points.length - 1 : move(), true);
-    } },
+  const svg = h(
+    "svg",
+    {
+      viewBox: `0 0 ${width} ${TALL}`,
+      role: "img",
+      tabindex: "0",
+      "aria-label": `${name}. ${sentence(points, series, show)} Arrow keys read it.`,
+      pointermove: (event) =>
+        point(Math.floor((event.clientX - svg.getBoundingClientRect().left - LEFT) / step), false),
+      pointerleave: leave,
+      blur: leave,
+      keydown: (event) => {
+        if (event.key === "Escape") return leave();
+        const move = moves[event.key];
+        if (!move) return;
+        event.preventDefault();
+        point(at < 0 && event.key === "ArrowLeft" ? points.length - 1 : move(), true);
+      },
+    },
     h("title", { svg: true }, name),
-    [0, 0.5, 1].map((part) => [h("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(top * part), y2: y(top * part) }),
-      h("text", { x: LEFT - 8, y: y(top * part) + 4, "text-anchor": "end" }, axis(top * part))]),
-    marks(points, step).map((i) => h("text", { x: x(i), y: TALL - 6, "text-anchor": i === 0 && step < 30 ? "start" : "middle" }, points[i].tick ?? points[i].label)),
-    kind === "bars" ? bars(points, series, step, y) : lines(points, series, x, y), cursor);
+    [0, 0.5, 1].map((part) => [
+      h("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(top * part), y2: y(top * part) }),
+      h("text", { x: LEFT - 8, y: y(top * part) + 4, "text-anchor": "end" }, axis(top * part)),
+    ]),
+    marks(points, step).map((i) =>
+      h(
+        "text",
+        { x: x(i), y: TALL - 6, "text-anchor": i === 0 && step < 30 ? "start" : "middle" },
+        points[i].tick ?? points[i].label,
+      ),
+    ),
+    kind === "bars" ? bars(points, series, step, y) : lines(points, series, x, y),
+    cursor,
+  );
   return [svg, tip];
 }
 
@@ -76,8 +114,16 @@ function bars(points, series, step, y) {
     return series.map((one) => {
       const value = one.values[i] ?? 0;
       if (value <= 0) return null;
-      const from = y(below), to = y((below += value));
-      return h("rect", { class: one.tone, x: LEFT + step * (i + 0.5) - wide / 2, y: to, width: wide, height: Math.max(0.75, from - to), rx: 1 });
+      const from = y(below),
+        to = y((below += value));
+      return h("rect", {
+        class: one.tone,
+        x: LEFT + step * (i + 0.5) - wide / 2,
+        y: to,
+        width: wide,
+        height: Math.max(0.75, from - to),
+        rx: 1,
+      });
     });
   });
 }
@@ -91,8 +137,14 @@ function lines(points, series, x, y) {
       if (i === 0 || one.values[i - 1] === null || one.values[i - 1] === undefined) runs.push([]);
       runs.at(-1).push([x(i), y(one.values[i])]);
     });
-    return runs.map((run) => (run.length === 1 ? h("circle", { class: one.tone, cx: run[0][0], cy: run[0][1], r: 2 })
-      : h("path", { class: `line ${one.tone}`, d: `M${run.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join("L")}` })));
+    return runs.map((run) =>
+      run.length === 1
+        ? h("circle", { class: one.tone, cx: run[0][0], cy: run[0][1], r: 2 })
+        : h("path", {
+            class: `line ${one.tone}`,
+            d: `M${run.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join("L")}`,
+          }),
+    );
   });
 }
 
@@ -113,33 +165,102 @@ function marks(points, step) {
 
 function sentence(points, series, show) {
   if (!points.length) return "Nothing yet.";
-  return series.map((one) => {
-    const known = one.values.filter((v) => v !== null && v !== undefined);
-    return known.length ? `${one.name}: last ${show(known.at(-1))}, highest ${show(Math.max(...known))}.` : `${one.name}: nothing.`;
-  }).join(" ");
+  return series
+    .map((one) => {
+      const known = one.values.filter((v) => v !== null && v !== undefined);
+      return known.length
+        ? `${one.name}: last ${show(known.at(-1))}, highest ${show(Math.max(...known))}.`
+        : `${one.name}: nothing.`;
+    })
+    .join(" ");
 }
 
-export const swatch = (tone) => h("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, h("rect", { width: 10, height: 10, rx: 2, class: tone }));
-const legend = (series) => h("ul", { class: "legend" }, series.map((one) => h("li", {}, swatch(one.tone), one.name)));
+export const swatch = (tone) =>
+  h("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, h("rect", { width: 10, height: 10, rx: 2, class: tone }));
+const legend = (series) =>
+  h(
+    "ul",
+    { class: "legend" },
+    series.map((one) => h("li", {}, swatch(one.tone), one.name)),
+  );
 
 function asTable(name, points, series, show) {
   const body = h("tbody");
-  const details = h("details", { class: "numbers", toggle: () => {
-    if (details.open && !body.childElementCount) {
-      fill(body, points.map((point, i) => h("tr", {}, h("th", { scope: "row" }, point.label),
-        series.map((one) => h("td", { class: "right" }, one.values[i] === null || one.values[i] === undefined ? "–" : show(one.values[i]))))));
-    }
-  } }, h("summary", {}, "Numbers"), h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${name}, as a table` },
-    h("table", {}, h("caption", { class: "sr" }, name), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), series.map((one) => h("th", { scope: "col", class: "right" }, one.name)))), body)));
+  const details = h(
+    "details",
+    {
+      class: "numbers",
+      toggle: () => {
+        if (details.open && !body.childElementCount) {
+          fill(
+            body,
+            points.map((point, i) =>
+              h(
+                "tr",
+                {},
+                h("th", { scope: "row" }, point.label),
+                series.map((one) =>
+                  h(
+                    "td",
+                    { class: "right" },
+                    one.values[i] === null || one.values[i] === undefined ? "–" : show(one.values[i]),
+                  ),
+                ),
+              ),
+            ),
+          );
+        }
+      },
+    },
+    h("summary", {}, "Numbers"),
+    h(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": `${name}, as a table` },
+      h(
+        "table",
+        {},
+        h("caption", { class: "sr" }, name),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("th", { scope: "col" }, "Time"),
+            series.map((one) => h("th", { scope: "col", class: "right" }, one.name)),
+          ),
+        ),
+        body,
+      ),
+    ),
+  );
   return details;
 }
 
 /** Names by how much: the longest bar is the most. Rows: {name, href, value, text}. */
 export function ranking(label, rows, tone = "s1") {
   const most = Math.max(...rows.map((row) => row.value), 0);
-  return h("ol", { class: "bars", "aria-label": label }, rows.map((row) => h("li", {},
-    row.href ? h("a", { class: "name", href: row.href, title: row.name }, row.name) : h("span", { class: "name", title: row.name }, row.name),
-    h("span", { class: "num" }, row.text),
-    h("span", { class: "meter", "aria-hidden": "true" }, h("svg", { viewBox: "0 0 100 4", preserveAspectRatio: "none" },
-      h("rect", { width: most ? Math.max(0.5, (100 * row.value) / most) : 0, height: 4, class: tone }))))));
+  return h(
+    "ol",
+    { class: "bars", "aria-label": label },
+    rows.map((row) =>
+      h(
+        "li",
+        {},
+        row.href
+          ? h("a", { class: "name", href: row.href, title: row.name }, row.name)
+          : h("span", { class: "name", title: row.name }, row.name),
+        h("span", { class: "num" }, row.text),
+        h(
+          "span",
+          { class: "meter", "aria-hidden": "true" },
+          h(
+            "svg",
+            { viewBox: "0 0 100 4", preserveAspectRatio: "none" },
+            h("rect", { width: most ? Math.max(0.5, (100 * row.value) / most) : 0, height: 4, class: tone }),
+          ),
+        ),
+      ),
+    ),
+  );
 }

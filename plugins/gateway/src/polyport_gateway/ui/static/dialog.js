@@ -15,11 +15,30 @@ export function ask({ title, content, submit, action = "Save", danger = false, c
     const act = submit && h("button", { class: danger ? "btn danger" : "btn main", type: "submit" }, action);
     let result;
     const close = () => box.close();
-    const form = h("form", { method: "dialog", novalidate: true, submit: (event) => { event.preventDefault(); send(); } },
-      h("div", { class: "dialog-head" }, h("h2", { id: heading }, title),
-        h("button", { class: "btn quiet tiny", type: "button", "aria-label": "Close", click: close }, "×")),
+    const form = h(
+      "form",
+      {
+        method: "dialog",
+        novalidate: true,
+        submit: (event) => {
+          event.preventDefault();
+          send();
+        },
+      },
+      h(
+        "div",
+        { class: "dialog-head" },
+        h("h2", { id: heading }, title),
+        h("button", { class: "btn quiet tiny", type: "button", "aria-label": "Close", click: close }, "×"),
+      ),
       h("div", { class: "dialog-body" }, typeof content === "function" ? content(close) : content, wrong),
-      h("div", { class: "dialog-foot" }, h("button", { class: "btn", type: "button", click: close }, submit ? cancel : "Done"), act));
+      h(
+        "div",
+        { class: "dialog-foot" },
+        h("button", { class: "btn", type: "button", click: close }, submit ? cancel : "Done"),
+        act,
+      ),
+    );
     const box = h("dialog", { class: small ? "small" : null, "aria-labelledby": heading }, form);
 
     async function send() {
@@ -46,7 +65,11 @@ export function ask({ title, content, submit, action = "Save", danger = false, c
     });
     document.body.append(box);
     box.showModal();
-    (box.querySelector("[autofocus]") ?? box.querySelector(".dialog-body :is(input, select, textarea, button)") ?? box.querySelector(".dialog-foot .btn")).focus();
+    (
+      box.querySelector("[autofocus]") ??
+      box.querySelector(".dialog-body :is(input, select, textarea, button)") ??
+      box.querySelector(".dialog-foot .btn")
+    ).focus();
   });
 }
 
@@ -54,10 +77,23 @@ export function ask({ title, content, submit, action = "Save", danger = false, c
 export async function confirm({ title, text, action, word, work }) {
   const input = word && h("input", { id: unique("word"), autocomplete: "off", spellcheck: "false", autofocus: true });
   const done = await ask({
-    title, action, danger: true, small: true,
-    content: [h("p", {}, text), input && h("div", { class: "field" }, h("label", { for: input.id }, "Type “", h("span", { class: "mono" }, word), "” to confirm"), input)],
+    title,
+    action,
+    danger: true,
+    small: true,
+    content: [
+      h("p", {}, text),
+      input &&
+        h(
+          "div",
+          { class: "field" },
+          h("label", { for: input.id }, "Type “", h("span", { class: "mono" }, word), "” to confirm"),
+          input,
+        ),
+    ],
     submit: async () => {
-      if (input && input.value.trim() !== word) throw Object.assign(new Error(`Type ${word} to confirm.`), { field: input });
+      if (input && input.value.trim() !== word)
+        throw Object.assign(new Error(`Type ${word} to confirm.`), { field: input });
       await work();
       return true;
     },

@@ -18,8 +18,10 @@ export function usd(amount) {
 }
 
 /** Dollars of a limit that somebody set: exactly as set. */
-export const exactUsd = (amount) => (amount === null || amount === undefined ? "–"
-  : `$${new Intl.NumberFormat("en", { minimumFractionDigits: Number.isInteger(amount) ? 0 : 2, maximumFractionDigits: 9 }).format(amount)}`);
+export const exactUsd = (amount) =>
+  amount === null || amount === undefined
+    ? "–"
+    : `$${new Intl.NumberFormat("en", { minimumFractionDigits: Number.isInteger(amount) ? 0 : 2, maximumFractionDigits: 9 }).format(amount)}`;
 
 /** A length of time in seconds. */
 export function span(seconds) {
@@ -28,17 +30,35 @@ export function span(seconds) {
   if (seconds < 0.0995) return `${(seconds * 1000).toFixed(seconds < 0.00995 ? 1 : 0)} ms`;
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
-  const parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const parts = [
+    [86400, "d"],
+    [3600, "h"],
+    [60, "min"],
+    [1, "s"],
+  ];
   const place = parts.findIndex(([size]) => seconds >= size);
   const [size, unit] = parts[place];
   const rest = parts[place + 1] ? Math.floor((seconds % size) / parts[place + 1][0]) : 0;
   return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${parts[place + 1][1]}` : ""}`;
 }
 
-export const percent = (part, all) => (all ? `${((100 * part) / all).toFixed(part / all < 0.1 && part ? 1 : 0)} %` : "–");
+export const percent = (part, all) =>
+  all ? `${((100 * part) / all).toFixed(part / all < 0.1 && part ? 1 : 0)} %` : "–";
 
-const instant = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const instantYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+const instant = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
+const instantYear = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+});
 const dayOnly = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const dayUtc = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 const hourOnly = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
@@ -54,7 +74,12 @@ export const hour = (at) => hourOnly.format(at * 1000);
 export function relative(at, now = Date.now() / 1000) {
   const away = Math.abs(at - now);
   if (away < 45) return at > now ? "in a moment" : "just now";
-  const [size, unit] = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]].find(([one]) => away >= one * 0.95);
+  const [size, unit] = [
+    [86400, "day"],
+    [3600, "hour"],
+    [60, "minute"],
+    [1, "second"],
+  ].find(([one]) => away >= one * 0.95);
   const n = Math.round(away / size);
   const told = `${n} ${unit}${n === 1 ? "" : "s"}`;
   return at > now ? `in ${told}` : `${told} ago`;

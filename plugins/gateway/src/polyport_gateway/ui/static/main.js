@@ -10,7 +10,11 @@ import { head, into } from "./view.js";
 const PAGES = {
   overview: { title: "Overview", load: () => import("./pages/overview.js") },
   requests: { title: "Requests", load: () => import("./pages/requests.js") },
-  playground: { title: "Playground", load: () => import("./pages/playground.js"), hidden: () => api.session.role === "viewer" },
+  playground: {
+    title: "Playground",
+    load: () => import("./pages/playground.js"),
+    hidden: () => api.session.role === "viewer",
+  },
   keys: { title: "Keys", load: () => import("./pages/keys.js"), group: "Access" },
   teams: { title: "Teams", load: () => import("./pages/teams.js") },
   users: { title: "Users", load: () => import("./pages/users.js") },
@@ -30,7 +34,11 @@ let visit = null;
 function read() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [word, ...rest] = path.split("/");
-  return { word: word || "overview", id: rest.length ? decodeURIComponent(rest.join("/")) : "", values: Object.fromEntries(new URLSearchParams(query)) };
+  return {
+    word: word || "overview",
+    id: rest.length ? decodeURIComponent(rest.join("/")) : "",
+    values: Object.fromEntries(new URLSearchParams(query)),
+  };
 }
 
 async function go() {
@@ -70,21 +78,75 @@ async function loaded(page) {
 // --- the frame ---
 
 function frame() {
-  const links = Object.entries(PAGES).filter(([, page]) => !page.hidden?.()).map(([word, page]) => [
-    page.group && h("p", { class: "nav-title" }, page.group),
-    h("a", { href: `#/${word}`, "data-word": word }, icon(word), page.title)]);
-  const out = h("button", { class: "btn tiny", type: "button", click: () => trying(async () => { await api.signOut(); await begin(); }) }, icon("out"), "Sign out");
-  fill(app, h("div", { class: "frame" },
-    h("header", { class: "bar" }, h("button", { class: "btn quiet", type: "button", id: "menu", "aria-expanded": "false", "aria-controls": "side", "aria-label": "Menu", click: toggleMenu }, icon("menu")),
-      h("a", { class: "brand", href: "#/overview" }, mark(), "polyport")),
-    h("aside", { class: "side", id: "side", "aria-label": "Menu and account" }, h("a", { class: "brand", href: "#/overview" }, mark(), "polyport"),
-      h("nav", { class: "nav", "aria-label": "Pages" }, links),
-      h("div", { class: "who" }, h("div", {}, h("div", { class: "who-name" }, api.session.name), h("div", { class: "small soft" }, roleWords())),
-        h("div", { class: "who-row" }, out, themeButton()))),
-    h("main", { id: "main", tabindex: "-1" })));
+  const links = Object.entries(PAGES)
+    .filter(([, page]) => !page.hidden?.())
+    .map(([word, page]) => [
+      page.group && h("p", { class: "nav-title" }, page.group),
+      h("a", { href: `#/${word}`, "data-word": word }, icon(word), page.title),
+    ]);
+  const out = h(
+    "button",
+    {
+      class: "btn tiny",
+      type: "button",
+      click: () =>
+        trying(async () => {
+          await api.signOut();
+          await begin();
+        }),
+    },
+    icon("out"),
+    "Sign out",
+  );
+  fill(
+    app,
+    h(
+      "div",
+      { class: "frame" },
+      h(
+        "header",
+        { class: "bar" },
+        h(
+          "button",
+          {
+            class: "btn quiet",
+            type: "button",
+            id: "menu",
+            "aria-expanded": "false",
+            "aria-controls": "side",
+            "aria-label": "Menu",
+            click: toggleMenu,
+          },
+          icon("menu"),
+        ),
+        h("a", { class: "brand", href: "#/overview" }, mark(), "polyport"),
+      ),
+      h(
+        "aside",
+        { class: "side", id: "side", "aria-label": "Menu and account" },
+        h("a", { class: "brand", href: "#/overview" }, mark(), "polyport"),
+        h("nav", { class: "nav", "aria-label": "Pages" }, links),
+        h(
+          "div",
+          { class: "who" },
+          h(
+            "div",
+            {},
+            h("div", { class: "who-name" }, api.session.name),
+            h("div", { class: "small soft" }, roleWords()),
+          ),
+          h("div", { class: "who-row" }, out, themeButton()),
+        ),
+      ),
+      h("main", { id: "main", tabindex: "-1" }),
+    ),
+  );
 }
 
-const roleWords = () => ({ admin: "Admin", viewer: "Viewer: reads everything", team_admin: "Team admin", member: "Member" })[api.session.role] ?? "Own key only";
+const roleWords = () =>
+  ({ admin: "Admin", viewer: "Viewer: reads everything", team_admin: "Team admin", member: "Member" })[
+    api.session.role
+  ] ?? "Own key only";
 
 function toggleMenu() {
   const side = document.getElementById("side");
@@ -108,15 +170,25 @@ function closeMenu(back = false) {
 
 // --- light and dark ---
 
-const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+const dark = () =>
+  (document.documentElement.dataset.theme ??
+    (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 
 export function themeButton() {
-  const button = h("button", { class: "btn tiny", type: "button", click: () => {
-    const next = dark() ? "light" : "dark";
-    document.documentElement.dataset.theme = next;
-    try { localStorage.setItem("polyport-theme", next); } catch { /* it holds until the page is left */ }
-    draw();
-  } });
+  const button = h("button", {
+    class: "btn tiny",
+    type: "button",
+    click: () => {
+      const next = dark() ? "light" : "dark";
+      document.documentElement.dataset.theme = next;
+      try {
+        localStorage.setItem("polyport-theme", next);
+      } catch {
+        /* it holds until the page is left */
+      }
+      draw();
+    },
+  });
   const draw = () => {
     fill(button, icon(dark() ? "light" : "dark"));
     button.setAttribute("aria-label", dark() ? "Use light colours" : "Use dark colours");
@@ -138,8 +210,15 @@ async function begin() {
     document.title = "Sign in · polyport";
     app.querySelector("input")?.focus();
   } catch (error) {
-    fill(app, h("main", { id: "main", class: "boot" }, h("p", { role: "alert" }, error.message),
-      h("button", { class: "btn", type: "button", click: begin }, "Try again")));
+    fill(
+      app,
+      h(
+        "main",
+        { id: "main", class: "boot" },
+        h("p", { role: "alert" }, error.message),
+        h("button", { class: "btn", type: "button", click: begin }, "Try again"),
+      ),
+    );
   }
 }
 
@@ -154,6 +233,10 @@ api.onSignedOut(async () => {
   await begin();
   complain("Your session is over. Sign in again to go on.");
 });
-addEventListener("hashchange", () => { if (document.querySelector(".frame")) go(); });
-addEventListener("keydown", (event) => { if (event.key === "Escape") closeMenu(true); });
+addEventListener("hashchange", () => {
+  if (document.querySelector(".frame")) go();
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") closeMenu(true);
+});
 begin();

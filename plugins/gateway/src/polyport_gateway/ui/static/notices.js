@@ -12,8 +12,12 @@ export const complain = (text) => show("alerts", text, 0);
 function show(region, text, after) {
   const place = document.getElementById(region);
   const close = () => note.remove();
-  const note = h("div", { class: "notice" }, h("span", {}, text),
-    h("button", { type: "button", "aria-label": "Close this message", click: close }, "×"));
+  const note = h(
+    "div",
+    { class: "notice" },
+    h("span", {}, text),
+    h("button", { type: "button", "aria-label": "Close this message", click: close }, "×"),
+  );
   while (place.childElementCount >= 3) place.firstChild.remove();
   place.append(note);
   if (after) setTimeout(close, after);

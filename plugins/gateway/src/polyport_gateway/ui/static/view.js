@@ -4,21 +4,40 @@ import { dash, fill, h, icon, unique } from "./dom.js";
 import * as format from "./format.js";
 
 /** The head of a page. The main heading gets the focus when the page is opened. */
-export const head = ({ title, text, crumb, actions = [], badge }) => h("div", { class: "head" },
-  h("div", {}, crumb && h("p", { class: "crumb" }, h("a", { href: crumb[1] }, crumb[0])),
-    h("h1", { tabindex: "-1" }, title, badge && [" ", badge]), text && h("p", {}, text)),
-  h("div", { class: "actions" }, actions));
+export const head = ({ title, text, crumb, actions = [], badge }) =>
+  h(
+    "div",
+    { class: "head" },
+    h(
+      "div",
+      {},
+      crumb && h("p", { class: "crumb" }, h("a", { href: crumb[1] }, crumb[0])),
+      h("h1", { tabindex: "-1" }, title, badge && [" ", badge]),
+      text && h("p", {}, text),
+    ),
+    h("div", { class: "actions" }, actions),
+  );
 
-export const card = (title, ...content) => h("section", { class: "card" },
-  title && h("div", { class: "card-head" }, typeof title === "string" ? h("h2", {}, title) : title), ...content);
+export const card = (title, ...content) =>
+  h(
+    "section",
+    { class: "card" },
+    title && h("div", { class: "card-head" }, typeof title === "string" ? h("h2", {}, title) : title),
+    ...content,
+  );
 
 export const waiting = (text = "Loading …") => h("div", { class: "wait" }, h("p", { role: "status" }, text));
 
-export const empty = (title, text, action) => h("div", { class: "empty" }, h("h2", {}, title), h("p", {}, text), action);
+export const empty = (title, text, action) =>
+  h("div", { class: "empty" }, h("h2", {}, title), h("p", {}, text), action);
 
-export const trouble = (error, again) => h("div", { class: "trouble", role: "alert" },
-  h("p", {}, error.status === 403 ? `You may not see this: ${error.message}` : error.message),
-  again && h("button", { class: "btn tiny", type: "button", click: again }, "Try again"));
+export const trouble = (error, again) =>
+  h(
+    "div",
+    { class: "trouble", role: "alert" },
+    h("p", {}, error.status === 403 ? `You may not see this: ${error.message}` : error.message),
+    again && h("button", { class: "btn tiny", type: "button", click: again }, "Try again"),
+  );
 
 /**
  * Fill a place with what `load` resolves to; until then it waits, and if that fails it says so and offers to try again.
@@ -35,11 +54,16 @@ export async function into(place, load, { title, quiet = false } = {}) {
     if (place.turn !== turn) return;
     const kept = holder(place) ?? held;
     fill(place, found);
-    if (kept && document.activeElement === document.body) (like(place, kept) ?? document.querySelector("#main h1"))?.focus({ preventScroll: true });
+    if (kept && document.activeElement === document.body)
+      (like(place, kept) ?? document.querySelector("#main h1"))?.focus({ preventScroll: true });
   } catch (error) {
     if (error.name === "AbortError" || place.turn !== turn) return;
     if (!error.status && error.constructor.name !== "Trouble") console.error(error);
-    fill(place, above, trouble(error, () => into(place, load, { title, quiet })));
+    fill(
+      place,
+      above,
+      trouble(error, () => into(place, load, { title, quiet })),
+    );
   } finally {
     if (place.turn === turn) place.removeAttribute("aria-busy");
   }
@@ -60,8 +84,20 @@ const like = (place, { tag, words }) => [...place.querySelectorAll(tag)].find((o
 export function table(columns, rows, { label, sort, cards = true, fixed = false } = {}) {
   let by = sort ?? null;
   const body = h("tbody", { role: "rowgroup" });
-  const heads = columns.map((column, place) => h("th", { scope: "col", role: "columnheader", class: column.right ? "right" : null },
-    column.sort ? h("button", { class: "sort", type: "button", click: () => order(place) }, column.head, h("i", { "aria-hidden": "true" })) : column.head));
+  const heads = columns.map((column, place) =>
+    h(
+      "th",
+      { scope: "col", role: "columnheader", class: column.right ? "right" : null },
+      column.sort
+        ? h(
+            "button",
+            { class: "sort", type: "button", click: () => order(place) },
+            column.head,
+            h("i", { "aria-hidden": "true" }),
+          )
+        : column.head,
+    ),
+  );
 
   function order(place) {
     by = by && by[0] === place ? [place, !by[1]] : [place, Boolean(columns[place].right)];
@@ -92,71 +128,148 @@ export function table(columns, rows, { label, sort, cards = true, fixed = false 
     });
   }
 
-  const line = (row) => h("tr", { role: "row" }, columns.map((column) => {
-    const value = column.cell(row);
-    const none = value === null || value === undefined || value === "";
-    const kind = [column.right && "right", none && "none", column.class].filter(Boolean).join(" ");
-    return h("td", { role: "cell", "data-label": typeof column.head === "string" ? column.head : "", class: kind || null }, none ? dash() : value);
-  }));
+  const line = (row) =>
+    h(
+      "tr",
+      { role: "row" },
+      columns.map((column) => {
+        const value = column.cell(row);
+        const none = value === null || value === undefined || value === "";
+        const kind = [column.right && "right", none && "none", column.class].filter(Boolean).join(" ");
+        return h(
+          "td",
+          { role: "cell", "data-label": typeof column.head === "string" ? column.head : "", class: kind || null },
+          none ? dash() : value,
+        );
+      }),
+    );
 
   draw();
-  const node = h("table", { role: "table", class: cards ? "cards" : null, "aria-label": label },
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)), body);
-  return h("div", { class: fixed ? "scroll fixed" : "scroll", role: "region", "aria-label": label, tabindex: cards ? null : "0" }, node);
+  const node = h(
+    "table",
+    { role: "table", class: cards ? "cards" : null, "aria-label": label },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)),
+    body,
+  );
+  return h(
+    "div",
+    { class: fixed ? "scroll fixed" : "scroll", role: "region", "aria-label": label, tabindex: cards ? null : "0" },
+    node,
+  );
 }
 
 /** A name that leads somewhere, with what tells it from its like below. */
-export const named = (href, name, under) => [h("a", { class: "name", href }, name), under && h("span", { class: "under" }, under)];
+export const named = (href, name, under) => [
+  h("a", { class: "name", href }, name),
+  under && h("span", { class: "under" }, under),
+];
 
 export const pill = (kind, text) => h("span", { class: `pill ${kind}` }, text);
-export const tags = (names, most = 3) => !names?.length ? null : h("span", { class: "tags" },
-  names.slice(0, most).map((one) => h("span", { class: "tag" }, one)),
-  names.length > most && h("span", { class: "tag", title: names.slice(most).join(", ") }, `${names.length - most} more`));
+export const tags = (names, most = 3) =>
+  !names?.length
+    ? null
+    : h(
+        "span",
+        { class: "tags" },
+        names.slice(0, most).map((one) => h("span", { class: "tag" }, one)),
+        names.length > most &&
+          h("span", { class: "tag", title: names.slice(most).join(", ") }, `${names.length - most} more`),
+      );
 
-export const time = (at) => (at === null || at === undefined ? null
-  : h("time", { datetime: new Date(at * 1000).toISOString(), title: new Date(at * 1000).toString(), class: "nowrap" }, format.when(at)));
-export const ago = (at) => (at === null || at === undefined ? null
-  : h("time", { datetime: new Date(at * 1000).toISOString(), title: format.whenYear(at), class: "nowrap" }, format.relative(at)));
+export const time = (at) =>
+  at === null || at === undefined
+    ? null
+    : h(
+        "time",
+        { datetime: new Date(at * 1000).toISOString(), title: new Date(at * 1000).toString(), class: "nowrap" },
+        format.when(at),
+      );
+export const ago = (at) =>
+  at === null || at === undefined
+    ? null
+    : h(
+        "time",
+        { datetime: new Date(at * 1000).toISOString(), title: format.whenYear(at), class: "nowrap" },
+        format.relative(at),
+      );
 
 /** Pairs of a name and what it is; those without a value are left out. */
-export const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
-  .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+export const facts = (pairs) =>
+  h(
+    "dl",
+    { class: "facts" },
+    pairs
+      .filter(([, value]) => value !== null && value !== undefined && value !== "")
+      .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+  );
 
 /** Filters: always there where there is room, folded in on a phone, unless one of them is set. */
 export function folding(form, set) {
   const wide = matchMedia("(min-width: 721px)");
   const node = h("details", { class: "fold", open: wide.matches || set }, h("summary", {}, "Filters"), form);
-  wide.addEventListener("change", () => { if (wide.matches) node.open = true; });
+  wide.addEventListener("change", () => {
+    if (wide.matches) node.open = true;
+  });
   return node;
 }
 
 /** A choice of a few, of which one holds. */
 export function segments(legend, choices, chosen, pick) {
   const name = unique("seg");
-  return h("fieldset", { class: "seg" }, h("legend", { class: "sr" }, legend), choices.map(([value, text]) => h("label", {},
-    h("input", { type: "radio", name, value, checked: value === chosen, change: () => pick(value) }), h("span", {}, text))));
+  return h(
+    "fieldset",
+    { class: "seg" },
+    h("legend", { class: "sr" }, legend),
+    choices.map(([value, text]) =>
+      h(
+        "label",
+        {},
+        h("input", { type: "radio", name, value, checked: value === chosen, change: () => pick(value) }),
+        h("span", {}, text),
+      ),
+    ),
+  );
 }
 
 /** How much of something is used. Beyond all of it, it is full and red. */
 export function meter(part, all, label) {
   const share = all > 0 ? Math.min(1, part / all) : 1;
   const tone = part >= all ? "sbad" : share > 0.8 ? "s2" : "s1";
-  return h("div", { class: "meter", role: "img", "aria-label": label ?? `${format.percent(part, all)} used` },
-    h("svg", { viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" }, h("rect", { width: share * 100, height: 4, class: tone })));
+  return h(
+    "div",
+    { class: "meter", role: "img", "aria-label": label ?? `${format.percent(part, all)} used` },
+    h(
+      "svg",
+      { viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" },
+      h("rect", { width: share * 100, height: 4, class: tone }),
+    ),
+  );
 }
 
 /** A button that puts a text into the clipboard and says so. */
 export function copying(text, label = "Copy") {
   const words = h("span", {}, label);
   const said = h("span", { class: "sr", role: "status" });
-  const button = h("button", { class: "btn", type: "button", click: async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      words.textContent = said.textContent = "Copied";
-    } catch {
-      words.textContent = said.textContent = "Select it and copy by hand";
-    }
-    setTimeout(() => { words.textContent = label; said.textContent = ""; }, 2500);
-  } }, icon("copy"), words);
+  const button = h(
+    "button",
+    {
+      class: "btn",
+      type: "button",
+      click: async () => {
+        try {
+          await navigator.clipboard.writeText(text);
+          words.textContent = said.textContent = "Copied";
+        } catch {
+          words.textContent = said.textContent = "Select it and copy by hand";
+        }
+        setTimeout(() => {
+          words.textContent = label;
+          said.textContent = "";
+        }, 2500);
+      },
+    },
+    icon("copy"),
+    words,
+  );
   return [button, said];
 }

@@ -7,33 +7,126 @@ import * as format from "../format.js";
 import { namesOf } from "../names.js";
 import { ago, empty, head, meter, named, pill, table } from "../view.js";
 
-const WORDS = { key: ["Key", "keys"], user: ["User", "users"], team: ["Team", "teams"], project: ["Project", "projects"], customer: ["Customer", "customers"] };
+const WORDS = {
+  key: ["Key", "keys"],
+  user: ["User", "users"],
+  team: ["Team", "teams"],
+  project: ["Project", "projects"],
+  customer: ["Customer", "customers"],
+};
 
 export async function render({ id, values, signal }) {
   if (id) return page("budget").render({ id, values, signal });
-  const [{ results, more }, shared] = await Promise.all([api.get("budget/usage", {}, { signal }), listing("budget", {}, { nested: true })]);
-  const names = Object.fromEntries(await Promise.all(Object.keys(WORDS).map(async (kind) => [kind, await namesOf(kind)])));
-  return h("div", {}, head({ title: "Budgets", text: "What is spent of every budget in the window that runs now. A request that would go beyond one is refused before it is sent." }),
-    h("div", { class: "stack" }, more && h("p", { class: "note warn" }, "Of each kind the first 1,000 are shown."), standing(results, names), shared));
+  const [{ results, more }, shared] = await Promise.all([
+    api.get("budget/usage", {}, { signal }),
+    listing("budget", {}, { nested: true }),
+  ]);
+  const names = Object.fromEntries(
+    await Promise.all(Object.keys(WORDS).map(async (kind) => [kind, await namesOf(kind)])),
+  );
+  return h(
+    "div",
+    {},
+    head({
+      title: "Budgets",
+      text: "What is spent of every budget in the window that runs now. A request that would go beyond one is refused before it is sent.",
+    }),
+    h(
+      "div",
+      { class: "stack" },
+      more && h("p", { class: "note warn" }, "Of each kind the first 1,000 are shown."),
+      standing(results, names),
+      shared,
+    ),
+  );
 }
 
 function standing(rows, names) {
-  if (!rows.length) return h("div", { class: "card" }, empty("No budgets yet", "Give a key, team, user, project or customer a budget, and it stands here with what is spent of it."));
-  const kind = h("select", { id: "budget-kind", change: () => draw() }, [["", "Everybody"], ...Object.entries(WORDS).map(([one, [word]]) => [one, `${word}s`])].map(([one, words]) => h("option", { value: one }, words)));
+  if (!rows.length)
+    return h(
+      "div",
+      { class: "card" },
+      empty(
+        "No budgets yet",
+        "Give a key, team, user, project or customer a budget, and it stands here with what is spent of it.",
+      ),
+    );
+  const kind = h(
+    "select",
+    { id: "budget-kind", change: () => draw() },
+    [["", "Everybody"], ...Object.entries(WORDS).map(([one, [word]]) => [one, `${word}s`])].map(([one, words]) =>
+      h("option", { value: one }, words),
+    ),
+  );
   const place = h("div", { class: "card flush" });
   const draw = () => {
     const some = rows.filter((row) => !kind.value || row.kind === kind.value);
-    fill(place, some.length ? table(columns(names), some, { label: "Budgets", sort: [2, true] }) : empty("None of them", "Nobody of this kind has a budget."));
+    fill(
+      place,
+      some.length
+        ? table(columns(names), some, { label: "Budgets", sort: [2, true] })
+        : empty("None of them", "Nobody of this kind has a budget."),
+    );
   };
   draw();
-  return h("section", { "aria-label": "What is spent" }, h("div", { class: "filters" }, h("div", { class: "field" }, h("label", { for: kind.id }, "Whose"), kind)), place);
+  return h(
+    "section",
+    { "aria-label": "What is spent" },
+    h("div", { class: "filters" }, h("div", { class: "field" }, h("label", { for: kind.id }, "Whose"), kind)),
+    place,
+  );
 }
 
 const share = (row) => (row.max_budget > 0 ? row.spend / row.max_budget : 1);
 const columns = (names) => [
-  { head: "Whose", cell: (row) => named(`#/${WORDS[row.kind][1]}/${encodeURIComponent(row.id)}`, row.user_id ? names.user(row.user_id) : names[row.kind](row.id), [row.user_id ? `Member of ${names.team(row.id)}` : WORDS[row.kind][0], row.model && `on ${row.model}`, row.budget_id && `by ${row.budget_id}`].filter(Boolean).join(" ")), sort: (row) => names[row.kind](row.id) },
-  { head: "Window", cell: (row) => (row.budget_duration ? format.windowWords(row.budget_duration) : "for ever"), sort: (row) => row.resets_at },
-  { head: "Spent", cell: (row) => h("div", { class: "field" }, h("span", { class: "num" }, `${format.usd(row.spend)} of ${format.exactUsd(row.max_budget)}`), meter(row.spend, row.max_budget)), sort: share },
-  { head: "State", cell: (row) => (row.spend >= row.max_budget ? pill("bad", "Used up") : row.soft_budget !== null && row.spend >= row.soft_budget ? pill("warn", "Warned") : share(row) > 0.8 ? pill("warn", "Nearly used up") : pill("good", `${format.usd(row.max_budget - row.spend)} left`)), sort: share },
-  { head: "Begins anew", cell: (row) => (row.resets_at ? [ago(row.resets_at), h("span", { class: "under" }, format.whenYear(row.resets_at))] : "Never"), sort: (row) => row.resets_at },
+  {
+    head: "Whose",
+    cell: (row) =>
+      named(
+        `#/${WORDS[row.kind][1]}/${encodeURIComponent(row.id)}`,
+        row.user_id ? names.user(row.user_id) : names[row.kind](row.id),
+        [
+          row.user_id ? `Member of ${names.team(row.id)}` : WORDS[row.kind][0],
+          row.model && `on ${row.model}`,
+          row.budget_id && `by ${row.budget_id}`,
+        ]
+          .filter(Boolean)
+          .join(" "),
+      ),
+    sort: (row) => names[row.kind](row.id),
+  },
+  {
+    head: "Window",
+    cell: (row) => (row.budget_duration ? format.windowWords(row.budget_duration) : "for ever"),
+    sort: (row) => row.resets_at,
+  },
+  {
+    head: "Spent",
+    cell: (row) =>
+      h(
+        "div",
+        { class: "field" },
+        h("span", { class: "num" }, `${format.usd(row.spend)} of ${format.exactUsd(row.max_budget)}`),
+        meter(row.spend, row.max_budget),
+      ),
+    sort: share,
+  },
+  {
+    head: "State",
+    cell: (row) =>
+      row.spend >= row.max_budget
+        ? pill("bad", "Used up")
+        : row.soft_budget !== null && row.spend >= row.soft_budget
+          ? pill("warn", "Warned")
+          : share(row) > 0.8
+            ? pill("warn", "Nearly used up")
+            : pill("good", `${format.usd(row.max_budget - row.spend)} left`),
+    sort: share,
+  },
+  {
+    head: "Begins anew",
+    cell: (row) =>
+      row.resets_at ? [ago(row.resets_at), h("span", { class: "under" }, format.whenYear(row.resets_at))] : "Never",
+    sort: (row) => row.resets_at,
+  },
 ];
