@@ -12,6 +12,7 @@ import http.server
 import json
 import re
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,8 +22,6 @@ import openai
 import pydantic
 import pytest
 from openai.types.responses import ResponseCompletedEvent
-
-from .services import listening
 
 cohere = pytest.importorskip("cohere")
 langchain_openai = pytest.importorskip("langchain_openai")
@@ -282,8 +281,13 @@ ANSWERS: list[tuple[str, Callable[[Any], Any]]] = [
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[Vendors]:
     """The vendors."""
-    with listening(Vendors()) as server:
-        yield server
+    server = Vendors()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 @pytest.fixture(scope="module")

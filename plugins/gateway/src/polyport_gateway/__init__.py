@@ -1,13 +1,20 @@
 """One URL for every model: polyport behind the HTTP interfaces that official SDKs speak.
 
-gate.py      who may call, and what it came to: the seam to the accounts
-commands.py  polyport serve, polyport config              server.py    one socket, workers, signals
-config.py    config.yaml -> Config -> Router              running.py   a configuration at work
-app.py       the ASGI application                         health.py    is it alive, is it ready
-exchange.py  one request from top to bottom               asked.py     bodies -> parameters; what callers may not say
-surfaces.py  the routes, from the table of operations     replies.py   results -> JSON, events, headers
-surface.py   what a surface is; openai.py, anthropic.py, cohere.py, gemini.py are those there are
-assembly.py  accounts, surfaces and parts put together   desk.py       management over HTTP
-limits.py, ledger.py, journal.py, store/: the accounts
-signon/      people's sessions, OpenID Connect, LDAP, JWTs of services
+A request    server app exchange asked replies     one socket; the ASGI application; one request from top to bottom
+Interfaces   surfaces surface openai anthropic     the routes, from core's table of operations, each on its surface
+             gemini* cohere counting
+             passthrough tapping realtime          a provider's own endpoints and WebSockets, accounted
+Behind it    config foreign running reloading      config.yaml, LiteLLM's as well; what serves now; another one
+The seam     gate                                  who may call, and what it came to
+Accounts     keeper identity limits shared         the gate with accounts: who calls, what is reserved, here or in Redis
+             estimate policy terms owning          what a call may cost; what holds for whom; whose a file is
+             ledger journal rollups store/         what it did cost, kept through kill -9
+             upkeep notices prompts                what is done now and then
+Management   desk management fields spending       over HTTP: keys, users, teams, budgets, reports, the audit log
+             standing asking console showing
+             signon/ ui/                           people's sessions, OpenID Connect, LDAP, JWTs; the admin pages
+Operation    health checks recent metrics counts   is it alive, are its models; Prometheus, traces, OpenAPI
+             tracing openapi
+Put together assembly                              parts: applications by the first word of their addresses
+At a shell   commands remote                       polyport serve, config, keys, spend
 """

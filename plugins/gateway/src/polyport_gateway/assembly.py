@@ -75,6 +75,8 @@ def app_of(config: Config, *, data: Path | None = None) -> App:
     keeper = _keeper(config, folder, lambda: app)
     app = App(config, gate=keeper, prompts=keeper.prompts if keeper is not None else None)
     gateway = Gateway(app, keeper, folder)
+    if keeper is not None:
+        app.starting.append(keeper.begin)
     for part in PARTS:
         app.mount(part(gateway))
     return app

@@ -108,6 +108,13 @@ class Keeper:
                 self._upkeep.start((1.0, self._write_prompts), (1.0, self._tell), (EVERY, self._drop_old))
                 self._ready = True
 
+    async def begin(self) -> None:
+        """Start with the server; a database that is away then is asked again when the first request comes."""
+        try:
+            await self.start()
+        except ServiceUnavailableError as error:
+            log.warning("%s It is asked again when somebody calls.", error.message)
+
     async def identify(self, token: str | None, client: str | None = None, path: str = "") -> Principal:
         """Return who has a key, for the management's routes, if it may be used on a path. Raises GateError."""
         await self._started()
