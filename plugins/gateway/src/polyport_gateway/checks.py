@@ -13,7 +13,6 @@ say for a deployment: `mode`, `health_check_model` (for a pattern), `health_chec
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import logging
 import os
@@ -40,6 +39,7 @@ from polyport_gateway.keeper import WRITTEN
 from polyport_gateway.ledger import Entry, clean
 from polyport_gateway.recent import Recent
 from polyport_gateway.running import Running
+from polyport_gateway.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from polyport_gateway.assembly import Gateway
@@ -96,7 +96,9 @@ class Health:
         self._gateway = gateway
         self.recent = Recent()
         self._results = _Results(gateway.data / RESULTS)
-        self._task: asyncio.Task[None] | None = None
+        self._upkeep = Upkeep()
+        #: When the last round began, by the monotonic clock.
+        self._last = float("-inf")
         self._lock: int | None = None
         self._held: dict[str, tuple[float, str | None]] = {}
 
@@ -203,24 +205,21 @@ class Health:
 
     async def start(self) -> None:
         """Ask in rounds, from now on and whenever the configuration says so."""
-        self._task = asyncio.create_task(self._rounds(), name="polyport-health-checks")
+        self._upkeep.start((1.0, self._rounds))
 
     async def aclose(self) -> None:
         """Ask no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._upkeep.aclose()
         if self._lock is not None:
             os.close(self._lock)
 
     async def _rounds(self) -> None:
-        last = float("-inf")
         while True:
             general = self._gateway.config.general
             interval = interval_of(general.background_health_checks, general.health_check_interval)
-            if interval is not None and time.monotonic() - last >= interval and await asyncio.to_thread(self._mine):
-                last = time.monotonic()
+            now = time.monotonic()
+            if interval is not None and now - self._last >= interval and await asyncio.to_thread(self._mine):
+                self._last = now
                 await self._round(self._running, self._due(self._running, interval))
             await asyncio.sleep(min(1.0, interval or 1.0))
 

@@ -31,6 +31,7 @@ from polyport_gateway.console import ADMINS, READERS, Console, Page
 from polyport_gateway.identity import Principal
 from polyport_gateway.running import Running
 from polyport_gateway.store.tables import AuditRow
+from polyport_gateway.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from polyport_gateway.assembly import Gateway
@@ -67,8 +68,10 @@ class Reloader:
         self._began: Config = gateway.config
         self._loaded = time.time()
         self._lock = asyncio.Lock()
-        self._watching: asyncio.Task[None] | None = None
+        self._upkeep = Upkeep()
+        #: What serves, and what the last look found.
         self._seen: Version = version_of(gateway.config.files)
+        self._found = self._seen
         #: Why the last reload did not come about.
         self._error: str | None = None
 
@@ -119,27 +122,20 @@ class Reloader:
 
     async def start(self) -> None:
         """Watch the files from now on, whenever the configuration says so."""
-        self._watching = asyncio.create_task(self._watch(), name="polyport-config-watch")
+        self._upkeep.start((LOOK, self._look))
 
     async def aclose(self) -> None:
         """Watch no more."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+        await self._upkeep.aclose()
 
-    async def _watch(self) -> None:
-        before = self._seen
-        while True:
-            await asyncio.sleep(LOOK)
-            if not self._gateway.config.general.watch_config:
-                before = self._seen
-                continue
-            now = await asyncio.to_thread(version_of, self._gateway.config.files)
-            if now == before and now != self._seen and all(one[1] for one in now):
-                self._seen = now
-                await self._try("the file's change")
-            before = now
+    async def _look(self) -> None:
+        if not self._gateway.config.general.watch_config:
+            self._found = self._seen
+            return
+        before, self._found = self._found, await asyncio.to_thread(version_of, self._gateway.config.files)
+        if self._found == before and self._found != self._seen and all(one[1] for one in self._found):
+            self._seen = self._found
+            await self._try("the file's change")
 
     async def _try(self, by: str) -> None:
         try:
