@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import random
@@ -148,6 +149,32 @@ def test_a_segment_that_was_committed_but_not_removed_counts_once(tmp_path: Path
         await store.aclose()
 
     asyncio.run(run())
+
+
+def test_a_fault_while_draining_is_logged_and_the_drain_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What comes after it gets into the ledger without a restart."""
+
+    async def fail(entry: Entry) -> None:
+        raise ValueError("a fault")
+
+    async def run() -> None:
+        store = await migrated(tmp_path)
+        ledger = Ledger(store, Journal(tmp_path / "journal"), interval=0.01)
+        ledger.charge = fail
+        ledger.start()
+        ledger.record(Entry(id="a", at=1e9, nano=7, charged=True))
+        while "a fault" not in caplog.text:
+            await asyncio.sleep(0.01)
+        ledger.record(Entry(id="b", at=1e9, nano=7))
+        while await counted(store) != ({"a", "b"}, 2, 2):
+            await asyncio.sleep(0.05)
+        await ledger.aclose()
+        await store.aclose()
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_a_torn_last_line_was_never_acknowledged(tmp_path: Path) -> None:

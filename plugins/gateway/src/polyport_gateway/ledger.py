@@ -8,7 +8,6 @@ the table's primary key, and roll-ups are counted by what was really inserted, i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -22,10 +21,13 @@ from polyport_gateway.journal import Journal, Segment
 from polyport_gateway.rollups import DAY, ROLLUPS, SUMMED, roll_up
 from polyport_gateway.store import Store, loading, partitions
 from polyport_gateway.store.tables import DayRow, EntryRow, OwnedRow
+from polyport_gateway.upkeep import Upkeep
 
 log = logging.getLogger("polyport.gateway.ledger")
 #: Lines of one transaction.
 BATCH = 1000
+#: Seconds between two tries while the database is away.
+AWAY = 1.0
 #: What a budget, or a report, can be about.
 ABOUT = {"key": "key_id", "user": "user_id", "team": "team_id", "project": "project_id", "customer": "customer_id"} | {
     "model": "model",
@@ -101,7 +103,7 @@ class Ledger:
         self._away = False
         #: Is told of entries that are in the ledger now, and that no reservation was made for.
         self.charge: Callable[[Entry], Awaitable[None]] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._upkeep = Upkeep()
 
     def record(self, entry: Entry) -> None:
         """Put an entry into the journal: after this, no kill takes it back. Raises OSError of a disk that is full."""
@@ -110,17 +112,12 @@ class Ledger:
     # --- the drain ---
 
     def start(self) -> None:
-        """Drain from now on, until closed."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="polyport-ledger-drain")
+        """Drain from now on, until closed. It is started once."""
+        self._upkeep.start((self.interval, self._run))
 
     async def aclose(self) -> None:
         """Stop, and drain what there is. What the database does not take now stays in the journal."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._upkeep.aclose()
         await self._try()
         for segment in self._waiting:
             segment.close()
@@ -128,9 +125,9 @@ class Ledger:
         self.journal.close()
 
     async def _run(self) -> None:
-        while True:
-            await self._try()
-            await asyncio.sleep(self.interval if not self._away else max(self.interval, 1.0))
+        await self._try()
+        if self._away:
+            await asyncio.sleep(max(0.0, AWAY - self.interval))
 
     async def _try(self) -> None:
         try:

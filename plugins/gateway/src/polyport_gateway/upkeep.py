@@ -23,6 +23,8 @@ from polyport_gateway.terms import Terms
 log = logging.getLogger("polyport.gateway.upkeep")
 #: Rows of one DELETE, and the seconds between two of them.
 BATCH, PAUSE = 500, 0.02
+#: Seconds after which a job that failed is tried again, at least: each time is a traceback in the log.
+AGAIN = 1.0
 #: Seconds between two looks for what is old.
 EVERY = 900.0
 #: How long notices that were delivered are remembered, in days: as long as a period may last, and then some.
@@ -55,7 +57,7 @@ class Upkeep:
             if done in self._tasks and not done.cancelled():
                 self._tasks.discard(done)
                 log.error("upkeep failed, and is tried again", exc_info=done.exception())
-                self._run(every, job, every)
+                self._run(every, job, max(every, AGAIN))
 
         task.add_done_callback(over)
 
