@@ -28,14 +28,23 @@ log = logging.getLogger("polyport.gateway.ledger")
 BATCH = 1000
 #: Seconds between two tries while the database is away.
 AWAY = 1.0
-#: What a budget, or a report, can be about.
-ABOUT = {"key": "key_id", "user": "user_id", "team": "team_id", "project": "project_id", "customer": "customer_id"} | {
-    "model": "model",
-    "provider": "provider",
-}
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Whose(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose something is: the ids of all that it counts for, "" for none."""
+
+    key_id: str = ""
+    user_id: str = ""
+    team_id: str = ""
+    project_id: str = ""
+    customer_id: str = ""
+
+
+#: What a budget, or a report, can be about -> its column.
+ABOUT = {name.removesuffix("_id"): name for name in (*Whose.__struct_fields__, "model", "provider")}
+
+
+class Entry(Whose, frozen=True, omit_defaults=True, kw_only=True):
     """What is kept of a request: no prompt, no answer, no key. `at` is when it ended; `seconds` how long it took.
 
     `model` is what the caller asked for, `upstream` what answered; `usage` are disjoint buckets of tokens; `reserved`
@@ -44,11 +53,6 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     id: str
     at: float
-    key_id: str = ""
-    user_id: str = ""
-    team_id: str = ""
-    project_id: str = ""
-    customer_id: str = ""
     model: str = ""
     provider: str = ""
     upstream: str = ""

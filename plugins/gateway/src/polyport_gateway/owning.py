@@ -26,7 +26,7 @@ from polyport.types.batch import SINCE, Batch
 from polyport.types.record import Meta
 from polyport_gateway.gate import GateError
 from polyport_gateway.identity import Principal
-from polyport_gateway.ledger import Entry, clean
+from polyport_gateway.ledger import Entry, Whose, clean
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import OwnedRow
 
@@ -51,17 +51,12 @@ REMEMBERED, DRAINED = 20_000, (0.1, 0.2, 0.4)
 LONGEST = 512
 
 
-class Owned(msgspec.Struct, frozen=True, kw_only=True):
+class Owned(Whose, frozen=True, kw_only=True):
     """Something that is somebody's. Of a file that is a batch's output, `batch` is that batch and `at` its end."""
 
     id: str
     kind: str
     at: float
-    key_id: str = ""
-    user_id: str = ""
-    team_id: str = ""
-    project_id: str = ""
-    customer_id: str = ""
     model: str = ""
     batch: str = ""
 

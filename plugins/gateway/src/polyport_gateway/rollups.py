@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from polyport_gateway.store.tables import BUCKETS, DayRow, HourRow, Rolled, TagDayRow, TagHourRow
@@ -22,6 +23,7 @@ DIMENSIONS = (
     "key_id", "user_id", "team_id", "project_id", "customer_id", "model", "provider", "deployment", "operation",
     "status",
 )  # fmt: skip
+_told_apart = attrgetter(*DIMENSIONS)
 SUMS = ("requests", "failures", "prompt", "completion", "nano")
 SUMMED = (*SUMS, *BUCKETS)
 #: Table -> the length of its times, in seconds.
@@ -61,10 +63,7 @@ def roll_up(entries: Iterable[Entry], table: type[Rolled]) -> list[dict[str, Any
     sums: dict[tuple[Any, ...], dict[str, int]] = {}
     for one in entries:
         at = int(one.at // length) * length
-        key = (
-            at, one.key_id, one.user_id, one.team_id, one.project_id, one.customer_id, one.model, one.provider,
-            one.deployment, one.operation, one.status,
-        )  # fmt: skip
+        key = (at, *_told_apart(one))
         for tag in one.tags if tagged else (None,):
             row = sums.setdefault((*key, tag), dict.fromkeys(SUMS, 0))
             row["requests"] += 1
