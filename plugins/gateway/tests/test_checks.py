@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from .waiting import until
+
 KEY = "sk-master-1234"
 AUTHORIZED = {"authorization": f"Bearer {KEY}"}
 CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]}
@@ -38,17 +40,6 @@ def told(gateway: Any, **given: str) -> dict[str, Any]:
     answer = httpx.get(f"{gateway.url}/health/models", params=given, headers=AUTHORIZED)
     assert answer.status_code == 200, answer.text
     return {one["id"]: one for one in answer.json()["deployments"]}
-
-
-def until(holds: Callable[[], Any], what: str, within: float = 20.0) -> Any:
-    """Wait until something holds."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        found = holds()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what} within {within} s")
 
 
 def test_the_state_of_each_deployment_is_told(start: Callable[..., Any], upstream: Any, well: Any) -> None:

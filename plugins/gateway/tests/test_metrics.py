@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import timeit
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from polyport_gateway.counts import Counter, pack, unpack
 from polyport_gateway.gate import Asked, Caller, Free, Outcome
+
+from .waiting import until
 
 KEY = "sk-master-1234"
 AUTHORIZED = {"authorization": f"Bearer {KEY}"}
@@ -48,17 +49,6 @@ def read(gateway: Any, key: str = KEY) -> Callable[..., float]:
         for sample in family.samples
     }
     return lambda name, **labels: samples.get((f"polyport_gateway_{name}", frozenset(labels.items())), 0.0)
-
-
-def until(holds: Callable[[], Any], what: str, within: float = 30.0) -> Any:
-    """Wait until something holds."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        found = holds()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what} within {within} s")
 
 
 def ask(gateway: Any, body: Any = CHAT, key: str = KEY) -> int:

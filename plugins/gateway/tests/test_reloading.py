@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ import yaml
 from hypothesis import given, settings, strategies as st
 
 from polyport_gateway import showing
+
+from .waiting import until
 
 KEY = "sk-master-1234"
 AUTHORIZED = {"authorization": f"Bearer {KEY}"}
@@ -40,17 +41,6 @@ def write(path: Path, given: Any) -> None:
     new = path.with_suffix(".new")
     new.write_text(given if isinstance(given, str) else yaml.safe_dump(given))
     os.replace(new, path)
-
-
-def until(holds: Callable[[], Any], what: str, within: float = 40.0) -> Any:
-    """Wait until something holds."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        found = holds()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what} within {within} s")
 
 
 def models(gateway: Any, key: str = KEY) -> list[str]:
