@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from .services import listening
+
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 WORDS = ("Well", ", ", "hello")
 
@@ -196,13 +198,8 @@ def config_for(upstream: Upstream, **sections: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
     """The provider."""
-    server = Upstream()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(Upstream()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,18 +1,23 @@
-"""Real servers of a test's own: PostgreSQL and Redis, as Debian packages them."""
+"""Real servers of a test's own: over HTTP in this process; PostgreSQL and Redis, as Debian packages them."""
 
 from __future__ import annotations
 
 import glob
+import http.server
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+
+Server = TypeVar("Server", bound=http.server.HTTPServer)
 
 
 class PostgreSQL:
@@ -75,6 +80,19 @@ class Redis:
             assert self.process.stdout is not None
             self.process.stdout.close()
             self.process = None
+
+
+@contextmanager
+def listening(server: Server) -> Iterator[Server]:
+    """Have a server answer, in a thread of its own."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager

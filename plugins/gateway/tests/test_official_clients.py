@@ -12,7 +12,6 @@ import http.server
 import json
 import re
 import struct
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,8 @@ import openai
 import pydantic
 import pytest
 from openai.types.responses import ResponseCompletedEvent
+
+from .services import listening
 
 cohere = pytest.importorskip("cohere")
 langchain_openai = pytest.importorskip("langchain_openai")
@@ -281,13 +282,8 @@ ANSWERS: list[tuple[str, Callable[[Any], Any]]] = [
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[Vendors]:
     """The vendors."""
-    server = Vendors()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(Vendors()) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

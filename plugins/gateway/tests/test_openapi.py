@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from polyport.operations import OPERATIONS
 from polyport_gateway import desk, openapi
 from polyport_gateway.fields import KINDS
+
+from .services import listening
 
 KEY = "sk-master-1234"
 #: Seconds that all routes together may be fired at, by each caller.
@@ -49,24 +50,18 @@ class Nowhere(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def served(start: Callable[..., Any]) -> Iterator[Any]:
     """A gateway with accounts, in front of a provider that has nothing."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nowhere)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    params = {"api_base": f"http://127.0.0.1:{server.server_port}/v1", "api_key": "sk-upstream-secret"}
-    models = [
-        {"model_name": "gpt", "params": {"model": "openai/gpt-4o", **params}},
-        {"model_name": "*", "params": {"model": "openai/*", **params}},
-    ]
-    given = {
-        "model_list": models,
-        "router_settings": {"num_retries": 0, "disable_cooldowns": True},
-        "general_settings": {"master_key": KEY},
-    }
-    yield start(given)
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nowhere)) as server:
+        params = {"api_base": f"http://127.0.0.1:{server.server_port}/v1", "api_key": "sk-upstream-secret"}
+        models = [
+            {"model_name": "gpt", "params": {"model": "openai/gpt-4o", **params}},
+            {"model_name": "*", "params": {"model": "openai/*", **params}},
+        ]
+        given = {
+            "model_list": models,
+            "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+            "general_settings": {"master_key": KEY},
+        }
+        yield start(given)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import asyncio
 import http.server
 import itertools
 import json
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,8 @@ from polyport_gateway.assembly import app_of
 from polyport_gateway.identity import MASTER
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.limits import MemoryLimits
+
+from .services import listening
 
 MASTER_KEY = "sk-master-1234"
 #: What a batch used, as its provider tells it.
@@ -116,13 +117,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     """The provider."""
-    server = Provider()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(Provider()) as server:
+        yield server
 
 
 Test = Callable[["Caller", "Caller", "Caller", Keeper], Awaitable[None]]

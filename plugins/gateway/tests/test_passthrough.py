@@ -18,6 +18,8 @@ import pytest
 from polyport_gateway.config import ConfigError, read
 from polyport_gateway.tapping import Tap, row_of
 
+from .services import listening
+
 pytest.importorskip("polyport_openai")
 MASTER = "sk-master-1234"
 SECRET = "sk-upstream-secret"
@@ -90,13 +92,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Provider]:
     """The provider."""
-    server = Provider()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(Provider()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import http.server
 import json
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from hashlib import sha256
@@ -30,6 +29,8 @@ from polyport_gateway.store import Store
 from polyport_gateway.store.tables import EntryRow, HourRow, NoticeRow, PromptRow
 from polyport_gateway.terms import Terms
 from polyport_gateway.upkeep import BATCH, drop_old
+
+from .services import listening
 
 MASTER_KEY = "sk-master-1234"
 HELLO = {"model": "gpt", "messages": [{"role": "user", "content": "Hello? My card is 4111"}]}
@@ -266,13 +267,8 @@ class Taker(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     """A webhook."""
-    server = Hook(failures=1)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(Hook(failures=1)) as server:
+        yield server
 
 
 async def until(condition: Callable[[], Any], within: float = 30.0) -> None:
