@@ -23,17 +23,13 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import msgspec
 
-from polyport.auth import Signer
-from polyport.border import Call, finish
 from polyport.errors import APIError, BadRequestError
 from polyport.flow import Close, Flow, HttpReply, HttpRequest, Read, hide
-from polyport.middleware.cost import charge, without_prices
+from polyport.middleware.cost import charge
 from polyport.operations import BY_FUNCTION
 from polyport.router.deployments import Deployment
-from polyport.router.strategies import Candidate
-from polyport.states import Standing
-from polyport.types.record import SECRET_SETTING, Meta, Options, Request
-from polyport_gateway import owning, replies, tapping
+from polyport.types.record import SECRET_SETTING
+from polyport_gateway import direct, owning, replies, tapping
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import IN_MEMORY, Body, Receive
 from polyport_gateway.exchange import Exchange, Scope, Send, Watch
@@ -145,7 +141,7 @@ class Passage(Exchange):
             if row is not None and not may(name, caller):
                 raise GateError(403, "model_not_allowed", f"This key may not use {name[:200]!r}.")
             await self._admission_of().check(owning.named(BY_FUNCTION["responses"], told))
-            self._call = self._to(names["provider"], model, one)
+            self._call = direct.call_of(self._running.router, names["provider"], model, one)
             watch = Watch(self._leave, self._receive)
             try:
                 await self._pass(self._request(route.method, path, content), row)
@@ -223,28 +219,6 @@ class Passage(Exchange):
 
     # --- the request ---
 
-    def _to(self, provider: str, model: str, one: Deployment | None) -> Call:
-        """Return the call that the request belongs to: whose key, where to, at what prices."""
-        router = self._running.router
-        client = router.client
-        call = Call(
-            operation=BY_FUNCTION["completion"],
-            request=Request(model=model),
-            provider=client.providers.get(provider),
-            options=Options(api_base=client.api_base, api_version=client.api_version),
-            meta=Meta(provider=provider, model=model, attempts=1),
-            api_key=client.key_of(provider),
-            headers=client.headers,
-            secrets=client.secrets,
-        )
-        if one is None:
-            return call
-        own = router.place_of(one)[1]
-        made = without_prices(router.deployed(call, Candidate(one, Standing(), provider, model or own)))
-        if model != own:  # another model's prices are not this one's
-            made.options = msgspec.structs.replace(made.options, prices=None)
-        return made
-
     def _request(self, method: str, path: str, content: bytes | Spool | None) -> HttpRequest:
         assert self._call is not None
         plugin = self._call.provider.plugin
@@ -266,12 +240,8 @@ class Passage(Exchange):
 
     def _exchange(self, request: HttpRequest) -> Flow[HttpReply]:
         """Sign and send: what core does with a provider's own requests, but for errors and redirects."""
-        call = self._call
-        assert call is not None
-        finish(request, call)
-        auth = call.provider.plugin.auth
-        if isinstance(auth, Signer) and auth.header not in request.headers:
-            yield from auth.sign(request, call)
+        assert self._call is not None
+        yield from direct.sign(request, self._call)
         reply: HttpReply = yield request
         return reply
 

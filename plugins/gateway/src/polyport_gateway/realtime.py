@@ -25,20 +25,16 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
 from polyport import metering
-from polyport.auth import Signer
-from polyport.border import Call, finish
+from polyport.border import Call
 from polyport.dialects.openai import Wire
 from polyport.errors import PolyportError, UnsupportedParamsError
-from polyport.flow import Flow, HttpRequest, hide
-from polyport.middleware.cost import charge, without_prices
-from polyport.operations import BY_FUNCTION
+from polyport.flow import HttpRequest, hide
+from polyport.middleware.cost import charge
 from polyport.router.deployments import Deployment
-from polyport.router.strategies import Candidate
-from polyport.states import Standing
 from polyport.transport.base import TransportOptions, tls_context
-from polyport.types.record import Meta, Options, Request, learn
+from polyport.types.record import Meta, learn
 from polyport.types.usage import Usage
-from polyport_gateway import replies
+from polyport_gateway import direct, replies
 from polyport_gateway.app import ASGI, App
 from polyport_gateway.asked import Headers, Receive
 from polyport_gateway.exchange import LEFT, Scope, Send, told_of
@@ -231,7 +227,7 @@ class Session:
 
     async def _connect(self, one: Deployment) -> ClientConnection:
         router = self._running.router
-        call = self._to(one)
+        call = direct.call_of(router, *router.place_of(one), one, self._model)
         plugin = call.provider.plugin
         if not isinstance(plugin, Wire):
             raise UnsupportedParamsError(f"{call.provider.name!r} has no realtime sessions in OpenAI's dialect.")
@@ -243,7 +239,7 @@ class Session:
             params={**asked, "model": call.request.model},
             headers={**plugin.headers, **passed},
         )
-        await router.client.arun(_signed(request, call))
+        await router.client.arun(direct.sign(request, call))
         try:
             connection = await Dial(
                 "ws" + request.url.removeprefix("http"),
@@ -267,23 +263,6 @@ class Session:
             raise GateError(502, "provider_unreachable", told) from None
         self._turn.call = call
         return connection
-
-    def _to(self, one: Deployment) -> Call:
-        router = self._running.router
-        client = router.client
-        provider, model = router.place_of(one)
-        call = Call(
-            operation=BY_FUNCTION["completion"],
-            request=Request(model=model),
-            provider=client.providers.get(provider),
-            options=Options(api_base=client.api_base, api_version=client.api_version),
-            meta=Meta(provider=provider, model=model, attempts=1),
-            api_key=client.key_of(provider),
-            headers=client.headers,
-            secrets=client.secrets,
-            group=self._model,
-        )
-        return without_prices(router.deployed(call, Candidate(one, Standing(), provider, model)))
 
     # --- both ways ---
 
@@ -481,13 +460,6 @@ def _used(frame: str) -> Any:
         return metering.of_usage(msgspec.convert(usage, learn(Usage), strict=False))
     except msgspec.MsgspecError:
         return None
-
-
-def _signed(request: HttpRequest, call: Call) -> Flow[None]:
-    finish(request, call)
-    auth = call.provider.plugin.auth
-    if isinstance(auth, Signer) and auth.header not in request.headers:
-        yield from auth.sign(request, call)
 
 
 def _ended(closed: ConnectionClosed) -> End:
