@@ -31,7 +31,7 @@ log = logging.getLogger("polyport.gateway")
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: Seconds after which it is watched for whether the caller leaves: most of what is faster needs no watch.
-WATCH_AFTER = 0.02
+WATCH_AFTER = 0.1
 #: Is told of each request that is over, those refused before they were admitted, too (then without Asked).
 Tap = Callable[[Asked | None, Admission | None, Outcome], None]
 #: The status that is noted of a caller that left: nobody sees it. nginx made it common.

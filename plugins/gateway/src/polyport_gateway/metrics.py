@@ -47,6 +47,7 @@ from polyport_gateway.journal import SUFFIX
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import problem_of
 from polyport_gateway.surfaces import OPENAI
+from polyport_gateway.upkeep import Upkeep
 from polyport_prometheus.metrics import DURATIONS, FIRSTS
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Metrics:
         self._gateway = gateway
         self.counter = Counter()
         self._board = Board(gateway.data / "metrics")
-        self._tasks: list[asyncio.Task[None]] = []
+        self._upkeep = Upkeep()
+        self._measuring: asyncio.Task[None] | None = None
         self._lags: list[float] = []
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -166,22 +168,19 @@ class Metrics:
     async def start(self) -> None:
         """Write what is counted down from now on."""
         await asyncio.to_thread(self._board.open, self._gateway.app.group)
-        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._measure())]
+        self._upkeep.start((EVERY, self._write))
+        self._measuring = asyncio.create_task(self._measure())
 
     async def aclose(self) -> None:
         """Write it down for the last time."""
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        if self._tasks:
-            await asyncio.to_thread(self._board.write, pack(await self._mine()))
+        if self._measuring is not None:
+            self._measuring.cancel()
+            await self._upkeep.aclose()
+            await self._write()
         self._board.close()
 
     async def _write(self) -> None:
-        while True:
-            await asyncio.to_thread(self._board.write, pack(await self._mine()))
-            await asyncio.sleep(EVERY)
+        await asyncio.to_thread(self._board.write, pack(await self._mine()))
 
     async def _measure(self) -> None:
         """Measure by how much later than it should the event loop does what waits."""

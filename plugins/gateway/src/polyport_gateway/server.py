@@ -7,6 +7,7 @@ one that cannot be used is said in the log, and the old one goes on. The server 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -29,6 +30,8 @@ log = logging.getLogger("polyport.gateway")
 BACKLOG = 2048
 #: Seconds after which a connection that asks nothing is closed: longer than load balancers keep theirs (60).
 KEEP_ALIVE = 75
+#: When Python looks for cycles of objects: what a request leaves behind has few, and a worker has room for them.
+GC = (20_000, 20, 20)
 #: Seconds within which a worker that ends again is not started again: its start is what fails.
 TOO_SOON = 1.0
 
@@ -133,6 +136,9 @@ class Server(uvicorn.Server):
         if hasattr(signal, "SIGHUP"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # modules and configuration stay for good: looking through them again and again costs each request
+        gc.set_threshold(*GC)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: first, what parts have to end before connections are closed."""
