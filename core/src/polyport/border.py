@@ -41,7 +41,8 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     `operation` is its row in the operations table; `secrets` finds environment variables and secret plugins' values.
     `shown_to_wire` are the keys that the latest request was signed with, to be hidden in whatever comes back. `group`
     is the name that a router was asked for; "" without one. `relay`: a stream is wanted as it comes (`Passed`), where
-    the provider's wire is the operation's own, and no layer has to see its chunks.
+    the provider's wire is the operation's own, and no layer has to see its chunks. `reach` is asked before a request
+    goes out that belongs to somebody else (`unsigned`), with its URL: see `polyport.remote`.
     """
 
     operation: Any
@@ -56,6 +57,7 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     random: Random = msgspec.field(default_factory=Random)
     group: str = ""
     relay: bool = False
+    reach: Callable[[str], Flow[None]] | None = None
 
     def __repr__(self) -> str:
         return f"<Call {self.operation.function} {self.provider.name}/{self.request.model}>"
@@ -91,9 +93,11 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
                         yield from auth.sign(effect, call)
                     if not effect.unsigned:  # what a stranger answers may still tell the key of the request before
                         secrets[:] = effect.secrets
+                    elif call.reach is not None:
+                        yield from call.reach(effect.url)
                     reply: HttpReply = yield effect
                     if reply.status in REDIRECTS and effect.method == "GET":
-                        effect, reply = yield from _follow(effect, reply)
+                        effect, reply = yield from _follow(effect, reply, call.reach)
                     send = _accept(reply, effect, call)
                 elif type(effect) is All or type(effect) is First:
                     send = yield type(effect)([exchange(inner, call) for inner in effect.flows])
@@ -191,7 +195,9 @@ def _encode_body(request: HttpRequest, options: Options) -> None:
         request.headers["content-type"] = form.content_type
 
 
-def _follow(request: HttpRequest, reply: HttpReply) -> Flow[tuple[HttpRequest, HttpReply]]:
+def _follow(
+    request: HttpRequest, reply: HttpReply, reach: Callable[[str], Flow[None]] | None
+) -> Flow[tuple[HttpRequest, HttpReply]]:
     """Go where a GET is redirected to, and return what was asked last, and the reply; a key never changes hosts."""
     for _ in range(MAX_REDIRECTS):
         if reply.status not in REDIRECTS or "location" not in reply.headers:
@@ -200,6 +206,8 @@ def _follow(request: HttpRequest, reply: HttpReply) -> Flow[tuple[HttpRequest, H
         headers = request.headers
         if urlsplit(target)[:2] != urlsplit(request.url)[:2]:
             headers = {name: value for name, value in headers.items() if name in HARMLESS}
+        if reach is not None and request.unsigned:
+            yield from reach(target)
         request = msgspec.structs.replace(request, url=target, headers=headers)
         reply = yield request
     return request, reply

@@ -33,6 +33,7 @@ from polyport.middleware.retry import retry
 from polyport.operations import BY_HOOK, Operation
 from polyport.plugins import Providers
 from polyport.provider import Provider
+from polyport.remote import REACH
 from polyport.routing import resolve
 from polyport.types.chat import plain_messages
 from polyport.types.record import (
@@ -78,6 +79,8 @@ class Client(Closing, Interface):
     of every call, see `polyport.observing`, but for the values of metadata and parameters that `redact` names.
     `middleware` are functions `(call, proceed) -> Flow`, or names of installed ones, the first one outermost; it stands
     within all of these but the budget.
+    `remote_files` says where files that are given by URL may be fetched from: "any", "public" (not from machines of
+    one's own network: for who calls on behalf of strangers), "none".
     `secrets` finds what environment variables would hold; by default the environment does, then secret plugins.
     """
 
@@ -107,9 +110,13 @@ class Client(Closing, Interface):
         failure_callback: Sequence[Any] = (),
         redact: Sequence[str] = (),
         middleware: Sequence[Middleware | str] = (),
+        remote_files: str = "any",
         secrets: Callable[[str], str | None] | None = None,
         seed: int | None = None,
     ) -> None:
+        if not isinstance(remote_files, str) or remote_files not in REACH:
+            raise BadRequestError(f"remote_files is {remote_files!r}: write {', '.join(REACH)}")
+        self.remote_files = remote_files
         self.api_key = api_key
         self.api_base = api_base
         self.api_version = api_version
@@ -200,6 +207,7 @@ class Client(Closing, Interface):
             headers=self.headers,
             secrets=self.secrets,
             random=self._random,
+            reach=REACH[self.remote_files],
         )
 
     def _options(self, fields: dict[str, Any]) -> Options:

@@ -310,7 +310,7 @@ def _models(given: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _options(given: Mapping[str, Any], secrets: Secret, notes: list[str]) -> tuple[dict[str, Any], Any]:
     """Return the parameters of Router and Client, and the cache's."""
     known = {*_parameters(Router), *_parameters(Client)} - {"model_list", "client", "state", "secrets", "http"}
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"remote_files": "public"}  # strangers' URLs must not lead into one's own network
     cache: dict[str, Any] | None = None
     for name in ("settings", "litellm_settings", "router_settings"):
         section = dict(_section(given, name))
