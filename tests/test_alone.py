@@ -17,7 +17,11 @@ PLUGINS = {
 }
 
 #: Plugin -> the extras it is developed with, "[google]".
-EXTRAS = dict(re.findall(r'"polyport-([\w-]+)(\[[\w,]+\])"', (ROOT / "pyproject.toml").read_text()))
+EXTRAS = {
+    match[1]: match[2]
+    for one in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    if (match := re.fullmatch(r"polyport-([\w-]+)(\[[\w,]+\])", one))
+}
 TOOLS = (f"{ROOT / 'core'}[cli]", "pytest", "hypothesis", "typing_extensions")
 #: The contract's hundreds of checks are core's own, and run in the workspace.
 CHOSEN = ("-k", "not TestContract")

@@ -66,6 +66,7 @@ def instruction(name: str) -> list[str]:
 @pytest.mark.parametrize("folder", [COMPOSE, KUBERNETES], ids=lambda folder: folder.name)
 def test_the_example_configuration_loads_and_leads_to_models(folder, monkeypatch):
     """With what it asks for in the environment; and by strict rules, so that no name in it is a wrong one."""
+    pytest.importorskip("polyport_anthropic")
     for name in asked_for(folder / "config.yaml"):
         monkeypatch.setenv(name, "sk-1234567890abcdef")
     loaded = configs.load(folder / "config.yaml")

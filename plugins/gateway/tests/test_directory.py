@@ -16,12 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import HealthCheck, given, settings, strategies as st
-from signing_on import run
 
 from polyport.errors import BadRequestError
 from polyport_gateway import config, management as manage
@@ -31,6 +26,13 @@ from polyport_gateway.keeper import Keeper
 from polyport_gateway.signon import door
 
 pytest.importorskip("ldap", reason="python-ldap is not installed: uv sync --group ldap")
+pytest.importorskip("signing_on")
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from signing_on import run
+
 from polyport_gateway.signon import lookup
 from polyport_gateway.signon.directory import Directory, possible
 from polyport_gateway.signon.questions import Told
@@ -378,7 +380,8 @@ def test_a_directory_that_cannot_be_used_is_refused_by_its_place(wrong: dict[str
 def test_the_example_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
     """As it stands there, with secrets from the environment and an authority's file that is there."""
     text = (Path(__file__).parents[1] / "README.md").read_text()
-    example = text.partition("```yaml\ngeneral_settings:")[2].partition("```")[0]
+    signing_in = text.partition("## Signing in")[2]
+    example = signing_in.partition("```yaml\ngeneral_settings:")[2].partition("```")[0]
     authority = tmp_path / "company.pem"
     authority.touch()
     example = example.replace("/etc/ssl/company.pem", str(authority))

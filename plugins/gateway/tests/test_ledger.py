@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.config import Config
@@ -71,6 +72,39 @@ def test_the_newest_migration_is_the_one_that_starts_look_for() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(store_package.__file__).parent))
     assert ScriptDirectory.from_config(config).get_heads() == [store_package.HEAD]
+
+
+#: Makes the tables when it is told to.
+STARTER = """
+import asyncio, sys
+from polyport_gateway.store import Store
+
+async def main():
+    store = Store(sys.argv[1])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    await store.migrate()
+    print(await store.revision())
+    await store.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_workers_that_start_together_make_the_tables_once(tmp_path: Path) -> None:
+    """On a new SQLite file, none of them finds tables that are half made."""
+    command = [sys.executable, "-c", STARTER, f"sqlite:///{tmp_path}/gateway.db"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    starters: list[Any] = [subprocess.Popen(command, **pipes) for _ in range(4)]
+    for one in starters:
+        assert one.stdout.readline() == "ready\n"
+    for one in starters:
+        one.stdin.write("\n")
+        one.stdin.flush()
+    told = [one.communicate(timeout=60) for one in starters]
+    assert [(one.returncode, out.strip().isdigit()) for one, (out, _) in zip(starters, told, strict=True)] == [
+        (0, True)
+    ] * 4, told
 
 
 async def migrated(folder: Path) -> Store:

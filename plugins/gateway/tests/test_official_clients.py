@@ -15,19 +15,19 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import anthropic
 import httpx
-import openai
-import pydantic
 import pytest
-from openai.types.responses import ResponseCompletedEvent
 
 from .services import listening
 
+anthropic = pytest.importorskip("anthropic")
+openai = pytest.importorskip("openai")
+pydantic = pytest.importorskip("pydantic")
 cohere = pytest.importorskip("cohere")
 langchain_openai = pytest.importorskip("langchain_openai")
-for plugin in ("openai", "anthropic", "cohere"):
-    pytest.importorskip(f"polyport_{plugin}")
+pytest.importorskip("polyport_openai")
+pytest.importorskip("polyport_anthropic")
+pytest.importorskip("polyport_cohere")
 
 KEY = "sk-master-1234"
 HELLO = [{"role": "user", "content": "Hello?"}]
@@ -373,7 +373,7 @@ def test_openai_responses(client: Any, model: str) -> None:
         found = list(stream)
     assert found[0].type == "response.created"
     assert "".join(event.delta for event in found if event.type == "response.output_text.delta") == text
-    assert isinstance(found[-1], ResponseCompletedEvent)
+    assert isinstance(found[-1], openai.types.responses.ResponseCompletedEvent)
     assert found[-1].response.usage.total_tokens == 10
     called = client.responses.create(
         model=model, input="hi", tools=[{"type": "function", "strict": False, **LOOK}]

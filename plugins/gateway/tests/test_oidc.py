@@ -11,14 +11,18 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import jwt
 import pytest
-from signing_on import CLIENT, SECRET, Provider, run
 
 from polyport.errors import BadRequestError
 from polyport_gateway import config, management as manage
 from polyport_gateway.identity import MASTER
 from polyport_gateway.keeper import Keeper
+
+pytest.importorskip("jwt")
+pytest.importorskip("signing_on")
+import jwt
+from signing_on import CLIENT, SECRET, Provider, run
+
 from polyport_gateway.signon import jwks
 
 START = "/auth/oidc/company/start"

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import openai
 import pytest
 
 from polyport_gateway.config import ConfigError, read
@@ -21,6 +20,10 @@ from polyport_gateway.tapping import Tap, row_of
 from .services import listening
 
 pytest.importorskip("polyport_openai")
+
+pytest.importorskip("openai")
+import openai
+
 MASTER = "sk-master-1234"
 SECRET = "sk-upstream-secret"
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}

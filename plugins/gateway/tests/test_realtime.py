@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import openai
 import pytest
 from websockets.asyncio.server import Response, ServerConnection, serve as serve_sockets
 from websockets.datastructures import Headers
@@ -20,6 +19,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 pytest.importorskip("polyport_openai")
+
+pytest.importorskip("openai")
+import openai
+
 MASTER = "sk-master-1234"
 SECRET = "sk-upstream-secret"
 USAGE = {

@@ -14,7 +14,6 @@ import httpx
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from signing_on import HELLO, MASTER_KEY, run
 from sqlalchemy import text as sql
 
 from polyport.errors import BadRequestError
@@ -25,6 +24,9 @@ from polyport_gateway.signon import credential, door, people
 from polyport_gateway.signon.sessions import Session, Sessions
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import UserRow
+
+pytest.importorskip("signing_on")
+from signing_on import HELLO, MASTER_KEY, run
 
 
 async def sign_in(client: httpx.AsyncClient, key: str = MASTER_KEY) -> dict[str, str]:

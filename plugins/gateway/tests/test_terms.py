@@ -190,6 +190,7 @@ def test_litellms_names_are_taken_or_refused_with_a_reason(tmp_path: Path, well:
 
 def test_what_a_key_holds_of_its_calls_holds(tmp_path: Path, well: Any) -> None:
     """Its guardrail is on whatever a call says, its cache controls are all it has, its bounds are not exceeded."""
+    pytest.importorskip("polyport_guardrails")
     rails = [{
         "guardrail_name": "no-cards",
         "params": {"guardrail": "regex", "mode": "pre_call", "default_on": False, "patterns": {"CARD": "4111"}},

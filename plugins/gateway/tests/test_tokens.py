@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings, strategies as st
-from signing_on import HELLO, MASTER_KEY, Provider, run
 
 from polyport.errors import BadRequestError
 from polyport_gateway import config, management as manage
 from polyport_gateway.identity import MASTER
 from polyport_gateway.keeper import Keeper
+
+pytest.importorskip("jwt")
+pytest.importorskip("signing_on")
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from signing_on import HELLO, MASTER_KEY, Provider, run
+
 from polyport_gateway.signon import jwks
 
 

@@ -57,10 +57,12 @@ class Store:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
 
     async def migrate(self) -> None:
-        """Make the tables, or bring them up to date. Replicas that start together take turns."""
+        """Make the tables, or bring them up to date. Replicas, and workers, that start together take turns."""
         async with self.transaction() as connection:
             if self.dialect == "postgresql":
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            else:  # else each table would be there for the others before the next one is made
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
             if await self._version(connection) != HEAD:
                 await connection.run_sync(_upgrade)
 
