@@ -21,9 +21,10 @@ import pytest
 from core.tests.conftest import ASK, DONE, KEY, ROLE, Fake, completion, event, wire
 
 from polyport.errors import APIConnectionError, BadRequestError, PolyportError
+from polyport.flow import HttpRequest
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
-from polyport.transport import KEEP_ALIVE, TransportOptions, proxy_for
+from polyport.transport import KEEP_ALIVE, Httpx, TransportOptions, proxy_for
 from polyport.transport.stock import _Lanes
 from polyport.types.chat import ChatCompletion
 from polyport.types.upload import Upload
@@ -430,7 +431,9 @@ def tls(tmp_path_factory) -> Path:
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key", "-out", "ca.pem",
             "-addext", "keyUsage=critical,keyCertSign")  # fmt: skip
-    (folder / "ext").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
+    (folder / "ext").write_text(
+        "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:files.invalid\nauthorityKeyIdentifier=keyid\n"
+    )
     for name in ("server", "client"):
         openssl("req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
@@ -495,6 +498,60 @@ def test_tls_goes_through_a_proxy(mode, client, serve, tls, proxy):
     one.close()
     assert proxy.seen == [f"CONNECT 127.0.0.1:{server.port}".encode()]
     assert KEY.encode() not in b"".join(proxy.heads)
+
+
+# --- requests that are kept to one address ---
+
+
+def send(mode, options: TransportOptions, *requests: HttpRequest) -> list[bytes]:
+    """Send requests one after another, and return what came."""
+    if mode.name == "sync":
+        blocking = Httpx().open(options)
+        try:
+            return [blocking.send(request).content for request in requests]
+        finally:
+            blocking.close()
+
+    async def main() -> list[bytes]:
+        transport = Httpx().open_async(options)
+        try:
+            return [(await transport.send(request)).content for request in requests]
+        finally:
+            await transport.aclose()
+
+    return asyncio.run(main())
+
+
+def kept(url: str) -> HttpRequest:
+    """A request for a host that no name server knows, kept to 127.0.0.1."""
+    return HttpRequest(method="GET", url=url, address="127.0.0.1")
+
+
+def test_the_address_is_connected_to_and_the_host_stays_the_host(mode, serve):
+    """The name is not looked up, and the server is told it. What was connected to by name serves no such request."""
+    server = serve(replying)
+    by_name = HttpRequest(method="GET", url=f"http://127.0.0.1:{server.port}/")
+    url = f"http://files.invalid:{server.port}/a"
+    send(mode, TransportOptions(), by_name, kept(by_name.url), kept(url), kept(url))
+    assert server.connections == 3
+    assert server.seen[-1].headers["host"] == f"files.invalid:{server.port}"
+
+
+def test_tls_is_with_the_host_of_such_a_request(mode, serve, tls):
+    """Its certificate has to name the host, not the address."""
+    server = serve(replying, server_side(tls))
+    options = TransportOptions(verify=str(tls / "ca.pem"))
+    assert send(mode, options, kept(f"https://files.invalid:{server.port}/"))
+    with pytest.raises(APIConnectionError, match=r"not valid for 'others\.invalid'"):
+        send(mode, options, kept(f"https://others.invalid:{server.port}/"))
+
+
+def test_a_proxy_is_told_the_name_of_such_a_host(mode, serve, tls, proxy):
+    """It looks it up and connects: an address would not pass rules that speak of names."""
+    server = serve(replying, server_side(tls))
+    options = TransportOptions(proxy=proxy.url, verify=str(tls / "ca.pem"))
+    assert send(mode, options, kept(f"https://localhost:{server.port}/"))
+    assert proxy.seen == [f"CONNECT localhost:{server.port}".encode()]
 
 
 # --- bodies ---

@@ -19,8 +19,9 @@ import msgspec
 
 from polyport.auth import Signer, sign
 from polyport.errors import APIError, BadRequestError, PluginError, class_for_status
-from polyport.flow import All, First, Flow, HttpReply, HttpRequest, Streaming, TimeoutSpec, hide
+from polyport.flow import All, Close, First, Flow, HttpReply, HttpRequest, Streaming, TimeoutSpec, hide
 from polyport.plugins import LoadedProvider
+from polyport.remote import Reach
 from polyport.types.record import Meta, Options, Request
 from polyport.wire.multipart import Multipart
 
@@ -41,8 +42,8 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     `operation` is its row in the operations table; `secrets` finds environment variables and secret plugins' values.
     `shown_to_wire` are the keys that the latest request was signed with, to be hidden in whatever comes back. `group`
     is the name that a router was asked for; "" without one. `relay`: a stream is wanted as it comes (`Passed`), where
-    the provider's wire is the operation's own, and no layer has to see its chunks. `reach` is asked before a request
-    goes out that belongs to somebody else (`unsigned`), with its URL: see `polyport.remote`.
+    the provider's wire is the operation's own, and no layer has to see its chunks. `reach` sends the requests
+    that belong to somebody else (`unsigned`).
     """
 
     operation: Any
@@ -57,7 +58,7 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     random: Random = msgspec.field(default_factory=Random)
     group: str = ""
     relay: bool = False
-    reach: Callable[[str], Flow[None]] | None = None
+    reach: Reach | None = None
 
     def __repr__(self) -> str:
         return f"<Call {self.operation.function} {self.provider.name}/{self.request.model}>"
@@ -93,9 +94,9 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
                         yield from auth.sign(effect, call)
                     if not effect.unsigned:  # what a stranger answers may still tell the key of the request before
                         secrets[:] = effect.secrets
-                    elif call.reach is not None:
-                        yield from call.reach(effect.url)
-                    reply: HttpReply = yield effect
+                        reply: HttpReply = yield effect
+                    else:
+                        reply = yield from _ask(effect, call.reach)
                     if reply.status in REDIRECTS and effect.method == "GET":
                         effect, reply = yield from _follow(effect, reply, call.reach)
                     send = _accept(reply, effect, call)
@@ -195,9 +196,15 @@ def _encode_body(request: HttpRequest, options: Options) -> None:
         request.headers["content-type"] = form.content_type
 
 
-def _follow(
-    request: HttpRequest, reply: HttpReply, reach: Callable[[str], Flow[None]] | None
-) -> Flow[tuple[HttpRequest, HttpReply]]:
+def _ask(request: HttpRequest, reach: Reach | None) -> Flow[HttpReply]:
+    """Send a request, as far as it may go."""
+    if reach is not None and request.unsigned:
+        return (yield from reach.ask(request))
+    reply: HttpReply = yield request
+    return reply
+
+
+def _follow(request: HttpRequest, reply: HttpReply, reach: Reach | None) -> Flow[tuple[HttpRequest, HttpReply]]:
     """Go where a GET is redirected to, and return what was asked last, and the reply; a key never changes hosts."""
     for _ in range(MAX_REDIRECTS):
         if reply.status not in REDIRECTS or "location" not in reply.headers:
@@ -206,10 +213,10 @@ def _follow(
         headers = request.headers
         if urlsplit(target)[:2] != urlsplit(request.url)[:2]:
             headers = {name: value for name, value in headers.items() if name in HARMLESS}
-        if reach is not None and request.unsigned:
-            yield from reach(target)
-        request = msgspec.structs.replace(request, url=target, headers=headers)
-        reply = yield request
+        if reply.source is not None:
+            yield Close(reply.source)
+        request = msgspec.structs.replace(request, url=target, headers=headers, address=None)
+        reply = yield from _ask(request, reach)
     return request, reply
 
 

@@ -33,7 +33,7 @@ from polyport.middleware.retry import retry
 from polyport.operations import BY_HOOK, Operation
 from polyport.plugins import Providers
 from polyport.provider import Provider
-from polyport.remote import REACH
+from polyport.remote import Reach
 from polyport.routing import resolve
 from polyport.types.chat import plain_messages
 from polyport.types.record import (
@@ -80,7 +80,8 @@ class Client(Closing, Interface):
     `middleware` are functions `(call, proceed) -> Flow`, or names of installed ones, the first one outermost; it stands
     within all of these but the budget.
     `remote_files` says where files that are given by URL may be fetched from: "any", "public" (not from machines of
-    one's own network: for who calls on behalf of strangers), "none".
+    one's own network: for who calls on behalf of strangers), "none"; `max_remote_file_mb` how large one may be, by
+    default 100 with "public". Over an `http` of yours that goes through a proxy, "public" reaches no https: host.
     `secrets` finds what environment variables would hold; by default the environment does, then secret plugins.
     """
 
@@ -111,12 +112,11 @@ class Client(Closing, Interface):
         redact: Sequence[str] = (),
         middleware: Sequence[Middleware | str] = (),
         remote_files: str = "any",
+        max_remote_file_mb: float | None = None,
         secrets: Callable[[str], str | None] | None = None,
         seed: int | None = None,
     ) -> None:
-        if not isinstance(remote_files, str) or remote_files not in REACH:
-            raise BadRequestError(f"remote_files is {remote_files!r}: write {', '.join(REACH)}")
-        self.remote_files = remote_files
+        self.reach = Reach.of(remote_files, max_remote_file_mb)
         self.api_key = api_key
         self.api_base = api_base
         self.api_version = api_version
@@ -207,7 +207,7 @@ class Client(Closing, Interface):
             headers=self.headers,
             secrets=self.secrets,
             random=self._random,
-            reach=REACH[self.remote_files],
+            reach=self.reach,
         )
 
     def _options(self, fields: dict[str, Any]) -> Options:

@@ -67,8 +67,10 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     query), and one of `json`, `form` (multipart fields, see `polyport.wire.multipart`) or `content`. Core makes
     `url` absolute, encodes the body into `content`, signs, and only then a driver sees it. Header names are
     lower case. `secrets` are the values that a repr must hide. `expect` marks error statuses that the flow
-    wants to see as replies. `unsigned` goes to somebody else (an image's host): neither the key nor the user's
-    headers and query go with it.
+    wants to see as replies, and of a stream with their bodies open. `unsigned` goes to somebody else (an image's host):
+    neither the key nor the user's headers and query go with it; core fills in, for those, `limit` (the most bytes that
+    the flow should read) and `address`: an IP address that a transport connects to in place of looking the host up,
+    the host staying what TLS and the Host header name. A transport that goes through a proxy leaves it to the proxy.
     """
 
     method: str
@@ -83,6 +85,8 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     secrets: tuple[str, ...] = ()
     expect: tuple[int, ...] = ()
     unsigned: bool = False
+    limit: int | None = None
+    address: str | None = None
 
     def __repr__(self) -> str:
         size = len(self.content) if isinstance(self.content, bytes) else self.content and "in pieces"
@@ -143,8 +147,8 @@ AnySource: TypeAlias = Source | AsyncSource | Items
 class HttpReply(msgspec.Struct, kw_only=True):
     """A provider's reply. Header names are lower case, repeated headers joined by ", ".
 
-    `content` is the whole body, decompressed; for `stream=True` requests that succeeded it is empty and `source`
-    is the open body.
+    `content` is the whole body, decompressed; for `stream=True` requests that succeeded, or failed in a way that was
+    expected, it is empty and `source` is the open body.
     """
 
     status: int

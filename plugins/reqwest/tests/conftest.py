@@ -277,7 +277,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def openssl(command: str) -> None:
         subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
 
-    names = {"server": "DNS:localhost,IP:127.0.0.1", "client": "DNS:client", "elsewhere": "DNS:elsewhere.invalid"}
+    names = {
+        "server": "DNS:localhost,DNS:files.invalid,IP:127.0.0.1",
+        "client": "DNS:client",
+        "elsewhere": "DNS:elsewhere.invalid",
+    }
     key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
     openssl(f"req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca")
     for name, hosts in names.items():

@@ -35,20 +35,23 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transport(Protocol):
-    """Sends requests, blocking. Safe to use from several threads."""
+    """Sends requests, blocking. Safe to use from several threads.
+
+    Where a request has an `address`, that is what is connected to; a proxy, if there is one, does as it does.
+    """
 
     def send(self, request: HttpRequest) -> HttpReply:
-        """Return the reply; for a stream that succeeded, with its body open. Raises APIConnectionError, Timeout."""
+        """Return the reply, a stream's with its body open unless it failed. Raises APIConnectionError, Timeout."""
 
     def close(self) -> None:
         """Close every connection."""
 
 
 class AsyncTransport(Protocol):
-    """Sends requests on one event loop. Cancelling `send` closes its connection."""
+    """Sends requests on one event loop. Cancelling `send` closes its connection. `address` as with `Transport`."""
 
     async def send(self, request: HttpRequest) -> HttpReply:
-        """Return the reply; for a stream that succeeded, with its body open. Raises APIConnectionError, Timeout."""
+        """Return the reply, a stream's with its body open unless it failed. Raises APIConnectionError, Timeout."""
 
     async def aclose(self) -> None:
         """Close every connection."""

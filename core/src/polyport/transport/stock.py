@@ -107,9 +107,13 @@ class _Upload(httpx.SyncByteStream, httpx.AsyncByteStream):
             yield piece
 
 
-def _build(request: HttpRequest) -> tuple[httpx.Request, str]:
-    """Return httpx's request, and the origin it goes to."""
+def _build(request: HttpRequest, lanes: _Lanes | None = None) -> tuple[httpx.Request, str]:
+    """Return httpx's request, and where it goes: its origin, and the address there where it has one."""
     url, origin, host = _url(request.url)
+    more: dict[str, Any] = {}
+    if request.address is not None and (lanes is None or proxy_for(origin, lanes.options) is None):
+        more["sni_hostname"] = url.raw_host.decode()
+        url, origin = url.copy_with(host=request.address), f"{origin}/{request.address}"
     content = request.content
     given = request.headers
     headers: list[tuple[bytes, bytes]] = [] if "host" in given else [(b"host", host)]
@@ -129,7 +133,8 @@ def _build(request: HttpRequest) -> tuple[httpx.Request, str]:
     limits = request.timeout
     connect, read = shorter(limits.connect, limits.total), shorter(limits.read, limits.total)
     waits = {"connect": connect, "read": read, "write": read, "pool": connect}
-    return httpx.Request(request.method, url, headers=headers, stream=stream, extensions={"timeout": waits}), origin
+    more["timeout"] = waits
+    return httpx.Request(request.method, url, headers=headers, stream=stream, extensions=more), origin
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:
@@ -141,7 +146,7 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 
 
 class _Lanes:
-    """Idle transports of one connection each, by origin: last in, first out."""
+    """Idle transports of one connection each, by where they go: last in, first out."""
 
     def __init__(self, options: TransportOptions) -> None:
         self.options = options
@@ -208,7 +213,7 @@ class HttpxTransport:
     def send(self, request: HttpRequest) -> HttpReply:
         """Return the reply. Raises APIConnectionError or Timeout."""
         started = time.monotonic()
-        built, origin = _build(request)
+        built, origin = _build(request, self._lanes)
         lane = self._lanes.take(origin, httpx.HTTPTransport)
         try:
             with border(request):
@@ -278,7 +283,7 @@ class SyncBody:
 def answer(body: SyncBody, response: httpx.Response, request: HttpRequest, started: float) -> HttpReply:
     """Return the reply: with its body open where it is a stream that succeeded, read otherwise."""
     headers, status = _headers(response), response.status_code
-    if request.stream and status < 300:
+    if request.stream and (status < 300 or status in request.expect):
         return HttpReply(status=status, headers=headers, source=body)
     limit = None if request.timeout.total is None else started + request.timeout.total
     pieces = []
@@ -313,7 +318,7 @@ class AsyncHttpxTransport:
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """Return the reply. Raises APIConnectionError or Timeout."""
-        built, origin = _build(request)
+        built, origin = _build(request, self._lanes)
         lane = self._lanes.take(origin, httpx.AsyncHTTPTransport)
         async with total(request):
             try:
@@ -387,7 +392,7 @@ class AsyncBody:
 async def aanswer(body: AsyncBody, response: httpx.Response, request: HttpRequest) -> HttpReply:
     """Return the reply: with its body open where it is a stream that succeeded, read otherwise."""
     headers, status = _headers(response), response.status_code
-    if request.stream and status < 300:
+    if request.stream and (status < 300 or status in request.expect):
         return HttpReply(status=status, headers=headers, source=body)
     pieces = []
     try:

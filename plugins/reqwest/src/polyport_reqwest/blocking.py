@@ -15,7 +15,7 @@ from polyport_reqwest.talk import MOST_IDLE, Stale, Talk
 
 
 class Wires:
-    """Idle connections by origin, last in first out."""
+    """Idle connections by where they lead, last in first out."""
 
     def __init__(self, keep_alive: float) -> None:
         self._keep_alive = keep_alive
@@ -32,7 +32,7 @@ class Wires:
             self._pid, self._idle, self._lock = os.getpid(), {}, threading.Lock()
         while True:
             with self._lock:
-                idle = self._idle.get(route.origin)
+                idle = self._idle.get(route.key)
                 if not idle:
                     return None
                 wire = idle.pop()
@@ -46,7 +46,7 @@ class Wires:
             return wire.close()
         now = wire.since = time.monotonic()
         with self._lock:
-            idle = self._idle.setdefault(route.origin, [])
+            idle = self._idle.setdefault(route.key, [])
             idle.append(wire)
             old = [idle.pop(0)] if len(idle) > MOST_IDLE else []
             if now - self._swept > self._keep_alive / 2:
@@ -151,9 +151,9 @@ def _converse(talk: Talk, wire: Wire, wires: Wires) -> HttpReply:
         talk.connected()
         whole = _send(talk, wire)
         try:
-            while not (answer.complete or (stream and answer.began and answer.status < 400)):
+            while not (answer.complete or (stream and answer.began and talk.opens(answer.status))):
                 receive(talk, wire)
-            if stream and answer.status < 400:
+            if stream and talk.opens(answer.status):
                 body = OpenBody(talk, wire, wires, whole=whole)
                 return HttpReply(status=answer.status, headers=answer.headers, source=body)
             content = answer.take()

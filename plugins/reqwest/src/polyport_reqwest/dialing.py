@@ -30,7 +30,7 @@ async def dial(home: Home, talk: Talk) -> Line:
 
 
 async def _reach(home: Home, route: Route) -> Line:
-    line, loop = Line(home, route.origin), home.loop
+    line, loop = Line(home, route.key), home.loop
     if route.tunnel is None:
         await _connect(loop, line, route)
         return line
@@ -55,8 +55,8 @@ async def _reach(home: Home, route: Route) -> Line:
 
 async def _connect(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, route: Route) -> asyncio.Transport:
     """Connect to the host, or to its proxy."""
-    (host, port), tls = route.first, route.first_tls
-    more: dict[str, Any] = {} if tls is None else {"server_hostname": host, "ssl_handshake_timeout": LONGEST}
+    (host, port), name, tls = route.dialled, route.first.host, route.first_tls
+    more: dict[str, Any] = {} if tls is None else {"server_hostname": name, "ssl_handshake_timeout": LONGEST}
     transport, _ = await loop.create_connection(lambda: protocol, host, port, ssl=tls, **more)
     return transport
 

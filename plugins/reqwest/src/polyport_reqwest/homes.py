@@ -17,7 +17,7 @@ monotonic = time.monotonic
 
 
 class Home:
-    """The connections of one event loop. Idle ones wait by origin; the one that was used last is taken first."""
+    """The connections of one event loop. Idle ones wait by where they lead; the one used last is taken first."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, keep_alive: float, *, closed: bool) -> None:
         self.loop, self.keep_alive = loop, keep_alive
@@ -36,7 +36,7 @@ class Home:
 
     def take(self, route: Route) -> Line | None:
         """Return an idle connection that is still open, if there is one."""
-        idle = self._idle.get(route.origin)
+        idle = self._idle.get(route.key)
         while idle:
             line = idle.pop()
             if monotonic() - line.since < self.keep_alive and not line.transport.is_closing():
@@ -48,9 +48,9 @@ class Home:
         """Take a connection back; if there are too many, the oldest makes room."""
         if self.closed:
             return line.drop()
-        idle = self._idle.get(line.origin)
+        idle = self._idle.get(line.key)
         if idle is None:
-            idle = self._idle[line.origin] = []
+            idle = self._idle[line.key] = []
         idle.append(line)
         due = line.since + self.keep_alive
         if due < self._due:
@@ -60,7 +60,7 @@ class Home:
     def lost(self, line: Line) -> None:
         """Forget a connection that is closed."""
         self.lines.discard(line)
-        if line.talk is None and line in (idle := self._idle.get(line.origin, [])):
+        if line.talk is None and line in (idle := self._idle.get(line.key, [])):
             idle.remove(line)
         if self.closed and not self.lines:
             self._rest()

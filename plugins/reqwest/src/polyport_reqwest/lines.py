@@ -42,16 +42,16 @@ class Line(asyncio.Protocol):
         "_sending",
         "_waiter",
         "answer",
-        "origin",
+        "key",
         "since",
         "talk",
         "transport",
         "whole",
     )
 
-    def __init__(self, home: Home, origin: str) -> None:
+    def __init__(self, home: Home, key: str) -> None:
         self.transport: asyncio.Transport
-        self.origin, self._home = origin, home
+        self.key, self._home = key, home
         self.answer = Answer()
         self.since = 0.0
         self.talk: Talk | None = None
@@ -132,9 +132,9 @@ class Line(asyncio.Protocol):
             pieces = rest(request.content)
             if pieces is not None:
                 self._begin_sending(pieces, talk)
-            while not (answer.complete or (stream and answer.began and answer.status < 400)):
+            while not (answer.complete or (stream and answer.began and talk.opens(answer.status))):
                 await self.news()
-            if stream and answer.status < 400:
+            if stream and talk.opens(answer.status):
                 return HttpReply(status=answer.status, headers=answer.headers, source=AsyncOpenBody(self, talk))
             content = answer.take()
         except (Broken, OSError) as error:

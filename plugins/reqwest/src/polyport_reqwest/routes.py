@@ -42,10 +42,22 @@ class Proxy:
 class Route:
     """The way to one origin. `tls` is what the host is spoken to with, `tunnel` the proxy that only passes on bytes.
 
-    `first` is who is connected to: the host itself, or a proxy.
+    `first` is who is connected to: the host itself, or a proxy; `dialled` is that, or the one address that a request
+    for the host is kept to. `key` is whose connections may be used again.
     """
 
-    __slots__ = ("address", "first", "first_tls", "host_line", "origin", "proxy_line", "tls", "tunnel")
+    __slots__ = (
+        "address",
+        "dialled",
+        "first",
+        "first_tls",
+        "host_line",
+        "key",
+        "origin",
+        "proxy_line",
+        "tls",
+        "tunnel",
+    )
 
     def __init__(self, origin: str, address: Address, tls: ssl.SSLContext | None, proxy: Proxy | None) -> None:
         self.origin, self.address, self.tls = origin, address, tls
@@ -57,8 +69,17 @@ class Route:
                 self.proxy_line = proxy.basic
             else:
                 self.tunnel = proxy
+        self.dialled, self.key = self.first, origin
 
     tunnel: Proxy | None
+
+    def at(self, address: str) -> Route:
+        """Return the way to the same origin at one of its host's addresses; through a proxy, the same way."""
+        if self.first is not self.address:
+            return self
+        pinned = Route(self.origin, self.address, self.tls, None)
+        pinned.dialled, pinned.key = Address(address, self.address.port), f"{self.origin}/{address}"
+        return pinned
 
     @property
     def absolute(self) -> bool:

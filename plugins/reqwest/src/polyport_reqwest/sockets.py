@@ -133,7 +133,7 @@ class Inner(Wire):
 
 def dial(route: Route, talk: Talk) -> Wire:
     """Return a new connection along a route. Raises OSError, Broken, Timeout."""
-    wire = _connect(route.first, talk)
+    wire = _connect(route.dialled, talk)
     try:
         if route.first_tls is not None:
             wire.secure(route.first_tls, route.first.host, talk)

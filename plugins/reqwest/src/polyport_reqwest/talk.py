@@ -32,11 +32,15 @@ class Talk:
     def __init__(self, request: HttpRequest, routes: Routes) -> None:
         way = routes.find(request.url)
         self.request = request
-        self.route: Route = way.route
+        self.route: Route = way.route if request.address is None else way.route.at(request.address)
         self.message = write(request, way)
         self._started = self.moved = time.monotonic()
         self._total = request.timeout.total
         self._phase = "connect"
+
+    def opens(self, status: int) -> bool:
+        """Whether a stream's reply of such a status is handed back with its body open."""
+        return status < 400 or status in self.request.expect
 
     # --- where it is ---
 
