@@ -6,10 +6,26 @@ import json
 
 import pytest
 
+from polyport import Client
+from polyport.dialects.openai import Batches, Files, OpenAICompatible, Quirks
 from polyport.errors import BadRequestError, InvalidResponseError
-from polyport.lines import CHAT, ResultLines, check_endpoint, output_line, read_lines, refuse_settings, response
+from polyport.flow import Call
+from polyport.hookspecs import hookimpl
+from polyport.lines import (
+    CHAT,
+    ResultLines,
+    check_endpoint,
+    message_line,
+    message_of,
+    output_line,
+    read_lines,
+    refuse_settings,
+    response,
+)
+from polyport.provider import Provider
 from polyport.types.batch import BatchRequest, FileRequest
 from polyport.types.chat import ChatRequest
+from polyport.types.messages import MessagesRequest
 from polyport.types.record import Options
 
 ASK = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -98,3 +114,107 @@ def test_results_that_are_none_are_an_error():
         Odd().close()
     lines = Odd()
     assert lines.feed(b"x\n") + lines.close() == []
+
+
+# --- messages ---
+
+
+class Alike(OpenAICompatible, Files, Batches):
+    """A provider whose lines go as they are."""
+
+    base_url = "https://alike.test"
+    quirks = Quirks(limit="new-.*", renames={"chat": {"stop": "stops"}}, kept=frozenset({"reasoning"}))
+
+
+class Own(Provider):
+    """A provider that translates chats by itself."""
+
+
+class Messages(Provider):
+    """A provider that takes messages as they are."""
+
+    batch_lines = "messages"
+
+
+class Slow(Own):
+    """One whose chat asks something else before, and one that asks nothing."""
+
+    batch_lines = "wire"
+
+    @hookimpl
+    def chat(self, request):
+        found = yield Call(lambda: 2)
+        if request.model == "here":
+            return None
+        reply = yield self.post("/x", json={"asked": found})
+        return reply
+
+
+def asked_of(kind, model="m", **fields):
+    """Return the effects and the result of a message's line."""
+    client = Client(providers={"p": kind})
+    provider = client.providers.get("p")
+    request = MessagesRequest(messages=ASK["messages"], **fields)
+    request.model = model
+    flow, effects = message_line(provider, request), []
+    try:
+        effects.append(next(flow))
+        while True:
+            effects.append(flow.send(effects[-1].blocking()))
+    except StopIteration as stop:
+        return effects, stop.value
+
+
+def test_a_message_becomes_the_very_body_that_a_chat_would_be():
+    """Where lines go as they are: with the provider's own names."""
+    _, (url, body) = asked_of(Alike, "new-1", max_tokens=9, system="Brief.", stop_sequences=["."])
+    system = {"role": "system", "content": "Brief."}
+    assert (url, body) == (
+        CHAT, {"model": "new-1", "messages": [system, *ASK["messages"]], "max_completion_tokens": 9, "stops": ["."]}
+    )  # fmt: skip
+
+
+def test_a_message_becomes_a_chat_that_the_provider_translates():
+    """In OpenAI's shape, as polyport has it."""
+    _, (url, body) = asked_of(Own, max_tokens=9, top_k=4)
+    assert (url, body) == (CHAT, {"model": "m", "messages": ASK["messages"], "max_tokens": 9, "top_k": 4})
+
+
+def test_a_message_stays_one_where_it_may():
+    """With whatever else it has."""
+    _, (url, body) = asked_of(Messages, max_tokens=9, thinking={"type": "adaptive"}, betas=["b"])
+    assert url == "/v1/messages"
+    assert body == {"model": "m", "messages": ASK["messages"], "max_tokens": 9, "thinking": {"type": "adaptive"}}
+
+
+def test_what_has_to_be_asked_before_is_asked():
+    """A picture by its URL, say; what would be sent is not."""
+    effects, (_, body) = asked_of(Slow)
+    assert ([type(one) for one in effects], body) == ([Call], {"asked": 2})
+    with pytest.raises(BadRequestError, match="without a request"):
+        asked_of(Slow, "here")
+
+
+def answer(**said):
+    """Return a chat's answer."""
+    choice = {"index": 0, "message": {"role": "assistant", **said}, "finish_reason": "stop"}
+    return {
+        "id": "chatcmpl-7",
+        "model": "m-1",
+        "choices": [choice],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+    }
+
+
+def test_answers_become_messages():
+    """Read as the provider's answers are; a message stays as it is."""
+    providers = Client(providers={"alike": Alike, "own": Own, "messages": Messages}).providers
+    made = message_of(providers.get("alike"), "m", answer(content="Hi", reasoning="Hm."))
+    assert [block.get("thinking") or block.get("text") for block in made["content"]] == ["Hm.", "Hi"]
+    made = message_of(providers.get("own"), "m", answer(content="Hi"))
+    assert (made["id"], made["type"], made["model"], made["stop_reason"]) == ("msg_7", "message", "m-1", "end_turn")
+    assert (made["usage"]["input_tokens"], made["usage"]["output_tokens"]) == (3, 2)
+    native = {"type": "message", "content": [], "future": 1}
+    assert message_of(providers.get("messages"), "m", native) is native
+    with pytest.raises(InvalidResponseError):
+        message_of(providers.get("own"), "m", {"choices": 7})

@@ -11,16 +11,22 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from polyport.bridges.messages import from_chat, to_chat
 from polyport.client import build
-from polyport.errors import APIError, BadRequestError, InvalidResponseError
+from polyport.errors import APIError, BadRequestError, InvalidResponseError, PolyportError
+from polyport.flow import Flow, HttpReply, HttpRequest
+from polyport.plugins import LoadedProvider
+from polyport.provider import decode
 from polyport.types.batch import BatchRequest
+from polyport.types.chat import ChatCompletion
+from polyport.types.messages import MessagesRequest
 from polyport.types.record import Request
 from polyport.wire.ndjson import Lines
 
 R = TypeVar("R", bound=Request)
 Body = dict[str, Any]
 
-CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
+CHAT, EMBEDDINGS, MESSAGES = "/v1/chat/completions", "/v1/embeddings", "/v1/messages"
 #: Fields of a body that are not the request's own: who is asked stands apart, and nothing of a batch is streamed.
 APART = frozenset({"model", "stream", "stream_options"})
 
@@ -142,3 +148,48 @@ def output_line(
 def response(body: Body, status: int | None = 200, request_id: str | None = None) -> Body:
     """Return the response of a line; an error's body is `{"error": {...}}`."""
     return {"status_code": status, "request_id": request_id, "body": body}
+
+
+# --- messages in batches ------------------------------------------------------------------------------------
+
+
+def message_line(provider: LoadedProvider, request: MessagesRequest) -> Flow[tuple[str, Body]]:
+    """Return the endpoint and the body of the line that asks for a message, as the provider's `batch_lines` says.
+
+    What has to be asked before (a file by its URL, which the provider cannot fetch) is asked.
+    """
+    if provider.plugin.batch_lines == "messages":
+        given = {name: value for name, value in request.given().items() if name != "betas"}
+        return MESSAGES, {"model": request.model, **given, **request.extra}
+    chat = to_chat(request)
+    if provider.plugin.batch_lines == "wire":
+        return CHAT, (yield from _sent(provider.answers["chat"](request=chat)))
+    return CHAT, {"model": chat.model, **chat.given(), **chat.extra}
+
+
+def _sent(flow: Flow[Any]) -> Flow[Body]:
+    """Return the JSON that a flow would send, and send only what comes before it."""
+    try:
+        effect = next(flow)
+        while not (isinstance(effect, HttpRequest) and isinstance(effect.json, dict)):
+            try:
+                answer = yield effect
+            except PolyportError as error:  # the provider's flow sees it, as it would of a call
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(answer)
+        return effect.json
+    except StopIteration as stop:
+        raise BadRequestError("This model is asked without a request that a batch could hold.") from stop
+    finally:
+        flow.close()
+
+
+def message_of(provider: LoadedProvider, model: str, body: Body) -> Body:
+    """Return a line's answer as a message of Anthropic's. Raises InvalidResponseError for one that is no chat's."""
+    if body.get("type") == "message":
+        return body
+    reply = HttpReply(status=200, content=msgspec.json.encode(body))
+    read = getattr(provider.plugin, "to_completion", None) if provider.plugin.batch_lines == "wire" else None
+    completion: ChatCompletion = decode(reply, ChatCompletion) if read is None else read(reply)
+    return from_chat(completion, MessagesRequest(model=model, messages=[])).to_dict()

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -56,7 +56,9 @@ class Provider:
     """Answers operations for a model prefix. One instance serves a whole client, so it holds no state of a call.
 
     `name` is the prefix it was loaded under; `base_env` the variables that may override `base_url`;
-    `request_id_headers` the reply headers that hold the provider's id of the call.
+    `request_id_headers` the reply headers that hold the provider's id of the call. `batch_lines` says what a line of a
+    batch is: a chat in OpenAI's shape ("chat"), which the plugin translates; the very body that `chat` sends ("wire"),
+    because files go as they are; or, besides chats, what Anthropic's Messages API takes ("messages").
     """
 
     auth: ClassVar[Auth] = NoAuth()
@@ -65,6 +67,7 @@ class Provider:
     headers: ClassVar[dict[str, str]] = {}
     settings: ClassVar[tuple[Setting, ...]] = ()
     request_id_headers: ClassVar[tuple[str, ...]] = ("x-request-id", "request-id")
+    batch_lines: ClassVar[Literal["chat", "wire", "messages"]] = "chat"
 
     def __init__(self, name: str = "") -> None:
         self.name = name or type(self).__name__.lower()

@@ -206,6 +206,28 @@ def results(message):
     )
 
 
+def test_results_can_be_had_as_messages(wire, message):
+    """All of them in one file, which a batch that is over names, and how many came to what; untouched."""
+    counts = {"processing": 0, "succeeded": 1, "errored": 1, "canceled": 1, "expired": 1}
+    ended = {**BATCH, "processing_status": "ended", "ended_at": "2026-11-22T10:05:00Z", "request_counts": counts}
+    batch = wire(ended).client().retrieve_batch("msgbatch_1", provider="anthropic")
+    assert (batch.extra["messages_file_id"], batch.extra["message_counts"]) == ("msgbatch_1_messages", counts)
+    assert "messages_file_id" not in wire(BATCH).client().retrieve_batch("msgbatch_1", provider="anthropic").extra
+    own = {**message, "own_field": {"x": 1}}
+    content = wire(results(own)).client().file_content("msgbatch_1_messages", provider="anthropic").content
+    lines = [json.loads(line) for line in content.splitlines()]
+    assert [line["custom_id"] for line in lines] == ["a", "b", "c", "d"]
+    assert lines[0]["response"]["body"] == own
+    assert lines[1]["response"]["body"]["error"]["type"] == "invalid_request_error"
+
+
+def test_an_id_is_one_segment_of_an_address(wire):
+    """Nothing in it leads anywhere else."""
+    server = wire(BATCH)
+    server.client().retrieve_batch("../models", provider="anthropic")
+    assert server.last.url.raw_path == b"/v1/messages/batches/..%2Fmodels"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_results_are_openais_output_lines(wire, message, stream):
     """Answers in the output file, everything else in the errors'; streamed they come line by line."""

@@ -531,6 +531,24 @@ def test_anthropic_thinking_goes_back_as_it_came(claude: Any, vendors: Vendors) 
 
 
 @pytest.mark.parametrize("model", ["claude", "gpt"])
+def test_anthropic_betas(claude: Any, vendors: Vendors, model: str) -> None:
+    """The SDK's beta resources: their addresses and headers say so, and no body does."""
+    asked = {"model": model, "max_tokens": 99, "messages": HELLO, "betas": ["b-2026"]}
+    assert claude.beta.messages.create(**asked).content[-1].text == "Well, hello"
+    assert not {"beta", "betas"} & vendors.last.keys()
+    assert claude.beta.messages.count_tokens(model=model, messages=HELLO).input_tokens > 0
+    assert "claude" in [one.id for one in claude.beta.models.list()]
+
+
+def test_anthropic_models(claude: Any) -> None:
+    """Listed and looked up in Anthropic's shape; one that is not there is an error of it, too."""
+    assert {"claude", "gpt"} <= {one.id for one in claude.models.list()}
+    assert (claude.models.retrieve("claude").type, claude.models.retrieve("claude").display_name) == ("model", "claude")
+    with pytest.raises(anthropic.NotFoundError, match="not_found_error"):
+        claude.models.retrieve("nope")
+
+
+@pytest.mark.parametrize("model", ["claude", "gpt"])
 def test_anthropic_counts_tokens(claude: Any, model: str) -> None:
     """As the provider counts, or about, where it cannot."""
     assert claude.messages.count_tokens(model=model, messages=HELLO).input_tokens > 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polyport.bridges.inner import Chat, chat_request, need, through
+from polyport.bridges.inner import Chat, chat_request, chunk_of, need, through
 from polyport.bridges.messages_events import MessageEvents
 from polyport.bridges.messages_input import to_messages
 from polyport.bridges.messages_tools import to_tools
 from polyport.flow import Flow, Streaming
-from polyport.types.chat import ChatRequest
+from polyport.types.chat import ChatCompletion, ChatRequest
 from polyport.types.messages import AnthropicMessage, MessagesRequest
 from polyport.types.responses import Item
 
@@ -45,6 +45,14 @@ EFFORTS = ((4096, "low"), (16384, "medium"))
 def over_chat(request: MessagesRequest, chat: Chat) -> Flow[AnthropicMessage | Streaming[Item]]:
     """Answer an Anthropic-shaped request with a chat; streamed, with the events that Anthropic sends."""
     return (yield from through(to_chat(request), chat, MessageEvents(request)))
+
+
+def from_chat(completion: ChatCompletion, request: MessagesRequest) -> AnthropicMessage:
+    """Return a chat's whole answer as a message; of the request, its model's name is needed."""
+    maker = MessageEvents(request)
+    maker.feed(chunk_of(completion))
+    maker.close()
+    return maker.result()
 
 
 def to_chat(request: MessagesRequest) -> ChatRequest:

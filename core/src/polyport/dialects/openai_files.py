@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 from polyport.dialects.openai_audio import to_binary
 from polyport.dialects.openai_wire import Wire, segment, to_form
 from polyport.flow import Flow, HttpReply, Raw, Streaming
@@ -62,6 +64,8 @@ class Files(Wire):
 
 class Batches(Wire):
     """/batches. https://platform.openai.com/docs/api-reference/batch"""
+
+    batch_lines: ClassVar[Literal["chat", "wire", "messages"]] = "wire"
 
     @hookimpl
     def create_batch(self, request: BatchRequest) -> Flow[Batch]:

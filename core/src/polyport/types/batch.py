@@ -85,7 +85,11 @@ SINCE = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cance
 
 
 class Batch(Result):
-    """A batch. `status`: validating, in_progress, finalizing, completed, failed, expired, cancelling, cancelled."""
+    """A batch. `status`: validating, in_progress, finalizing, completed, failed, expired, cancelling, cancelled.
+
+    Where requests are messages of Anthropic's, `extra` tells `message_counts` (requests by what became of them) and, at
+    the end, `messages_file_id`: all results, with answers as the messages that they are.
+    """
 
     id: str = ""
     object: str = msgspec.field(default_factory=lambda: "batch")

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
 
 from polyport.auth import Auth
 from polyport.errors import APIError, NotFoundError
@@ -50,6 +51,7 @@ class Anthropic(Provider):
     auth: ClassVar[Auth] = AUTH
     base_url = "https://api.anthropic.com"
     base_env = ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE")
+    batch_lines: ClassVar[Literal["chat", "wire", "messages"]] = "messages"
 
     @hookimpl
     def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
@@ -122,7 +124,7 @@ class Anthropic(Provider):
         return Binary(content=(yield from self._content(request)), content_type="application/octet-stream")
 
     def _results(self, batch_id: str, kind: str, request: FileIdRequest) -> Flow[Binary | Streaming[bytes]]:
-        path = f"/v1/messages/batches/{batch_id}/results"
+        path = f"{_place(batch_id)}/results"
         reply = yield self.get(path, headers=headers(request), stream=request.stream)
         lines = batch.Results(kind, created_at(reply.headers))
         if request.stream:
@@ -151,13 +153,13 @@ class Anthropic(Provider):
     @hookimpl
     def retrieve_batch(self, request: BatchIdRequest) -> Flow[Batch]:
         """GET /v1/messages/batches/{id}. https://platform.claude.com/docs/en/api/retrieving-message-batches"""
-        reply = yield self.get(f"/v1/messages/batches/{request.batch_id}", headers=headers(request))
+        reply = yield self.get(_place(request.batch_id), headers=headers(request))
         return batch.to_batch(reply)
 
     @hookimpl
     def cancel_batch(self, request: BatchIdRequest) -> Flow[Batch]:
         """POST /v1/messages/batches/{id}/cancel. https://platform.claude.com/docs/en/api/canceling-message-batches"""
-        reply = yield self.post(f"/v1/messages/batches/{request.batch_id}/cancel", headers=headers(request))
+        reply = yield self.post(f"{_place(request.batch_id)}/cancel", headers=headers(request))
         return batch.to_batch(reply)
 
     @hookimpl
@@ -171,6 +173,10 @@ class Anthropic(Provider):
     def refine_error(self, error: APIError, reply: HttpReply, body: Any) -> APIError | None:
         """Tell an overlong prompt and a refusal by policy from other 400s."""
         return errors.refine(error)
+
+
+def _place(batch_id: str) -> str:
+    return f"/v1/messages/batches/{quote(batch_id, safe='')}"
 
 
 def _found(value: Any, file_id: str) -> Any:

@@ -28,6 +28,8 @@ from polyport_anthropic.reply import ClaudeMessage, from_message, verified
 CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 #: A batch's id and one of these name the files that its results can be read as.
 OUTPUT, ERRORS = "_output", "_errors"
+#: A third one has all of them, with answers as the messages that they are.
+NATIVE = "_messages"
 #: Who answers, as refusals say it.
 WHO = "Anthropic's batches"
 
@@ -107,7 +109,7 @@ def to_batch(reply: HttpReply, request: BatchRequest | None = None) -> Batch:
     made = _translate(found)
     if request is not None:
         made.endpoint, made.input_file_id = request.endpoint, request.input_file_id
-    made.keep(reply.content, extra={})
+    made.keep(reply.content, extra=made.extra)
     return made
 
 
@@ -115,7 +117,7 @@ def _translate(found: _Batch) -> Batch:
     counts, ended = found.request_counts, seconds(found.ended_at)
     status = STATUS.get(found.processing_status) or _ending(found)
     total = counts.processing + counts.succeeded + counts.failed
-    return Batch(
+    made = Batch(
         id=found.id,
         status=status,
         completion_window="24h",
@@ -130,6 +132,10 @@ def _translate(found: _Batch) -> Batch:
         output_file_id=found.id + OUTPUT if ended and counts.succeeded else None,
         error_file_id=found.id + ERRORS if ended and counts.failed else None,
     )
+    made.carry({
+        "message_counts": msgspec.to_builtins(counts), **({"messages_file_id": found.id + NATIVE} if ended else {})
+    })  # fmt: skip
+    return made
 
 
 def _ending(found: _Batch) -> str:
@@ -155,8 +161,8 @@ def to_batches(reply: HttpReply) -> BatchList:
 
 
 def results_of(file_id: str) -> tuple[str, str] | None:
-    """Return (batch id, OUTPUT or ERRORS) for the id of a batch's output; None for any other file."""
-    kind = next((kind for kind in (OUTPUT, ERRORS) if file_id.endswith(kind)), None)
+    """Return (batch id, OUTPUT, ERRORS or NATIVE) for the id of a batch's output; None for any other file."""
+    kind = next((kind for kind in (OUTPUT, ERRORS, NATIVE) if file_id.endswith(kind)), None)
     return (file_id.removesuffix(kind), kind) if kind and file_id.startswith("msgbatch_") else None
 
 
@@ -171,7 +177,10 @@ class Results(ResultLines):
     def line(self, text: bytes) -> bytes | None:
         """Return one result as a line; None where it belongs into the other file."""
         found = decode(HttpReply(status=200, content=text), _Result)
-        if (found.result.type == "succeeded") != (self._kind == OUTPUT):
+        if self._kind == NATIVE and found.result.type == "succeeded":
+            message = decode(HttpReply(status=200, content=text), _Untouched).result.message
+            return output_line(found.custom_id, response(message, request_id=message.get("id")))
+        if self._kind != NATIVE and (found.result.type == "succeeded") != (self._kind == OUTPUT):
             return None
         answer, error = OUTCOMES.get(found.result.type, _errored)(found.result, self._created)
         return output_line(found.custom_id, answer, error)
@@ -186,6 +195,14 @@ class _Outcome(msgspec.Struct):
 class _Result(msgspec.Struct):
     custom_id: str
     result: _Outcome
+
+
+class _Message(msgspec.Struct):
+    message: dict[str, Any] = {}
+
+
+class _Untouched(msgspec.Struct):
+    result: _Message
 
 
 Outcome = tuple[dict[str, Any] | None, dict[str, Any] | None]

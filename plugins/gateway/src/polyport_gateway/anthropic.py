@@ -52,7 +52,8 @@ class Anthropic(Surface):
     relays = True
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-        """Return the parameters; betas come in a header here."""
+        """Return the parameters; betas come in a header here, and the SDK's beta resources say so in the address."""
+        fields.pop("beta", None)
         betas = headers.get("anthropic-beta")
         if betas and "betas" not in fields:
             fields["betas"] = [beta.strip() for beta in betas.split(",") if beta.strip()]

@@ -170,7 +170,10 @@ class Exchange:
             await self._reply(self._surface.answer(counted, self._fields), counting.EMULATED)
             return
         relay = bool(self._fields.get("stream")) and self._surface.relays
-        self._call, flow = router.plan(operation.function, relay=relay, **self._parameters(operation))
+        if self._surface.plans:
+            self._call, flow = self._surface.plan(self._running, self._admission, operation, self._fields)
+        else:
+            self._call, flow = router.plan(operation.function, relay=relay, **self._parameters(operation))
         result = await router.client.arun(flow)
         if isinstance(result, Streaming):
             if operation.function in owning.STREAMED:

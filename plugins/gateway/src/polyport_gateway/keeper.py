@@ -306,7 +306,8 @@ class Admitted:
     async def _note_results(self, file_id: str, content: Any, meta: Meta) -> None:
         """Add up what the results of a batch cost, whole or while they go by."""
         owners = self._keeper.owners
-        file = (await owners.find([file_id])).get(file_id)
+        file = next((one for one in self.made if one.id == file_id), None)  # the batch was looked at just now
+        file = file or (await owners.find([file_id])).get(file_id)
         batch = (await owners.find([file.batch])).get(file.batch) if file is not None and file.batch else None
         if file is None or batch is None:
             return

@@ -144,7 +144,7 @@ class Owners:
 
     def outputs(self, batch: Batch, owner: Owned) -> list[Owned]:
         """Return the files that a batch has made, as its owner's."""
-        files = [one for one in (batch.output_file_id, batch.error_file_id) if one]
+        files = [one for one in (batch.output_file_id, batch.error_file_id, batch.extra.get("messages_file_id")) if one]
         return [msgspec.structs.replace(owner, id=one, kind="file", at=_end(batch), batch=owner.id) for one in files]
 
     def bill(self, batch: Batch, owner: Owned, meta: Meta) -> Entry | None:

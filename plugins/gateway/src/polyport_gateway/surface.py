@@ -7,16 +7,20 @@ is different.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from polyport.errors import APIConnectionError, APIError, GuardrailError, PolyportError, Timeout
-from polyport.flow import Passed
+from polyport.flow import Flow, Passed
 from polyport.operations import Operation
 from polyport.types.audio import Binary
 from polyport_gateway import replies
-from polyport_gateway.gate import GateError
+from polyport_gateway.gate import Admission, GateError
+
+if TYPE_CHECKING:
+    from polyport.border import Call
+    from polyport_gateway.running import Running
 
 OCTETS = "application/octet-stream"
 #: Status -> OpenAI's `error.type`. https://platform.openai.com/docs/guides/error-codes
@@ -123,10 +127,18 @@ class Surface:
     name = ""
     #: Whether its wire is that of core's operations, so that events may go out as they came.
     relays = False
+    #: Whether its calls are more than one of core's: then `plan` makes them.
+    plans = False
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
         """Return the parameters of core's call that a request is."""
         return fields
+
+    def plan(
+        self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
+    ) -> tuple[Call, Flow[Any]]:
+        """Return a call whose `meta` tells what happens, and the flow of all that is to be done."""
+        raise NotImplementedError(f"{type(self).__name__} must implement plan()")
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
         """Return the body of a result."""

@@ -10,6 +10,8 @@ import msgspec
 
 from polyport.operations import BY_FUNCTION, OPERATIONS, Operation
 from polyport_gateway.anthropic import Anthropic
+from polyport_gateway.anthropic_batches import Batches, Creation, Listing
+from polyport_gateway.anthropic_results import Results
 from polyport_gateway.cohere import Cohere
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
@@ -29,6 +31,14 @@ CONTENTS: tuple[tuple[str, Surface, str], ...] = (
     ("countTokens", Counting(), "count_tokens"),
     ("embedContent", Embedding(), "embedding"),
     ("batchEmbedContents", Embedding(batch=True), "embedding"),
+)
+#: Anthropic's batches, which are made of core's.
+BATCHES: tuple[tuple[str, str, Surface, str], ...] = (
+    ("POST", "/messages/batches", Creation(), "create_batch"),
+    ("GET", "/messages/batches", Listing(), "list_batches"),
+    ("GET", "/messages/batches/{batch_id}", Batches(), "retrieve_batch"),
+    ("POST", "/messages/batches/{batch_id}/cancel", Batches(), "cancel_batch"),
+    ("GET", "/messages/batches/{batch_id}/results", Results(), "retrieve_batch"),
 )
 #: What the gateway answers itself, and is no operation of a provider.
 OWN = (("GET", "/models", "models"), ("GET", "/models/{model}", "model"))
@@ -107,6 +117,8 @@ def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
         if operation.function != "list_models":
             prefixes = ("", "/v1", "/v2") if surface is COHERE else ("", "/v1")
             yield prefixes, Route(method=operation.method, path=operation.path, surface=surface, operation=operation)
+    for method, path, batches, function in BATCHES:
+        yield ("", "/v1"), Route(method=method, path=path, surface=batches, operation=BY_FUNCTION[function])
     for function, path in ALSO:
         row = BY_FUNCTION[function]
         yield ("", "/v1"), Route(method=row.method, path=path, surface=OPENAI, operation=row)
