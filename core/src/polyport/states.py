@@ -7,8 +7,9 @@ driver's clock; a state shared between processes goes by a clock of its own.
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
-from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -108,47 +109,55 @@ class State(Protocol):
 class Window:
     """Counts of the last minute, kept by the second: what it tells is never less than in any sixty seconds."""
 
-    __slots__ = ("_counts", "total")
+    __slots__ = ("_counts", "_until", "total")
 
     def __init__(self) -> None:
-        self._counts: deque[list[int]] = deque()
+        self._counts: dict[int, int] = {}
+        #: When the first of the seconds is over a minute ago.
+        self._until = math.inf
         self.total = 0
 
     def read(self, now: float) -> int:
         """Return the count of the last minute."""
-        counts = self._counts
-        if counts:
-            oldest = int(now) - WINDOW
-            while counts and counts[0][0] < oldest:
-                self.total -= counts.popleft()[1]
+        if now >= self._until:
+            self._forget(int(now) - WINDOW)
         return self.total
 
     def add(self, count: int, now: float) -> None:
         """Count, at `now`."""
-        second = int(now)
-        if self._counts and self._counts[-1][0] == second:
-            self._counts[-1][1] += count
+        second, counts = int(now), self._counts
+        if second in counts:
+            counts[second] += count
         else:
-            self._counts.append([second, count])
+            self._forget(second - WINDOW)
+            counts[second] = count
+            if len(counts) == 1:
+                self._until = second + WINDOW + 1
         self.total += count
 
     def give_back(self, count: int, second: int) -> None:
         """Take back what was counted at a second, if that is not over a minute ago."""
-        for entry in self._counts:
-            if entry[0] == second:
-                entry[1] -= count
-                self.total -= count
-                return
+        if second in self._counts:
+            self._counts[second] -= count
+            self.total -= count
 
     def free_at(self, room: int, now: float) -> float:
         """Return after how many seconds the count will have come down to `room`."""
         left, free = self.total, now
-        for second, count in self._counts:
+        for second, count in self._counts.items():
             if left <= room:
                 break
             left -= count
             free = second + WINDOW + 1
         return max(0.0, free - now)
+
+    def _forget(self, oldest: int) -> None:
+        """Drop what is from before a second; seconds stand in the order in which they came."""
+        counts = self._counts
+        for second in [*itertools.takewhile(lambda one: one < oldest, counts)]:
+            self.total -= counts.pop(second)
+        first = next(iter(counts), None)
+        self._until = math.inf if first is None else first + WINDOW + 1
 
 
 class _Record:

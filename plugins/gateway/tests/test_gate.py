@@ -26,16 +26,23 @@ class Counting:
         self.models = {"gpt", "team/*"}
         self.aliases = {"mine": "gpt"}
         self.policy = None
-        self.headers = {"x-ratelimit-remaining-requests": "4"}
+        self.headers = [(b"x-ratelimit-remaining-requests", b"4")]
 
     async def identify(self, token: str | None, client: str | None = None) -> Caller:
         return self.caller
+
+    def admit_now(self, asked: Asked) -> None:
+        """Each has to wait."""
 
     async def admit(self, asked: Asked) -> Counting:
         self.asked.append(asked)
         if self.refuse is not None:
             raise self.refuse
         return self
+
+    def settle_now(self, outcome: Outcome) -> bool:
+        """Each has to wait."""
+        return False
 
     async def settle(self, outcome: Outcome) -> None:
         self.wire.append(outcome)

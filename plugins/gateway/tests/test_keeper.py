@@ -121,17 +121,17 @@ def test_limits_are_told_and_kept(tmp_path: Path) -> None:
 
     async def test(keeper: Keeper) -> None:
         made = await manage.generate_key(keeper.store, MASTER, {"rpm_limit": 2, "tpm_limit": 5000})
-        for number, left in ((0, "1"), (1, "0")):
+        for number, left in ((0, b"1"), (1, b"0")):
             asked = chat(made["key"], number)
             admitted = await keeper.admit(asked)
-            assert admitted.headers["x-ratelimit-remaining-requests"] == left
+            assert dict(admitted.headers)[b"x-ratelimit-remaining-requests"] == left
             await admitted.settle(outcome(asked))
         error = await refused(keeper, chat(made["key"], 2))
         assert (error.status_code, error.code) == (429, "rate_limit_exceeded")
         assert error.retry_after is not None
         assert 55 < error.retry_after <= 62
         admitted = await keeper.admit(chat(MASTER_KEY, 3))
-        assert admitted.headers == {}
+        assert list(admitted.headers) == []
 
     run(tmp_path, test)
 

@@ -113,7 +113,7 @@ def test_no_interleaving_overspends(steps) -> None:
             assert (account.busy, account.reserved) == (0, 0)
             later = now + 3700
             if limit.duration:
-                account.renew(limit.duration, later)
+                account.renew(later)
                 assert account.spent == 0
             assert account.idle(later)
 
@@ -184,7 +184,7 @@ def test_what_was_spent_before_is_asked_of_the_ledger_once() -> None:
     async def run() -> None:
         limits = MemoryLimits(spent)
         found = await asyncio.gather(*(limits.reserve([KEY], 0, 5, NOW) for _ in range(3)))
-        assert sorted(type(one).__name__ for one in found) == ["Refusal", "Refusal", "Reservation"]
+        assert sorted(type(one).__name__ for one in found) == ["Held", "Refusal", "Refusal"]
         daily = Limit(about=KEY.about, budget=2000, duration="1d")
         assert isinstance(await limits.reserve([daily], 0, 5, NOW), Reservation)
 

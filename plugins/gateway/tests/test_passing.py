@@ -38,8 +38,15 @@ class Noting(Free):
     async def identify(self, token: str | None, client: str | None = None) -> Caller:
         return self.caller
 
+    def admit_now(self, asked: Asked) -> None:
+        """Each has to wait."""
+
     async def admit(self, asked: Asked) -> Noting:
         return self
+
+    def settle_now(self, outcome: Outcome) -> bool:
+        """Each has to wait."""
+        return False
 
     async def settle(self, outcome: Outcome) -> None:
         self.wire.append(outcome)

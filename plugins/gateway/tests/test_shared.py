@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 pytest.importorskip("redis", reason="pip install polyport-gateway[redis]")
 
-from polyport_gateway.limits import Limit, MemoryLimits, Refusal, Reservation, period
+from polyport_gateway.limits import Held, Limit, MemoryLimits, Refusal, Reservation, period
 from polyport_gateway.shared import SharedLimits
 
 from .services import Redis, redis
@@ -219,12 +219,12 @@ def test_without_redis_each_process_goes_by_its_own_and_settles_later(tmp_path: 
         server.process.send_signal(signal.SIGSTOP)
         await limits.settle(taken, 0, 10, time.time())
         local = [await limits.reserve([limit], 0, 10, time.time()) for _ in range(3)]
-        assert [type(one) for one in local] == [Reservation, Reservation, Refusal]
+        assert [type(one) for one in local] == [Held, Held, Refusal]
         server.process.send_signal(signal.SIGCONT)
         await asyncio.sleep(0.3)
         back = await limits.reserve([limit], 0, 90, time.time())
         assert isinstance(back, Reservation)
-        assert type(back) is not Reservation
+        assert type(back) is not Held
         for one in local[:2]:
             assert isinstance(one, Reservation)
             await limits.settle(one, 0, 10, time.time())

@@ -33,9 +33,9 @@ from polyport.types.record import Result
 from polyport_gateway import showing
 from polyport_gateway.app import ASGI
 from polyport_gateway.console import ADMINS, READERS, Console, Page
+from polyport_gateway.entries import WRITTEN
 from polyport_gateway.estimate import rates_at
 from polyport_gateway.identity import Principal
-from polyport_gateway.keeper import WRITTEN
 from polyport_gateway.ledger import Entry, clean
 from polyport_gateway.recent import Recent
 from polyport_gateway.running import Running

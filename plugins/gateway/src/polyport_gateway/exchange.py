@@ -142,7 +142,7 @@ class Exchange:
             headers=self._headers,
             fields=fields,
         )
-        self._admission = await self._gate.admit(self._asked)
+        self._admission = self._gate.admit_now(self._asked) or await self._gate.admit(self._asked)
 
     def _client(self) -> str | None:
         address = self._scope.get("client")
@@ -266,11 +266,10 @@ class Exchange:
     async def _begin(self, status: int, content_type: str, more: replies.Headers) -> None:
         self._status = status
         meta = None if self._call is None else self._call.meta
-        limits = self._admission.headers.items() if self._admission is not None else None
         headers = replies.told(meta, self._id)
         headers.append((b"content-type", content_type.encode()))
-        if limits:
-            headers += replies.to_headers(limits)
+        if self._admission is not None:
+            headers += self._admission.headers
         await self._send({"type": "http.response.start", "status": status, "headers": headers + more})
 
     async def _send_body(self, body: bytes) -> None:
@@ -289,7 +288,7 @@ class Exchange:
         self._settled = True
         outcome = self._outcome(status, error)
         try:
-            if self._admission is not None:
+            if self._admission is not None and not self._admission.settle_now(outcome):
                 await self._admission.settle(outcome)
         finally:
             for tap in self._taps:

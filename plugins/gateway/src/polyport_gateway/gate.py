@@ -129,8 +129,8 @@ class Admission(Protocol):
         """What holds for each of the caller's calls: guardrails that are always on, bounds; None for nothing."""
 
     @property
-    def headers(self) -> Mapping[str, str]:
-        """What is told with the reply: x-ratelimit-..."""
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """What is told with the reply, as ASGI has headers: x-ratelimit-..."""
 
     async def check(self, ids: Sequence[str]) -> None:
         """Raise GateError, 404, for something that a provider keeps and that is not the caller's."""
@@ -140,6 +140,9 @@ class Admission(Protocol):
 
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended: called exactly once, before the last byte of the reply goes out."""
+
+    def settle_now(self, outcome: Outcome) -> bool:
+        """Settle, where nothing must be waited for; else return False, and nothing was done: then `settle`."""
 
 
 class Gate(Protocol):
@@ -151,6 +154,9 @@ class Gate(Protocol):
     async def admit(self, asked: Asked) -> Admission:
         """Return the admission of a request. Raises GateError."""
 
+    def admit_now(self, asked: Asked) -> Admission | None:
+        """Admit, where nothing must be waited for; else return None, and nothing was done: then `admit`."""
+
     async def aclose(self) -> None:
         """Write down what is still to be written."""
 
@@ -161,7 +167,7 @@ class Free:
     models: Collection[str] | None = None
     aliases: Mapping[str, str] = {}
     policy: Policy | None = None
-    headers: Mapping[str, str] = {}
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
@@ -176,6 +182,10 @@ class Free:
     async def settle(self, outcome: Outcome) -> None:
         """Nothing is kept."""
 
+    def settle_now(self, outcome: Outcome) -> bool:
+        """Nothing is kept."""
+        return True
+
 
 class MasterKey:
     """A gate that knows one key; without a key it is open."""
@@ -186,6 +196,9 @@ class MasterKey:
 
     async def identify(self, token: str | None, client: str | None = None) -> Caller:
         """Return who has the key; without a key, that is everybody."""
+        return self._identify(token)
+
+    def _identify(self, token: str | None) -> Caller:
         if self._key is None:
             return self._admission.caller
         if token is None:
@@ -198,7 +211,11 @@ class MasterKey:
 
     async def admit(self, asked: Asked) -> Free:
         """Let in who has the key, or everybody where there is none."""
-        await self.identify(asked.token)
+        return self.admit_now(asked)
+
+    def admit_now(self, asked: Asked) -> Free:
+        """Let in who has the key, or everybody where there is none."""
+        self._identify(asked.token)
         return self._admission
 
     async def aclose(self) -> None:

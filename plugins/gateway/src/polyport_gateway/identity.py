@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -22,8 +23,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport.errors import ServiceUnavailableError
-from polyport_gateway.gate import GateError
-from polyport_gateway.limits import Limit
+from polyport_gateway.gate import Caller, GateError
+from polyport_gateway.limits import Limit, Together, together
 from polyport_gateway.policy import Policy, policy_of
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
@@ -65,7 +66,7 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
     policy: Mapping[str, Any] = {}
 
 
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
+class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Who calls, and what of it matters. No key is in it. `key_id` is "" for the master key."""
 
     id: str
@@ -85,10 +86,43 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     models: Names | None = None
     policy: Policy | None = None
 
+    @cached_property
+    def caller(self) -> Caller:
+        """Who that is to the surfaces."""
+        return Caller(id=self.id, team=self.team_id, tags=self.tags, metadata=self.metadata)
+
+    @cached_property
+    def blocked(self) -> Party | None:
+        """The first of its parties that is blocked."""
+        return next((party for party in self.parties if party.blocked), None)
+
+    @cached_property
+    def limits(self) -> Together:
+        """The limits of its requests for models that none of its parties has limits for."""
+        return together(limits_of(self.parties))
+
+    @cached_property
+    def limits_by_model(self) -> dict[str, Together]:
+        """The limits of its requests for the other models."""
+        names = {name for party in self.parties for name in party.by_model}
+        return {name: together(limits_of(self.parties, name)) for name in names}
+
+
+def limits_of(parties: Iterable[Party], model: str = "") -> list[Limit]:
+    """Return the limits that a request falls under: of everybody for all models, and for this one."""
+    found = []
+    for party in parties:
+        found.append(party.limit)
+        if model in party.by_model:
+            found.append(party.by_model[model])
+    return found
+
 
 Known = TypeVar("Known", Principal, Party)
 Load = Callable[[AsyncSession], Awaitable[Principal | None]]
 MASTER = Principal(id="master", role="admin")
+#: Stands for a customer that must be looked up first.
+UNKNOWN = Party(kind="customer", id="", blocked=False, limit=Limit(about=()), by_model={})
 
 
 class Bearer(Protocol):
@@ -145,13 +179,30 @@ class Identity:
         """Let in by another master key from now on."""
         self._known_while_away = known_while_away
         self.master = None if master_key is None else digest(master_key)
+        self._forget()  # what was somebody's key may be the master's now, or a token
+
+    def identify_now(self, token: str | None) -> Principal | None:
+        """Return who has a key, where nothing must be looked up; else None. Raises GateError as `identify` does."""
+        if not token:
+            return None
+        mark = digest(token)
+        found = self._keys.get(mark) if self._is_fresh() else None
+        if found is None:
+            return MASTER if self._is_master(mark) else None
+        self._check(found)
+        return found
+
+    def customer_now(self, id: str) -> Party | None:
+        """Return a customer as `customer` does; UNKNOWN where it must be looked up first."""
+        found = self._customers.get(id, UNKNOWN) if self._is_fresh() else UNKNOWN
+        return found if found is UNKNOWN else self._customer(id, found)
 
     async def identify(self, token: str | None) -> Principal:
         """Return who has a key. Raises GateError: 401 for none and for unknown keys, 403 for blocked and expired."""
         if not token:
             raise GateError(401, "missing_api_key", "This gateway needs a key: send `Authorization: Bearer <key>`.")
         mark = digest(token)
-        if self.master is not None and hmac.compare_digest(mark, self.master):
+        if self._is_master(mark):
             return MASTER
         for bearer in self.bearers:
             if bearer.takes(token):
@@ -175,6 +226,12 @@ class Identity:
     async def customer(self, id: str) -> Party | None:
         """Return a customer; None for one that nobody has set up, and nothing limits. Raises GateError: 403."""
         found = await self._remembered(id, self._customers, self._old_customers, self._load_customer)
+        return self._customer(id, found)
+
+    def _is_master(self, mark: str) -> bool:
+        return self.master is not None and hmac.compare_digest(mark, self.master)
+
+    def _customer(self, id: str, found: Party | None) -> Party | None:
         if found is None:
             return self._stranger(id)
         if found.blocked:
@@ -184,9 +241,9 @@ class Identity:
     def _check(self, principal: Principal) -> None:
         if principal.expires is not None and principal.expires <= self._clock():
             raise GateError(401, "expired_api_key", f"The key {principal.key_id} has expired.")
-        for party in principal.parties:
-            if party.blocked:
-                raise GateError(403, f"{party.kind}_blocked", f"The {party.kind} {party.id} is blocked.")
+        party = principal.blocked
+        if party is not None:
+            raise GateError(403, f"{party.kind}_blocked", f"The {party.kind} {party.id} is blocked.")
 
     # --- what is remembered ---
 
@@ -217,12 +274,16 @@ class Identity:
             fresh[name] = found
         return found
 
+    def _is_fresh(self) -> bool:
+        """Whether it was seen just now that nothing has changed."""
+        return self._own_changes == self._store.changes and time.monotonic() - self._looked < REFRESH
+
     async def _refresh(self) -> None:
         """See whether anything has changed, if that was not looked at just now."""
         if self._own_changes != self._store.changes:
             self._own_changes = self._store.changes
             self._forget()
-        if time.monotonic() - self._looked < REFRESH:
+        if self._is_fresh():
             return
         self._looked = time.monotonic()  # one request asks; neither the others nor a database that is away wait for it
         revision = await self._store.revision()
@@ -359,8 +420,9 @@ def common(parties: Iterable[Party]) -> Names | None:
 
 def allows_route(principal: Principal, path: str) -> bool:
     """Whether a key may be used on a path (without /v1). Patterns may end in *."""
-    bare = [route.removeprefix("/v1") for route in principal.routes]
-    return not bare or any(fnmatchcase(path, route) for route in bare)
+    if not principal.routes:
+        return True
+    return any(fnmatchcase(path, route.removeprefix("/v1")) for route in principal.routes)
 
 
 def allows_address(principal: Principal, client: str | None) -> bool:

@@ -23,11 +23,20 @@ from polyport.flow import Flow, Streaming
 from polyport.types.record import Meta
 from polyport_gateway import estimate
 from polyport_gateway.config import General
-from polyport_gateway.gate import Asked, Caller, GateError, Outcome
-from polyport_gateway.identity import Identity, Party, Principal, allows_address, allows_route
+from polyport_gateway.entries import entry_of
+from polyport_gateway.gate import Asked, GateError, Outcome
+from polyport_gateway.identity import (
+    UNKNOWN,
+    Identity,
+    Party,
+    Principal,
+    allows_address,
+    allows_route,
+    limits_of,
+)
 from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import ABOUT, Entry, Ledger, clean
-from polyport_gateway.limits import Limit, Limits, MemoryLimits, Refusal, Reservation
+from polyport_gateway.limits import Held, Limit, Limits, MemoryLimits, Refusal, Reservation, Together, together
 from polyport_gateway.notices import Notices
 from polyport_gateway.owning import BATCHES, LISTS, LONGEST, MADE, STREAMED, Owned, Owners, Results
 from polyport_gateway.policy import Policy
@@ -37,14 +46,8 @@ from polyport_gateway.telling import refused, told
 from polyport_gateway.upkeep import EVERY, Upkeep, drop_old
 
 log = logging.getLogger("polyport.gateway.keeper")
-#: Buckets of tokens that were written; all others were read.
-WRITTEN = frozenset({"output", "reasoning", "audio_output", "image_output"})
-#: The status of a caller that left before its answer was complete.
-LEFT = 499
-#: Headers that name tags.
-TAGS = ("x-polyport-tags", "x-litellm-tags")
-#: How many tags a request may name, how many of its attempts and adaptations are kept, and how much text of each.
-MANY_TAGS, MANY_NOTES, LINE = 20, 20, 500
+#: The limits of what calls no model.
+NOTHING = together(())
 
 
 class Keeper:
@@ -109,28 +112,37 @@ class Keeper:
         """Return who has a key, for the management's routes, if it may be used on a path. Raises GateError."""
         await self._started()
         principal = await self.identity.identify(token)
-        if path and not allows_route(principal, path):
-            raise GateError(403, "route_not_allowed", f"The key {principal.key_id} may not be used for {path}.")
-        if not allows_address(principal, client):
-            raise GateError(403, "address_not_allowed", f"The key {principal.key_id} may not be used from here.")
+        _check(principal, client, path)
         return principal
 
     async def admit(self, asked: Asked) -> Admitted:
         """Return the admission of a request, with what it may use reserved. Raises GateError."""
-        principal = await self.identify(asked.token, asked.client, asked.path)
-        if not asked.operation:
-            return Admitted(self, asked, principal, "", "", None)
-        if principal.role == "viewer":
-            raise GateError(403, "viewer", "A key with the role viewer reads, and calls no models.")
-        model = principal.aliases.get(asked.model or "", asked.model or "")
-        customer = clean(asked.user)
-        party = await self.identity.customer(customer) if customer else None
-        terms = self.general().terms
-        others = [one for one in (party, terms.everybody) if one is not None]
-        taken = await self._reserve(asked, model, [*principal.parties, *others] if others else principal.parties)
-        if terms.store_prompts:
-            CURRENT.set(asked.request_id)
-        return Admitted(self, asked, principal, model, customer, taken)
+        await self._started()
+        principal = await self.identity.identify(asked.token)
+        admitted = self._enter(asked, principal)
+        customer = await self.identity.customer(admitted.customer) if admitted.customer else None
+        limits = self._limits(admitted, customer)
+        if limits.each:
+            admitted.taken = await self._reserve(limits, *self._estimate(admitted, limits), self.clock())
+        return admitted
+
+    def admit_now(self, asked: Asked) -> Admitted | None:
+        """Admit a request as `admit` does, where nothing must be waited for; else return None, with nothing done."""
+        principal = self.identity.identify_now(asked.token) if self._ready else None
+        if principal is None:
+            return None
+        admitted = self._enter(asked, principal)
+        customer = self.identity.customer_now(admitted.customer) if admitted.customer else None
+        if customer is UNKNOWN:
+            return None
+        limits = self._limits(admitted, customer)
+        if limits.each:
+            tokens, nano = self._estimate(admitted, limits)
+            found = self.limits.reserve_now(limits.each, tokens, nano, self.clock())
+            if found is None:
+                return None
+            admitted.taken = _let_in(found, tokens)
+        return admitted
 
     def follow(self, master_key: str | None, on_store_failure: str) -> None:
         """Go by another master key, and by another rule for a database that is away, from now on."""
@@ -158,31 +170,44 @@ class Keeper:
 
     # --- before the call ---
 
-    async def _reserve(self, asked: Asked, model: str, parties: Sequence[Party]) -> Reservation | None:
-        limits = limits_of(parties, model)
-        if not limits:
-            return None
-        tokens, nano = self._estimate(asked, model, limits)
-        now = self.clock()
+    def _enter(self, asked: Asked, principal: Principal) -> Admitted:
+        """Return the admission of a request that has nothing reserved yet. Raises GateError for what it may not do."""
+        _check(principal, asked.client, asked.path)
+        if asked.operation and principal.role == "viewer":
+            raise GateError(403, "viewer", "A key with the role viewer reads, and calls no models.")
+        return Admitted(self, asked, principal)
+
+    def _limits(self, admitted: Admitted, customer: Party | None) -> Together:
+        """Return what limits a request: whoever has the key, its customer, and what holds for everybody."""
+        asked, principal, terms = admitted.asked, admitted.principal, self.general().terms
+        if not asked.operation:
+            return NOTHING
+        if terms.store_prompts:
+            CURRENT.set(asked.request_id)
+        limits = principal.limits_by_model.get(admitted.model, principal.limits)
+        if customer is None and terms.everybody is None:
+            return limits
+        others = [one for one in (customer, terms.everybody) if one is not None]
+        return together([*limits.each, *limits_of(others, admitted.model)])
+
+    async def _reserve(self, limits: Together, tokens: int, nano: int, now: float) -> Reservation:
         try:
-            found = await self.limits.reserve(limits, tokens, nano, now)
+            found = await self.limits.reserve(limits.each, tokens, nano, now)
         except ServiceUnavailableError as error:
             if not self.allow:
                 raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
             log.warning("What was spent cannot be looked up now: a request is let in without its budgets")
-            unpaid = [msgspec.structs.replace(limit, budget=None, soft=None) for limit in limits]
+            unpaid = [msgspec.structs.replace(limit, budget=None, soft=None) for limit in limits.each]
             found = await self.limits.reserve(unpaid, tokens, nano, now)
-        if isinstance(found, Refusal):
-            raise refused(found, tokens)
-        return found
+        return _let_in(found, tokens)
 
-    def _estimate(self, asked: Asked, model: str, limits: Sequence[Limit]) -> tuple[int, int]:
+    def _estimate(self, admitted: Admitted, limits: Together) -> tuple[int, int]:
         """Return the tokens and nano-dollars to reserve; models without a price reserve no money."""
-        money = any(limit.budget is not None for limit in limits)
-        if not money and all(limit.tpm is None for limit in limits):
+        if not limits.tokens:
             return 0, 0
+        asked, model = admitted.asked, admitted.model
         prompt, answer = estimate.tokens(asked.operation, asked.fields)
-        if not money or self._prices is None or not model:
+        if not limits.money or self._prices is None or not model:
             return prompt + answer, 0
         nano = estimate.nano(prompt, answer, asked.fields, self._prices(model))
         return prompt + answer, nano or 0
@@ -191,21 +216,33 @@ class Keeper:
 
     async def settle(self, admitted: Admitted, outcome: Outcome) -> None:
         """Write an outcome down, then give back what was reserved. Raises GateError where it could not be kept."""
-        taken, now = admitted.taken, self.clock()
-        entry = entry_of(admitted, outcome, now, tagging=self.general().request_tags)
+        entry = entry_of(admitted, outcome, self.clock(), tagging=self.general().request_tags)
         try:
-            if admitted.asked.operation:
-                self.ledger.record(entry)
-                for one in admitted.made:
-                    self.owners.remember(one)
+            self._write(entry, admitted.made)
+        finally:
+            if admitted.taken is not None:
+                used = _used(entry, outcome)
+                for limit in await self.limits.settle(admitted.taken, used, entry.nano, entry.at):
+                    self._crossed(limit)
+
+    def settle_now(self, admitted: Admitted, held: Held | None, outcome: Outcome) -> None:
+        """Do the same where nothing was reserved, or it is held in this process."""
+        entry = entry_of(admitted, outcome, self.clock(), tagging=self.general().request_tags)
+        try:
+            self._write(entry, admitted.made)
+        finally:
+            if held is not None:
+                for limit in self.limits.settle_now(held, _used(entry, outcome), entry.nano, entry.at):
+                    self._crossed(limit)
+
+    def _write(self, entry: Entry, made: Sequence[Owned]) -> None:
+        try:
+            self.ledger.record(entry)
         except OSError as error:
             log.critical("The journal takes nothing any more (%s): nothing is acknowledged until it does", error)
             raise GateError(503, "journal_unavailable", "The gateway cannot write down what calls cost.") from error
-        finally:
-            if taken is not None:
-                used = entry.prompt + entry.completion if outcome.usage or outcome.status >= 400 else None
-                for limit in await self.limits.settle(taken, used, entry.nano, now):
-                    self._crossed(limit)
+        for one in made:
+            self.owners.remember(one)
 
     # --- now and then ---
 
@@ -242,36 +279,27 @@ class Keeper:
 class Admitted:
     """A request that was let in; see `polyport_gateway.gate.Admission`."""
 
-    __slots__ = ("_keeper", "_settled", "asked", "caller", "customer", "made", "model", "principal", "taken")
+    __slots__ = (
+        "_keeper", "_settled", "aliases", "asked", "caller", "customer", "made", "model", "models", "policy",
+        "principal", "taken",
+    )  # fmt: skip
 
-    def __init__(
-        self, keeper: Keeper, asked: Asked, principal: Principal, model: str, customer: str, taken: Reservation | None
-    ) -> None:
+    def __init__(self, keeper: Keeper, asked: Asked, principal: Principal) -> None:
         self._keeper, self.asked, self.principal = keeper, asked, principal
-        self.model, self.customer, self.taken = model, customer, taken
-        self.caller = Caller(id=principal.id, team=principal.team_id, tags=principal.tags, metadata=principal.metadata)
+        self.caller, self.aliases = principal.caller, principal.aliases
+        self.models: Collection[str] | None = principal.models
+        self.policy: Policy | None = principal.policy
+        model = asked.model or ""
+        self.model = self.aliases.get(model, model)
+        self.customer = clean(asked.user) if asked.operation else ""
+        self.taken: Reservation | None = None
+        self.made: Sequence[Owned] = ()
         self._settled = False
-        self.made: list[Owned] = []
 
     @property
-    def models(self) -> Collection[str] | None:
-        """The names of models that the caller may use; None for all of them."""
-        return self.principal.models
-
-    @property
-    def aliases(self) -> Mapping[str, str]:
-        """The caller's own names of models."""
-        return self.principal.aliases
-
-    @property
-    def policy(self) -> Policy | None:
-        """What holds for each of the caller's calls."""
-        return self.principal.policy
-
-    @property
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
         """How much is left of the tightest limits, by the names that OpenAI's SDK knows."""
-        return {} if self.taken is None else told(self.taken, self.asked.surface, self._keeper.clock())
+        return () if self.taken is None else told(self.taken, self.asked.surface, self._keeper.clock)
 
     async def check(self, ids: Sequence[str]) -> None:
         """Raise GateError, 404, for what is not the caller's."""
@@ -286,7 +314,7 @@ class Admitted:
         elif function in BATCHES:
             owner = (await owners.find([result.id])).get(result.id)
             if owner is not None:
-                self.made += owners.outputs(result, owner)
+                self.made = [*self.made, *owners.outputs(result, owner)]
                 self._bill(owners.bill(result, owner, meta))
         elif function in LISTS:
             return await self._seen(result)
@@ -298,10 +326,11 @@ class Admitted:
         """Take note of something that is the caller's from now on."""
         if isinstance(name, str) and 0 < len(name) <= LONGEST:
             who = self.principal
-            self.made.append(Owned(
+            made = Owned(
                 id=clean(name, LONGEST), kind=kind, at=self._keeper.clock(), key_id=who.key_id, user_id=who.user_id,
                 team_id=who.team_id, project_id=who.project_id, customer_id=self.customer, model=clean(self.model),
-            ))  # fmt: skip
+            )  # fmt: skip
+            self.made = [*self.made, made]
 
     async def _note_results(self, file_id: str, content: Any, meta: Meta) -> None:
         """Add up what the results of a batch cost, whole or while they go by."""
@@ -346,105 +375,42 @@ class Admitted:
 
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended. Only the first call counts."""
-        if not self._settled:
-            self._settled = True
-            if outcome.kept and self.asked.operation == "responses":
-                self.own("response", outcome.kept)
+        if not self.settle_now(outcome):
+            self._end(outcome)
             await self._keeper.settle(self, outcome)
 
+    def settle_now(self, outcome: Outcome) -> bool:
+        """Do so at once; return False where something must be waited for, with nothing done."""
+        taken = self.taken
+        if self._settled or not self.asked.operation:
+            return True
+        if taken is not None and not isinstance(taken, Held):
+            return False
+        self._end(outcome)
+        self._keeper.settle_now(self, taken, outcome)
+        return True
 
-def limits_of(parties: Sequence[Party], model: str) -> list[Limit]:
-    """Return the limits that a request falls under: of everybody for all models, and for this one."""
-    found = []
-    for party in parties:
-        found.append(party.limit)
-        if model in party.by_model:
-            found.append(party.by_model[model])
-    return [limit for limit in found if _says_something(limit)]
-
-
-def _says_something(limit: Limit) -> bool:
-    return any(one is not None for one in (limit.rpm, limit.tpm, limit.parallel, limit.budget, limit.soft))
-
-
-def entry_of(admitted: Admitted, outcome: Outcome, now: float, *, tagging: bool = True) -> Entry:
-    """Return what is kept of a request. What nobody told the cost of counts with what was reserved for it."""
-    principal, asked, taken = admitted.principal, admitted.asked, admitted.taken
-    usage = outcome.usage
-    written = sum([count for bucket, count in usage.items() if bucket in WRITTEN])
-    sent = outcome.status < 400 or (outcome.status == LEFT and outcome.attempts > 0)
-    reserved = 0 if taken is None else taken.nano
-    unknown = reserved if sent else 0
-    return Entry(
-        id=clean(outcome.request_id, 64),
-        at=now,
-        key_id=principal.key_id,
-        user_id=principal.user_id,
-        team_id=principal.team_id,
-        project_id=principal.project_id,
-        customer_id=admitted.customer,
-        model=clean(_without(asked.token, admitted.model) if outcome.error else admitted.model),
-        provider=clean(outcome.provider),
-        upstream=clean(outcome.model),
-        deployment=clean(outcome.deployment),
-        operation=clean(asked.operation, 64),
-        surface=asked.surface,
-        stream=asked.stream,
-        status=outcome.status,
-        error=clean(outcome.error, 64),
-        message=_without(asked.token, outcome.message) if outcome.message else "",
-        prompt=sum(usage.values()) - written,
-        completion=written,
-        usage=usage,
-        nano=unknown if outcome.nano is None else outcome.nano,
-        reserved=reserved,
-        estimated=outcome.estimated or (outcome.nano is None and unknown > 0),
-        cache_hit=outcome.cache_hit,
-        seconds=outcome.latency,
-        first_byte=outcome.first_byte,
-        attempts=outcome.attempts,
-        failures=_plain(outcome.failures) if outcome.failures else (),
-        adaptations=_plain(outcome.adaptations) if outcome.adaptations else (),
-        guardrails=[
-            {"guardrail": clean(one.guardrail), "mode": one.mode, "outcome": one.outcome} for one in outcome.guardrails
-        ],
-        upstream_id=clean(outcome.upstream_id),
-        made=[msgspec.to_builtins(one) for one in admitted.made] if admitted.made else (),
-        tags=tags_of(principal, asked) if tagging else principal.tags,
-    )
+    def _end(self, outcome: Outcome) -> None:
+        self._settled = True
+        if outcome.kept and self.asked.operation == "responses":
+            self.own("response", outcome.kept)
 
 
-def tags_of(principal: Principal, asked: Asked) -> Sequence[str]:
-    """Return the tags of a request: its key's, user's and so on, then those that it names itself.
-
-    They stand in `metadata.tags`, in `tags`, or behind commas in a header.
-    """
-    metadata = asked.fields.get("metadata")
-    named = (metadata.get("tags") if isinstance(metadata, dict) else None) or asked.fields.get("tags")
-    for header in TAGS:
-        if header in asked.headers:
-            named = [*_listed(named), *asked.headers[header].split(",")]
-    if not named:
-        return principal.tags
-    own = [clean(one.strip(), 64) for one in _listed(named) if isinstance(one, str)]
-    return list(dict.fromkeys([*principal.tags, *filter(None, own)]))[: MANY_TAGS + len(principal.tags)]
+def _check(principal: Principal, client: str | None, path: str) -> None:
+    """Raise GateError for a key that may not be used on a path, or from an address."""
+    if path and not allows_route(principal, path):
+        raise GateError(403, "route_not_allowed", f"The key {principal.key_id} may not be used for {path}.")
+    if not allows_address(principal, client):
+        raise GateError(403, "address_not_allowed", f"The key {principal.key_id} may not be used from here.")
 
 
-def _listed(named: object) -> Sequence[object]:
-    return named.split(",") if isinstance(named, str) else named if isinstance(named, list) else ()
+def _let_in(found: Reservation | Refusal, tokens: int) -> Reservation:
+    """Return what was taken. Raises GateError where it was refused."""
+    if isinstance(found, Refusal):
+        raise refused(found, tokens)
+    return found
 
 
-def _plain(found: Sequence[msgspec.Struct]) -> list[dict[str, Any]]:
-    """Return what was noted, as far as it is kept, fit for a database."""
-    return [
-        {
-            name: clean(value, LINE) if isinstance(value, str) else value
-            for name, value in msgspec.to_builtins(one).items()
-        }
-        for one in found[:MANY_NOTES]
-    ]
-
-
-def _without(token: str | None, message: str) -> str:
-    """Return what went wrong, bounded, and without the caller's key should it be quoted."""
-    return clean(message.replace(token, "***") if token else message, LINE)
+def _used(entry: Entry, outcome: Outcome) -> int | None:
+    """Return the tokens that a request used; None where nobody knows."""
+    return entry.prompt + entry.completion if outcome.usage or outcome.status >= 400 else None

@@ -8,8 +8,9 @@ calls on their way exceed their estimates. Periods begin at instants that everyb
 from __future__ import annotations
 
 import asyncio
+import math
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Protocol
@@ -58,10 +59,30 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The account's name."""
         return "/".join([f"{kind}:{name}" for kind, name in self.about]) or "gateway"
 
-    @property
+    @cached_property
     def counts_money(self) -> bool:
         """Whether it must be known what was spent."""
         return self.budget is not None or self.soft is not None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether it limits or tells anything."""
+        return any(one is not None for one in (self.rpm, self.tpm, self.parallel, self.budget, self.soft))
+
+
+class Together(msgspec.Struct, frozen=True):
+    """Limits that requests fall under together; whether it matters for them what one may cost, and its tokens."""
+
+    each: tuple[Limit, ...]
+    money: bool
+    tokens: bool
+
+
+def together(limits: Iterable[Limit]) -> Together:
+    """Return limits as requests fall under them: those that say something."""
+    each = tuple(limit for limit in limits if limit.says_something)
+    money = any(limit.budget is not None for limit in each)
+    return Together(each, money, money or any(limit.tpm is not None for limit in each))
 
 
 class Reservation(msgspec.Struct):
@@ -77,6 +98,12 @@ class Reservation(msgspec.Struct):
     second: int
     requests: tuple[int, int] | None = None
     tokens_left: tuple[int, int] | None = None
+
+
+class Held(Reservation):
+    """A reservation in this process, with the accounts that it was taken of: one in use is not forgotten."""
+
+    accounts: Sequence[_Account] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -98,11 +125,17 @@ class Limits(Protocol):
     async def reserve(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Reservation | Refusal:
         """Take of every account, or of none."""
 
+    def reserve_now(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Held | Refusal | None:
+        """Do the same at once; None where something must be waited for, and then nothing was done."""
+
     async def settle(self, taken: Reservation, tokens: int | None, nano: int, now: float) -> list[Limit]:
         """Put what was used in place of what was taken. Returns soft budgets that were crossed by it, each once.
 
         `tokens` is None where nobody knows: then what was taken was used.
         """
+
+    def settle_now(self, taken: Held, tokens: int | None, nano: int, now: float) -> list[Limit]:
+        """Do the same at once, of what is held in this process."""
 
     async def charge(self, accounts: Sequence[str], nano: int) -> None:
         """Count money that was spent without a reservation on those of the accounts that are known here."""
@@ -158,22 +191,27 @@ def _month(number: int) -> float:
 
 
 class _Account:
-    __slots__ = ("busy", "duration", "known", "requests", "reserved", "seeding", "settled", "spent", "start", "tokens")
+    __slots__ = ("busy", "duration", "ends", "known", "requests", "reserved", "seeding", "settled", "spent", "tokens")
 
     def __init__(self) -> None:
         self.requests = Window()
         self.tokens = Window()
         self.busy = self.reserved = self.spent = self.settled = 0
-        self.start: float | None = None
-        self.duration: str | None = None
+        self.duration = ""
+        #: When the period ends that `spent` is of.
+        self.ends = math.inf
         self.known = False
         self.seeding = asyncio.Lock()
 
-    def renew(self, duration: str, now: float) -> None:
+    def learn(self, spent: int, duration: str, ends: float | None) -> None:
+        """Take note of what was spent in a period."""
+        self.spent, self.duration, self.known = spent, duration, True
+        self.ends = math.inf if ends is None else ends
+
+    def renew(self, now: float) -> None:
         """Begin anew, where a new period has begun."""
-        start, _ = period(duration, now)
-        if start is not None and (self.start is None or start > self.start):
-            self.start, self.spent = start, 0
+        if now >= self.ends:
+            self.learn(0, self.duration, period(self.duration, now)[1])
 
     def knows(self, limit: Limit) -> bool:
         """Whether what was spent is known for a limit's duration."""
@@ -195,33 +233,41 @@ class MemoryLimits:
 
     async def reserve(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Reservation | Refusal:
         """Take of every account, or of none."""
-        while unknown := [limit for limit in limits if limit.counts_money and not self._knows(limit, now)]:
-            for limit in unknown:
-                await self._know(limit, now)
-        # From here on nothing waits: no other call comes in between.
-        accounts = [(limit, self._account(limit.account, now)) for limit in limits]
-        for limit, account in accounts:
+        while (found := self.reserve_now(limits, tokens, nano, now)) is None:
+            for limit in limits:
+                if limit.counts_money and not self._account(limit.account, now).knows(limit):
+                    await self._know(limit, now)
+        return found
+
+    def reserve_now(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Held | Refusal | None:
+        """Take of every account, or of none; None where it must be looked up first what was spent."""
+        accounts = [self._accounts.get(limit.account) or self._account(limit.account, now) for limit in limits]
+        for limit, account in zip(limits, accounts, strict=True):
+            if limit.counts_money and not account.knows(limit):
+                return None
+        for limit, account in zip(limits, accounts, strict=True):
             refusal = _refusal(limit, account, tokens, nano, now)
             if refusal is not None:
                 return refusal
-        for _, account in accounts:
-            account.busy += 1
-            account.reserved += nano
-            account.requests.add(1, now)
-            account.tokens.add(tokens, now)
-        requests = [(one.rpm, one.rpm - account.requests.total) for one, account in accounts if one.rpm is not None]
-        left = [(one.tpm, one.tpm - account.tokens.total) for one, account in accounts if one.tpm is not None]
-        return Reservation("", limits, tokens, nano, int(now), tightest(requests), tightest(left))
+        taken = Held("", limits, tokens, nano, int(now), None, None, accounts)
+        for limit, account in zip(limits, accounts, strict=True):
+            _take(limit, account, taken, now)
+        return taken
 
     async def settle(self, taken: Reservation, tokens: int | None, nano: int, now: float) -> list[Limit]:
         """Put what was used in place of what was taken."""
+        assert isinstance(taken, Held)
+        return self.settle_now(taken, tokens, nano, now)
+
+    def settle_now(self, taken: Held, tokens: int | None, nano: int, now: float) -> list[Limit]:
+        """Put what was used in place of what was taken."""
         crossed = []
-        for limit in taken.limits:
-            account = self._account(limit.account, now)
+        for limit, account in zip(taken.limits, taken.accounts, strict=True):
             account.busy -= 1
             account.reserved -= taken.nano
-            _correct(account.tokens, taken, tokens, now)
-            account.renew(limit.duration, now)
+            if tokens is not None and tokens != taken.tokens:
+                _correct(account.tokens, taken, tokens, now)
+            account.renew(now)
             if limit.soft is not None and account.spent < limit.soft <= account.spent + nano:
                 crossed.append(limit)
             account.spent += nano
@@ -243,19 +289,15 @@ class MemoryLimits:
         """Return how many reservations are not settled."""
         return sum(account.busy for account in self._accounts.values())
 
-    def _knows(self, limit: Limit, now: float) -> bool:
-        return self._account(limit.account, now).knows(limit)
-
     async def _know(self, limit: Limit, now: float) -> None:
         """Learn what was spent in this period, once; anew where the budget's duration has changed."""
         account = self._account(limit.account, now)
         async with account.seeding:
             while not account.knows(limit):
-                before, start = account.settled, period(limit.duration, now)[0]
+                before, (start, end) = account.settled, period(limit.duration, now)
                 spent = await self._spent(dict(limit.about), start)
                 if account.settled == before:  # else one was settled meanwhile, and is counted or is not
-                    account.spent, account.start = spent, start
-                    account.known, account.duration = True, limit.duration
+                    account.learn(spent, limit.duration, end)
                     if limit.soft is not None and spent >= limit.soft:
                         self.crossed(limit)
 
@@ -283,18 +325,36 @@ def _refusal(limit: Limit, account: _Account, tokens: int, nano: int, now: float
         fits = tokens <= limit.tpm
         return Refusal(limit, "tpm", account.tokens.free_at(limit.tpm - tokens, now) if fits else None)
     if limit.budget is not None:
-        account.renew(limit.duration, now)
+        account.renew(now)
         if account.spent >= limit.budget or account.spent + account.reserved + nano > limit.budget:
             end = period(limit.duration, now)[1]
             return Refusal(limit, "budget", None if end is None else end - now)
     return None
 
 
-def _correct(window: Window, taken: Reservation, used: int | None, now: float) -> None:
-    more = 0 if used is None else used - taken.tokens
+def _take(limit: Limit, account: _Account, taken: Held, now: float) -> None:
+    """Take of an account, and note how much is left of its limit, where that is the least."""
+    account.busy += 1
+    account.reserved += taken.nano
+    account.requests.add(1, now)
+    if taken.tokens:
+        account.tokens.add(taken.tokens, now)
+    if limit.rpm is not None:
+        left = limit.rpm - account.requests.total
+        if taken.requests is None or left < taken.requests[1]:
+            taken.requests = limit.rpm, left
+    if limit.tpm is not None:
+        left = limit.tpm - account.tokens.total
+        if taken.tokens_left is None or left < taken.tokens_left[1]:
+            taken.tokens_left = limit.tpm, left
+
+
+def _correct(window: Window, taken: Reservation, used: int, now: float) -> None:
+    """Count what was used in place of what was taken."""
+    more = used - taken.tokens
     if more > 0:
         window.add(more, now)
-    elif more < 0 and int(now) - taken.second <= WINDOW:
+    elif int(now) - taken.second <= WINDOW:
         window.give_back(-more, taken.second)
 
 

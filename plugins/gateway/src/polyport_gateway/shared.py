@@ -26,7 +26,7 @@ from redis.exceptions import ConnectionError as Unconnected, NoScriptError, Redi
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
 from polyport.states import WINDOW
-from polyport_gateway.limits import Crossed, Limit, MemoryLimits, Refusal, Reservation, Spent, period, tightest
+from polyport_gateway.limits import Crossed, Held, Limit, MemoryLimits, Refusal, Reservation, Spent, period, tightest
 
 log = logging.getLogger("polyport.gateway.limits")
 #: What says that Redis is away, not that it was asked wrongly.
@@ -221,6 +221,10 @@ class SharedLimits:
                 raise _broken(error) from error
         return await self._local.reserve(limits, tokens, nano, now)
 
+    def reserve_now(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Held | Refusal | None:
+        """Return None: Redis must be asked, or has to be looked for."""
+        return None
+
     async def settle(self, taken: Reservation, tokens: int | None, nano: int, now: float) -> list[Limit]:
         """Put what was used in place of what was taken, also where the caller has left meanwhile."""
         if not isinstance(taken, Taken):
@@ -229,6 +233,10 @@ class SharedLimits:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         return await asyncio.shield(task)
+
+    def settle_now(self, taken: Held, tokens: int | None, nano: int, now: float) -> list[Limit]:
+        """Put what was used in place of what was taken of this process's."""
+        return self._local.settle_now(taken, tokens, nano, now)
 
     async def charge(self, accounts: Sequence[str], nano: int) -> None:
         """Count money that was spent without a reservation; without Redis, where this process keeps its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from polyport.states import WINDOW
@@ -19,6 +20,16 @@ SAID = {
 }
 #: Kind of limit -> its word in headers.
 WORDS = {"rpm": "requests", "tpm": "tokens"}
+#: The headers of a limit, as OpenAI names them -> as Anthropic does; those that say when it begins anew.
+PARTS = (b"limit", b"remaining", b"reset")
+REQUESTS = (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests")
+TOKENS = (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens")
+ANTHROPIC = {
+    name: b"anthropic-ratelimit-%s-%s" % (word, part)
+    for word, names in ((b"requests", REQUESTS), (b"tokens", TOKENS))
+    for name, part in zip(names, PARTS, strict=True)
+}
+RESETS = frozenset({REQUESTS[2], TOKENS[2]})
 
 
 def refused(refusal: Refusal, tokens: int) -> GateError:
@@ -47,34 +58,34 @@ def _full(limit: Limit, kind: str, wait: float | None) -> dict[str, str]:
     return {f"x-ratelimit-limit-{word}": str(getattr(limit, kind)), f"x-ratelimit-remaining-{word}": "0", **reset}
 
 
-def told(taken: Reservation, surface: str = "openai", now: float = 0.0) -> dict[str, str]:
-    """Return how much is left of the tightest limits, by the names that a surface's SDK knows.
+def told(taken: Reservation, surface: str, clock: Callable[[], float]) -> list[tuple[bytes, bytes]]:
+    """Return headers that tell how much is left of the tightest limits, by the names that a surface's SDK knows.
 
-    What was taken now is free again after a minute, and then the limit stands where it began. `now` is in seconds
+    What was taken now is free again after a minute, and then the limit stands where it began. `clock` is in seconds
     since 1970. https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
     https://docs.anthropic.com/en/api/rate-limits#response-headers
     """
-    found: dict[str, str] = {}
-    for name, room in (("requests", taken.requests), ("tokens", taken.tokens_left)):
-        if room is None:
-            continue
-        limit, left = str(room[0]), str(max(0, room[1]))
-        found |= {
-            f"x-ratelimit-limit-{name}": limit,
-            f"x-ratelimit-remaining-{name}": left,
-            f"x-ratelimit-reset-{name}": _length(WINDOW),
-        }
-        if surface == "anthropic":
-            end = datetime.fromtimestamp(now + WINDOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            found |= {
-                f"anthropic-ratelimit-{name}-limit": limit,
-                f"anthropic-ratelimit-{name}-remaining": left,
-                f"anthropic-ratelimit-{name}-reset": end,
-            }
+    found: list[tuple[bytes, bytes]] = []
+    if taken.requests is not None:
+        found += _room(REQUESTS, *taken.requests)
+    if taken.tokens_left is not None:
+        found += _room(TOKENS, *taken.tokens_left)
+    if surface == "anthropic" and found:
+        end = datetime.fromtimestamp(clock() + WINDOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+        found += [(ANTHROPIC[name], end if name in RESETS else value) for name, value in found]
     return found
+
+
+def _room(names: tuple[bytes, bytes, bytes], limit: int, left: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of a limit, of which so much is left."""
+    return (names[0], b"%d" % limit), (names[1], b"%d" % max(0, left)), (names[2], MINUTE)
 
 
 def _length(seconds: float) -> str:
     """Return a length of time as OpenAI writes it: 1s, 6m0s."""
     whole = math.ceil(seconds)
     return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
+
+
+#: The length of the window, as it is told.
+MINUTE = _length(WINDOW).encode()
