@@ -73,17 +73,42 @@ FILES: list[tuple[str, str, dict[str, Any]]] = [
                 "callbacks": ["otel"],
             },
             "general": {
-                "on_store_failure": "allow", "request_tags": False, "metrics_public": True,
+                "on_store_failure": "allow", "request_tags": False, "required_params": ["user"], "metrics_public": True,
                 "background_health_checks": True, "default_internal_user_params": {"max_budget": 1},
             },
             "notes": [
                 f"$.litellm_settings.success_callback: 'sentry' {NOBODY}",
                 f"$.litellm_settings.callbacks: 'custom.handler' {NOBODY}",
-                "$.general_settings.enforce_user_param holds nobody back here",
                 "$.router_settings.provider_budget_config holds nobody back here",
                 "$.router_settings.optional_pre_call_checks changes nothing here",
                 "$.litellm_settings.turn_off_message_logging changes nothing here",
                 "$.general_settings.health_check_details changes nothing here",
+            ],
+        },
+    ),
+    (
+        "what holds people back",
+        """
+        model_list: [{model_name: a, litellm_params: {model: openai/gpt-4o, api_key: k}}]
+        general_settings:
+          {master_key: sk-1234, allowed_ips: [192.168.1.1], max_request_size_mb: 10, max_response_size_mb: 20,
+           enforce_user_param: true, enforced_params: [metadata, metadata.generation_name],
+           public_routes: [LiteLLMRoutes.public_routes, /metrics, /spend/calculate], max_parallel_requests: 9,
+           admin_only_routes: [/key/generate], allowed_routes: [/chat/completions, LiteLLMRoutes.public_routes],
+           use_x_forwarded_for: true, custom_auth: custom_auth.user_api_key_auth}
+        """,
+        {
+            "options": {"default_litellm_params": {"max_parallel_requests": 9}},
+            "general": {
+                "allowed_ips": ["192.168.1.1"], "max_request_size_mb": 10, "max_response_size_mb": 20,
+                "required_params": ["user", "metadata", "metadata.generation_name"], "metrics_public": True,
+                "admin_only_routes": ["/key/generate"],
+                "allowed_routes": ["/chat/completions", "LiteLLMRoutes.public_routes"],
+            },
+            "notes": [
+                "$.general_settings.custom_auth holds nobody back here",
+                "$.general_settings.use_x_forwarded_for changes nothing here",
+                "$.general_settings.public_routes: /spend/calculate want a key here like all others",
             ],
         },
     ),

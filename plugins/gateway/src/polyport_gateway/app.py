@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from polyport.observing.event import Observer
-from polyport_gateway import health
+from polyport_gateway import health, refusing
 from polyport_gateway.asked import Receive
 from polyport_gateway.config import Config
 from polyport_gateway.exchange import Exchange, Scope, Send, Tap
@@ -87,11 +87,14 @@ class App:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"].removeprefix("/v1")
         mounted = self._mounts.get(path[1:].partition("/")[0])
-        if mounted is not None:
+        fence = self.running.fence
+        refusal = await fence.refusal(self.gate, scope) if fence else None
+        if mounted is not None and refusal is None:
             await mounted(scope, receive, send)
             return
         await receive()
-        await send({"type": "websocket.close", "code": 1008, "reason": "not served here"})
+        reason = "not served here" if refusal is None else refusal.message[:120]
+        await send({"type": "websocket.close", "code": 1008, "reason": reason})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -100,11 +103,16 @@ class App:
             if told is not None:
                 await _send(send, *told)
                 return
+        running = self.running
+        if running.fence:
+            refusal = await running.fence.refusal(self.gate, scope)
+            if refusal is not None:
+                await refusing.tell(refusal, scope, send, self._routes)
+                return
         mounted = self._mounts.get(path[1:].partition("/")[0]) if self._mounts else None
         if mounted is not None:
             await mounted(scope, receive, send)
             return
-        running = self.running
         with running:
             run = Exchange(running, self.gate, scope, receive, send, self.taps).run(self._routes)
             await (run if self.tracing is None else self.tracing(scope, run))

@@ -27,6 +27,7 @@ from polyport.errors import BadRequestError, PolyportError
 from polyport.router import Router
 from polyport.states import State
 from polyport_gateway import foreign, terms
+from polyport_gateway.fence import Fence
 from polyport_gateway.signon import settings as signon
 from polyport_gateway.signon.settings import SIGNON
 
@@ -48,6 +49,11 @@ GENERAL: dict[str, str] = {
     "on_store_failure": "allow or deny calls while the database is away",
     "max_request_size_mb": "the largest JSON body",
     "max_upload_size_mb": "the largest multipart body",
+    "max_response_size_mb": "the largest answer, and the most of a stream, of the surfaces: no limit",
+    "allowed_ips": "addresses and networks that the gateway may be used from: from anywhere",
+    "allowed_routes": "the routes that there are, without /v1: all of them",
+    "admin_only_routes": "routes for keys with the role admin alone",
+    "required_params": "what every call of a model has to say, such as [user, metadata.project]",
     "request_tags": "whether calls may name tags of their own for the ledger: true",
     "drain_seconds": "how long running calls may go on after SIGTERM",
     **SIGNON,
@@ -66,7 +72,8 @@ GENERAL: dict[str, str] = {
 #: Those that a reload takes up; where another one was changed, the reload says that it waits for a restart.
 FOLLOWED = frozenset(
     {"master_key", "on_store_failure", "metrics_key", "metrics_public", "max_request_size_mb",
-     "max_upload_size_mb", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
+     "max_upload_size_mb", "max_response_size_mb", "allowed_ips", "allowed_routes", "admin_only_routes",
+     "required_params", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
      "session_hours", "public_url", "passthrough", "realtime", "request_tags", *terms.TERMS, *terms.RENAMED}
 )  # fmt: skip
 #: Names of settings -> the parameter of Router or Client that they are.
@@ -111,6 +118,11 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     master_key: str | None = None
     max_request_size_mb: float = 64.0
     max_upload_size_mb: float = 512.0
+    max_response_size_mb: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    allowed_ips: tuple[str, ...] = ()
+    allowed_routes: tuple[str, ...] = ()
+    admin_only_routes: tuple[str, ...] = ()
+    required_params: tuple[str, ...] = ()
     drain_seconds: float = 30.0
     trusted_proxies: tuple[str, ...] = ()
     request_tags: bool = True
@@ -124,6 +136,14 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     health_check_interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
     terms: terms.Terms = terms.Terms()
     given: Mapping[str, Any] = {}
+
+    def fence(self) -> Fence:
+        """Return what stands before every route. Raises BadRequestError."""
+        if self.admin_only_routes and self.master_key is None and not self.given.get("database_url"):
+            raise BadRequestError(
+                "$.general_settings.admin_only_routes needs a master_key: without one, nobody is admin"
+            )
+        return Fence(self.allowed_ips, self.allowed_routes, self.admin_only_routes)
 
     def __repr__(self) -> str:
         return f"General({', '.join(self.given)})"
@@ -348,6 +368,7 @@ def _general(section: Mapping[str, Any], secrets: Secret, notes: list[str]) -> G
         general: General = msgspec.convert({**own, "given": found}, General)
         general = msgspec.structs.replace(general, terms=terms.read(found))
         signon.read(found)
+        general.fence()
     except msgspec.ValidationError as error:
         raise ConfigError(f"$.general_settings: {error}") from error
     except BadRequestError as error:

@@ -65,7 +65,7 @@ class Exchange:
         self._admission: Admission | None = None
         self._call: Call | None = None
         self._tally = replies.Tally()
-        self._status = 0
+        self._status = self._sent = 0
         self._over = self._gone = self._settled = False
         self._fields: dict[str, Any] = {}
 
@@ -185,6 +185,14 @@ class Exchange:
                 result = await self._admission.note(operation.function, self._fields, result, self._call.meta)
             await self._reply(self._surface.answer(result, self._fields))
 
+    def _bound(self, size: int) -> None:
+        """Take note of how much goes out. Raises GateError for more than may."""
+        most = self._running.max_response
+        if most is not None:
+            self._sent += size
+            if self._sent > most:
+                raise GateError(502, "response_too_large", f"An answer may have {most} bytes here; this one has more.")
+
     def _parameters(self, operation: Operation) -> dict[str, Any]:
         """Return the parameters of the call; of streams the usage is wanted, whether the caller wants it or not."""
         options = self._fields.get("stream_options")
@@ -203,6 +211,7 @@ class Exchange:
         return Answer(replies.encode(self._surface.model(names["model"])))
 
     async def _reply(self, answer: Answer, *more: tuple[bytes, bytes]) -> None:
+        self._bound(len(answer.body))
         await self._settle(200, None)
         length = (b"content-length", str(len(answer.body)).encode())
         await self._begin(200, answer.content_type, [length, *more])
@@ -218,7 +227,9 @@ class Exchange:
             self._first = time.monotonic() - self._start
             await self._begin(200, events.content_type, [(b"cache-control", b"no-cache")])
             while chunks:
-                await self._send_body(b"".join([self._written(chunk, events) for chunk in chunks]))
+                body = b"".join([self._written(chunk, events) for chunk in chunks])
+                self._bound(len(body))
+                await self._send_body(body)
                 chunks = await client.arun(streaming.pull())
         except BaseException as error:
             failed = error

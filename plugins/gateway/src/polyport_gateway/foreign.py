@@ -67,15 +67,14 @@ ELSEWHERE = frozenset({
     "internal_user_budget_duration", "mcp_aliases", "use_redis_transaction_buffer", "pass_through_endpoints",
     "custom_provider_map", "enable_loadbalancing_on_batch_endpoints", "dynamic_rate_limiter_settings",
     "priority_reservation", "priority_reservation_settings", "budget_alert_ttl", "proxy_config_reload_interval",
-    "disable_token_counter", "model_cost_map_url",
+    "disable_token_counter", "model_cost_map_url", "disable_responses_id_security", "allow_client_side_credentials",
+    "use_x_forwarded_for", "litellm_key_header_name",
 })  # fmt: skip
 #: Names that hold somebody back: that they do not here must not be overlooked.
 RESTRICTING = frozenset({
-    "enforce_user_param", "enforced_params", "allowed_routes", "admin_only_routes", "public_routes", "allowed_ips",
     "custom_auth", "enable_oauth2_auth", "service_account_settings", "upperbound_key_generate_params",
-    "key_generation_settings", "default_team_disabled", "max_response_size_mb", "max_parallel_requests",
-    "provider_budget_config", "disable_responses_id_security", "allow_client_side_credentials", "use_x_forwarded_for",
-    "litellm_key_header_name", "allowed_model_region", "banned_keywords_list", "blocked_user_list", "max_user_budget",
+    "key_generation_settings", "default_team_disabled", "provider_budget_config", "allowed_model_region",
+    "banned_keywords_list", "blocked_user_list", "max_user_budget",
 })  # fmt: skip
 #: Callbacks that LiteLLM documents and no plugin of ours answers to; other unknown names are refused.
 CALLBACKS = frozenset({
@@ -151,7 +150,7 @@ def ours(given: Mapping[str, Any], notes: Notes, secrets: Callable[[str], str | 
     for name in ("settings", "litellm_settings", "router_settings", "general_settings"):
         if isinstance(found.get(name), Mapping):
             found[name] = _section(name, dict(found[name]), notes, secrets)
-    _across(found)
+    _across(found, notes)
     rails = found.get("guardrails")
     if isinstance(rails, list):
         found["guardrails"] = [_rail(rail) if isinstance(rail, Mapping) else rail for rail in rails]
@@ -275,7 +274,7 @@ def _cache(
     return given
 
 
-def _across(found: dict[str, Any]) -> None:
+def _across(found: dict[str, Any], notes: Notes) -> None:
     """Put what stands in one of LiteLLM's sections where it stands in ours."""
     given = found.get("general_settings") or {}
     if not isinstance(given, Mapping):
@@ -284,6 +283,14 @@ def _across(found: dict[str, Any]) -> None:
     if "allow_requests_on_db_unavailable" in general:
         allow = general.pop("allow_requests_on_db_unavailable")
         general.setdefault("on_store_failure", "allow" if allow else "deny")
+    _required(general)
+    _public(general, notes)
+    if "max_parallel_requests" in general:
+        most, router = general.pop("max_parallel_requests"), dict(found.get("router_settings") or {})
+        router["default_litellm_params"] = {
+            "max_parallel_requests": most, **(router.get("default_litellm_params") or {}),
+        }  # fmt: skip
+        found["router_settings"] = router
     if "reject_clientside_metadata_tags" in general:
         general.setdefault("request_tags", not general.pop("reject_clientside_metadata_tags"))
     for name in ("settings", "litellm_settings"):
@@ -302,3 +309,23 @@ def _across(found: dict[str, Any]) -> None:
         found[name] = section
     if general:
         found["general_settings"] = general
+
+
+def _required(general: dict[str, Any]) -> None:
+    """What every call has to say. https://docs.litellm.ai/docs/proxy/enterprise#required-params-for-llm-requests"""
+    wanted = general.pop("enforced_params", None) or []
+    if general.pop("enforce_user_param", None):
+        wanted = ["user", *wanted] if isinstance(wanted, list) else wanted
+    if wanted:
+        general.setdefault("required_params", wanted)
+
+
+def _public(general: dict[str, Any], notes: Notes) -> None:
+    """Routes without a key: of those that want one here, metrics alone may be read without."""
+    routes = general.pop("public_routes", None) or []
+    routes = routes if isinstance(routes, list) else [routes]
+    if "/metrics" in routes:
+        general.setdefault("metrics_public", True)
+    rest = [str(one) for one in routes if one not in ("/metrics", "LiteLLMRoutes.public_routes")]
+    if rest:
+        notes.append(f"$.general_settings.public_routes: {', '.join(rest)} want a key here like all others")

@@ -429,9 +429,16 @@ def allows_address(principal: Principal, client: str | None) -> bool:
     """Whether a key may be used from an address; a key bound to networks is not, where no address is known."""
     if not principal.ips:
         return True
+    address = address_of(client)
+    return address is not None and any(
+        address in ipaddress.ip_network(network, strict=False) for network in principal.ips
+    )
+
+
+def address_of(client: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address of a peer, one of IPv4 as such however it is written; None where it has none."""
     try:
         address = ipaddress.ip_address((client or "").split("%")[0])
     except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return any(mapped in ipaddress.ip_network(network, strict=False) for network in principal.ips)
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

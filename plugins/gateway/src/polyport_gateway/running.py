@@ -6,7 +6,7 @@ request is over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from polyport import catalog, ids
@@ -32,6 +32,9 @@ class Running:
         self.general = config.general
         self.max_json = int(self.general.max_request_size_mb * 1024 * 1024)
         self.max_upload = int(self.general.max_upload_size_mb * 1024 * 1024)
+        most = self.general.max_response_size_mb
+        self.max_response = None if most is None else int(most * 1024 * 1024)
+        self.fence = self.general.fence()
         self.providers = self._providers()
         #: Names of the providers' own settings, which are no caller's to choose.
         self.settings = frozenset(
@@ -66,6 +69,7 @@ class Running:
         """Put what a caller's names stand for in their place. Raises GateError for what it may not have."""
         model = fields.get("model")
         if isinstance(model, str):
+            require(self.general.required_params, fields)
             model = fields["model"] = admission.aliases.get(model, model)
             self._may(model, admission)
         if admission.policy is not None:
@@ -152,3 +156,18 @@ def user_of(fields: Mapping[str, Any]) -> str | None:
     metadata = fields.get("metadata")
     user = fields.get("user") or (metadata.get("user_id") if isinstance(metadata, dict) else None)
     return user[:256] if isinstance(user, str) and user else None
+
+
+def require(names: Iterable[str], fields: Mapping[str, Any]) -> None:
+    """Raise BadRequestError for a call of a model that leaves out what this gateway wants to be told."""
+    for name in names:
+        found = user_of(fields) if name == "user" else _at(fields, name)
+        if found is None or found == "":
+            raise BadRequestError(f"This gateway wants $.{name} in every call of a model")
+
+
+def _at(fields: Mapping[str, Any], name: str) -> Any:
+    found: Any = fields
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
