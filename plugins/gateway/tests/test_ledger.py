@@ -23,9 +23,9 @@ from polyport.errors import BadRequestError, ServiceUnavailableError
 from polyport_gateway import store as store_package
 from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import Entry, Ledger, clean
-from polyport_gateway.rollups import bucket, percentile, roll_up
+from polyport_gateway.rollups import ROLLUPS, bucket, percentile, roll_up
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import BUCKETS, DayRow, EntryRow, HourRow, TagDayRow
+from polyport_gateway.store.tables import BUCKETS, DayRow, EntryRow, HourRow, TagDayRow, is_one_of
 
 #: A real run does 50; the suite stays quick.
 KILLS = int(os.environ.get("POLYPORT_KILLS", "5"))
@@ -185,6 +185,55 @@ def test_a_segment_that_was_committed_but_not_removed_counts_once(tmp_path: Path
     asyncio.run(run())
 
 
+def test_lines_that_are_new_beside_some_that_are_not_are_told_apart(tmp_path: Path) -> None:
+    """In a file that was drained up to some line, and with a line that is there twice."""
+
+    async def run() -> None:
+        store = await migrated(tmp_path)
+        ledger = Ledger(store, Journal(tmp_path / "journal"))
+        for number in range(300):
+            ledger.record(Entry(id=f"a{number}", at=1e9 + number, nano=7, tags=("x",)))
+        assert await ledger.drain() == 300
+        for number in range(200, 500):
+            ledger.record(Entry(id=f"a{number}", at=1e9 + number, nano=7, tags=("x",)))
+        ledger.record(Entry(id="a499", at=1e9 + 499, nano=7))
+        assert await ledger.drain() == 200
+        assert await counted(store) == ({f"a{number}" for number in range(500)}, 500, 500)
+        async with store.transaction() as connection:
+            assert (await connection.execute(select(func.sum(TagDayRow.requests)))).scalar_one() == 500
+        await ledger.aclose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_every_field_of_an_entry_gets_into_its_column(tmp_path: Path) -> None:
+    """Flags are flags, lists are lists, and what is left out is empty."""
+    names = [name for name in Entry.__struct_fields__ if name not in ("made", "charged")]
+    whole: dict[str, Any] = {name: f"a {name}" for name in names}
+    whole |= {"at": 1e9, "seconds": 0.5, "first_byte": 0.25, "stream": True, "estimated": True, "cache_hit": True}
+    whole |= {name: place for place, name in enumerate(("status", "prompt", "completion", "nano", "reserved"), 1)}
+    whole |= {"attempts": 2, "usage": {"input": 1}, "failures": [{"error": "é"}], "adaptations": [{"why": "so"}]}
+    whole |= {"guardrails": [{"name": "pii"}], "tags": ["x", "y"]}
+
+    async def run() -> None:
+        store = await migrated(tmp_path)
+        ledger = Ledger(store, Journal(tmp_path / "journal"))
+        ledger.record(Entry(**whole))
+        ledger.record(Entry(id="bare", at=2e9))
+        assert await ledger.drain() == 2
+        async with store.transaction() as connection:
+            query = select(EntryRow.__table__).order_by(EntryRow.at)
+            rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+        assert rows[0] == whole
+        empty = {"at": 2e9, "id": "bare", "status": 200, "usage": {}, "first_byte": None}
+        assert {name: value for name, value in rows[1].items() if value not in ("", 0, [])} == empty
+        await ledger.aclose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
 def test_a_fault_while_draining_is_logged_and_the_drain_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -248,7 +297,7 @@ def test_a_segment_in_use_is_not_taken_by_another(tmp_path: Path) -> None:
     one.append(b"{}")
     assert two.take() == []
     one.close()
-    assert [segment.lines() for segment in two.take()] == [[b"{}"]]
+    assert [segment.read(0, 1) for segment in two.take()] == [b"{}\n"]
     two.close()
 
 
@@ -269,6 +318,57 @@ def test_without_the_database_the_journal_keeps(tmp_path: Path) -> None:
         ledger = Ledger(store, Journal(tmp_path / "journal"))
         assert await ledger.drain() == 1
         await ledger.aclose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_without_the_database_the_journal_is_one_file_more(tmp_path: Path) -> None:
+    """However often the drain is tried: each file is open, and a process may have some thousand."""
+
+    async def run() -> None:
+        nowhere = Store("postgresql://someone:secret@127.0.0.1:1/nothing", timeout=1)
+        ledger = Ledger(nowhere, Journal(tmp_path / "journal"))
+        for number in range(5):
+            ledger.record(Entry(id=str(number), at=1e9, nano=7))
+            with pytest.raises(ServiceUnavailableError):
+                await ledger.drain()
+        assert len(list((tmp_path / "journal").iterdir())) == 2
+        await ledger.aclose()
+        await nowhere.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_line_beyond_what_a_database_counts_to_is_set_aside(tmp_path: Path) -> None:
+    """A provider may say anything of what it used: the others get into the ledger."""
+
+    async def run() -> None:
+        store = await migrated(tmp_path)
+        ledger = Ledger(store, Journal(tmp_path / "journal"))
+        ledger.record(Entry(id="a", at=1e9, prompt=10**30, nano=7))
+        ledger.record(Entry(id="b", at=1e9, nano=7))
+        assert await ledger.drain() == 1
+        assert await counted(store) == ({"b"}, 1, 1)
+        await ledger.aclose()
+        await store.aclose()
+        assert [path.suffix for path in (tmp_path / "journal").iterdir()] == [".unreadable"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("owner", ["key", "user", "team", "project", "customer"])
+def test_what_somebody_spent_is_found_by_an_index(tmp_path: Path, owner: str) -> None:
+    """Indexes of owners have only what is somebody's; SQLite sees that this is what is asked for."""
+
+    async def run() -> None:
+        store = await migrated(tmp_path)
+        column = getattr(EntryRow, f"{owner}_id")
+        for asked in (is_one_of(column, ["a"]), is_one_of(column, ["a", "b"])):
+            query = select(EntryRow.id).where(asked, EntryRow.at >= 0).compile(compile_kwargs={"literal_binds": True})
+            async with store.transaction() as connection:
+                plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")).all()
+            assert f"USING INDEX ix_ledger_{owner}_at" in str(plan)
         await store.aclose()
 
     asyncio.run(run())
@@ -301,14 +401,17 @@ def test_requests_are_added_up_by_hour_by_day_and_by_tag() -> None:
         Entry(id="2", at=7300.5, key_id="a", prompt=3, nano=6, seconds=0.02, tags=("x",)),
         Entry(id="3", at=10_800.0, key_id="a", status=500, seconds=900.0),
     ]
-    hours = roll_up(made, HourRow)
+    found = {
+        table: [dict(zip(ROLLUPS[table], row, strict=True)) for row in rows] for table, rows in roll_up(made).items()
+    }
+    hours, tags = found[HourRow], found[TagDayRow]
     assert [(row["at"], row["requests"], row["failures"], row["prompt"], row["nano"]) for row in hours] == [
         (7200, 2, 0, 5, 11), (10_800, 1, 1, 0, 0)
     ]  # fmt: skip
     assert (hours[0][BUCKETS[bucket(0.02)]], hours[1]["h29"]) == (2, 1)
-    assert [(row["at"], row["requests"]) for row in roll_up(made, DayRow)] == [(0, 2), (0, 1)]  # by status, too
-    assert sorted((row["tag"], row["requests"]) for row in roll_up(made, TagDayRow)) == [("x", 2), ("y", 1)]
-    assert len({row["id"] for row in [*hours, *roll_up(made, TagDayRow)]}) == 4
+    assert [(row["at"], row["requests"]) for row in found[DayRow]] == [(0, 2), (0, 1)]  # by status, too
+    assert sorted((row["tag"], row["requests"]) for row in tags) == [("x", 2), ("y", 1)]
+    assert len({row["id"] for row in [*hours, *tags]}) == 4
 
 
 @given(st.lists(st.floats(0.0005, 500), min_size=1, max_size=200), st.sampled_from([0.5, 0.95, 0.99]))

@@ -29,6 +29,8 @@ class Segment:
         self.path = path
         self.size = os.fstat(file).st_size
         self._file = file
+        #: What its reader has done with it: bytes that are in the ledger, lines that could not be read.
+        self.drained = self.unreadable = 0
 
     def write(self, data: bytes, *, fsync: bool) -> None:
         """Add bytes whole, or not at all. Raises the OSError of a disk that is full."""
@@ -40,12 +42,20 @@ class Segment:
         if fsync:
             os.fsync(self._file)
 
-    def lines(self) -> list[bytes]:
-        """Return the whole lines."""
-        whole, _, torn = self.path.read_bytes().rpartition(b"\n")
-        if torn:
-            log.warning("%s ends in %d bytes that a kill cut off; they were never acknowledged", self.path, len(torn))
-        return [line for line in whole.split(b"\n") if line]
+    def read(self, offset: int, size: int) -> bytes:
+        """Return whole lines from an offset on: what is in `size` bytes, or one that is longer; at the end, b""."""
+        while True:
+            data = os.pread(self._file, size, offset)
+            whole, end, torn = data.rpartition(b"\n")
+            if end:
+                return whole + end
+            if len(data) < size:
+                if torn:
+                    log.warning(
+                        "%s ends in %d bytes that a kill cut off; they were never acknowledged", self.path, len(torn)
+                    )
+                return b""
+            size *= 2
 
     def set_aside(self) -> None:
         """Keep the file for a person to look at, and out of the ledger's way."""

@@ -10,24 +10,33 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import astuple
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.journal import Journal, Segment
-from polyport_gateway.rollups import DAY, ROLLUPS, SUMMED, roll_up
+from polyport_gateway.rollups import DAY, ROLLUPS, SUMMED, Row, roll_up
 from polyport_gateway.store import Store, loading, partitions
-from polyport_gateway.store.tables import DayRow, EntryRow, OwnedRow
+from polyport_gateway.store.tables import DayRow, EntryRow, OwnedRow, is_one_of
 from polyport_gateway.upkeep import Upkeep
 
 log = logging.getLogger("polyport.gateway.ledger")
-#: Lines of one transaction.
-BATCH = 1000
+#: Bytes of lines that one transaction moves, and that are decoded in one go: the event loop waits for that.
+BATCH, PIECE = 512 << 10, 64 << 10
 #: Seconds between two tries while the database is away.
 AWAY = 1.0
+#: Seconds between two drains while each moves as many lines as this: what one costs is shared by more of them.
+BUSY, MANY = 1.0, 250
+#: More than any request comes to, and what every database, and JSON, can count to: a line beyond it cannot be read.
+LARGEST = 1 << 53
+#: JSON of lists that are empty, as most are.
+NONE = ("[]",) * 4
+
+Amount = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 
 
 class Whose(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +53,12 @@ class Whose(msgspec.Struct, frozen=True, kw_only=True):
 ABOUT = {name.removesuffix("_id"): name for name in (*Whose.__struct_fields__, "model", "provider")}
 
 
-class Entry(Whose, frozen=True, omit_defaults=True, kw_only=True):
+class Entry(Whose, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What is kept of a request: no prompt, no answer, no key. `at` is when it ended; `seconds` how long it took.
 
     `model` is what the caller asked for, `upstream` what answered; `usage` are disjoint buckets of tokens; `reserved`
-    is in nano-dollars, as `nano` is. `upstream_id` is the provider's name of the request.
+    is in nano-dollars, as `nano` is. `upstream_id` is the provider's name of the request. All fields but the last two
+    are columns, in this order: first those that are bound as they are, then flags, then JSON.
     """
 
     id: str
@@ -59,25 +69,24 @@ class Entry(Whose, frozen=True, omit_defaults=True, kw_only=True):
     deployment: str = ""
     operation: str = ""
     surface: str = ""
-    stream: bool = False
-    #: Written out always: a field that is left out is zero or empty to the database.
-    status: int = msgspec.field(default_factory=lambda: 200)
+    status: int = 200
     error: str = ""
     message: str = ""
-    prompt: int = 0
-    completion: int = 0
-    usage: Mapping[str, int] = {}
-    nano: int = 0
-    reserved: int = 0
-    estimated: bool = False
-    cache_hit: bool = False
+    prompt: Amount = 0
+    completion: Amount = 0
+    nano: Amount = 0
+    reserved: Amount = 0
     seconds: float = 0.0
     first_byte: float | None = None
     attempts: int = 0
+    upstream_id: str = ""
+    stream: bool = False
+    estimated: bool = False
+    cache_hit: bool = False
+    usage: Mapping[str, int] = {}
     failures: Sequence[Mapping[str, Any]] = ()
     adaptations: Sequence[Mapping[str, Any]] = ()
     guardrails: Sequence[Mapping[str, Any]] = ()
-    upstream_id: str = ""
     tags: Sequence[str] = ()
     #: What was made for the caller, and is its own: rows of the table of those. It is in no column.
     made: Sequence[Mapping[str, Any]] = ()
@@ -85,8 +94,13 @@ class Entry(Whose, frozen=True, omit_defaults=True, kw_only=True):
     charged: bool = False
 
 
+#: The ledger's columns, and how many of them are bound as they are.
+COLUMNS = Entry.__struct_fields__[: Entry.__struct_fields__.index("made")]
+PLAIN = COLUMNS.index("stream")
+OWNED: tuple[str, ...] = tuple(column.name for column in OwnedRow.__table__.columns)
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Entry).decode
+_decoder = msgspec.json.Decoder(Entry)
 
 
 def clean(text: str | None, length: int = 255) -> str:
@@ -129,13 +143,16 @@ class Ledger:
         self.journal.close()
 
     async def _run(self) -> None:
-        await self._try()
+        moved = await self._try()
         if self._away:
             await asyncio.sleep(max(0.0, AWAY - self.interval))
+        elif moved >= MANY:
+            await asyncio.sleep(max(0.0, BUSY - self.interval))
 
-    async def _try(self) -> None:
+    async def _try(self) -> int:
+        moved = 0
         try:
-            await self.drain()
+            moved = await self.drain()
         except ServiceUnavailableError as error:
             if not self._away:
                 log.warning("%s The journal keeps what is settled until then.", error)
@@ -144,31 +161,41 @@ class Ledger:
             if self._away:
                 log.warning("The database is back, and has what the journal kept.")
             self._away = False
+        return moved
 
     async def drain(self) -> int:
-        """Move all lines into the ledger, and return how many were new. Raises ServiceUnavailableError."""
+        """Move all lines into the ledger, and return how many were new. Raises ServiceUnavailableError.
+
+        What could not be moved the last time goes first: the journal is cut into no more files until it has gone.
+        """
         async with self._draining:
+            count = await self._drain_waiting()
             self._waiting += self.journal.take()
-            count = 0
-            while self._waiting:
-                count += await self._drain_segment(self._waiting[0])
-                self._waiting.pop(0)
-            return count
+            return count + await self._drain_waiting()
+
+    async def _drain_waiting(self) -> int:
+        count = 0
+        while self._waiting:
+            count += await self._drain_segment(self._waiting[0])
+            self._waiting.pop(0)
+        return count
 
     async def _drain_segment(self, segment: Segment) -> int:
-        lines, entries, unreadable = await asyncio.to_thread(_read, segment)
         count = 0
-        for start in range(0, len(entries), BATCH):
-            batch = slice(start, start + BATCH)
-            await self._make_room(entries[batch])
-            async with self.store.transaction() as connection:
-                fresh = await self._insert(connection, lines[batch], entries[batch])
+        while True:
+            entries, read, unreadable = await _read(segment)
+            if not read:
+                break
+            await self._make_room(entries)
+            fresh = await self._move(entries) if entries else []
+            segment.drained += read
+            segment.unreadable += unreadable
             count += len(fresh)
             for entry in fresh:
                 if entry.charged and self.charge is not None:
                     await self.charge(entry)
-        if unreadable:
-            log.error("%d lines of %s could not be read; the file is set aside", unreadable, segment.path)
+        if segment.unreadable:
+            log.error("%d lines of %s could not be read; the file is set aside", segment.unreadable, segment.path)
             segment.set_aside()
         else:
             segment.drop()
@@ -178,28 +205,41 @@ class Ledger:
         """See that the months have their partitions. They are made apart: making one keeps everybody waiting."""
         if self.store.dialect != "postgresql":
             return
-        missing = {partitions.month_of(one.at) for one in entries} - self._months
+        missing = {partitions.month_of(day * DAY) for day in {one.at // DAY for one in entries}} - self._months
         if missing:
             async with self.store.transaction() as connection:
                 await partitions.make(connection, missing)
             self._months |= missing
 
-    async def _insert(self, connection: AsyncConnection, lines: list[bytes], entries: list[Entry]) -> list[Entry]:
-        rows = b"[%s]" % b",".join(lines)
-        insert = loading.insert_new(EntryRow, self.store.dialect)
-        found = await connection.execute(insert, {"rows": rows.decode()})
-        new = set(found.scalars())
-        fresh = {entry.id: entry for entry in entries if entry.id in new}
-        for table in ROLLUPS:
-            added = roll_up(fresh.values(), table)
+    async def _move(self, entries: list[Entry]) -> list[Entry]:
+        """Put entries into the ledger, and return those that were not there yet."""
+        rows = [_row(one) for one in entries]
+        try:
+            async with self.store.transaction() as connection:
+                return await self._insert(connection, entries, rows)
+        except _Partly:
+            async with self.store.transaction() as connection:
+                return await self._insert(connection, entries, rows, one_by_one=True)
+
+    async def _insert(
+        self, connection: AsyncConnection, entries: list[Entry], rows: list[Row], *, one_by_one: bool = False
+    ) -> list[Entry]:
+        """Insert entries, and count those into the roll-ups that are new. Raises _Partly where it cannot say which."""
+        if one_by_one:
+            new = [await loading.insert_new(connection, EntryRow, COLUMNS, [row]) for row in rows]
+            fresh = [entry for entry, count in zip(entries, new, strict=True) if count]
+        else:
+            count = await loading.insert_new(connection, EntryRow, COLUMNS, rows)
+            if count not in (0, len(rows)):
+                raise _Partly
+            fresh = entries if count else []
+        for table, added in roll_up(fresh).items():
             if added:
-                statement = loading.add_up(table, self.store.dialect, SUMMED)
-                await connection.execute(statement, {"rows": msgspec.json.encode(added).decode()})
-        made = [row for entry in fresh.values() for row in entry.made]
+                await loading.add_up(connection, table, ROLLUPS[table], added, SUMMED)
+        made = [tuple(row.get(name, "") for name in OWNED) for entry in fresh for row in entry.made]
         if made:
-            insert = loading.insert_new(OwnedRow, self.store.dialect)
-            await connection.execute(insert, {"rows": msgspec.json.encode(made).decode()})
-        return list(fresh.values())
+            await loading.insert_new(connection, OwnedRow, OWNED, made)
+        return fresh
 
     # --- what was spent ---
 
@@ -223,8 +263,10 @@ async def spent(store: Store, about: Mapping[str, str], since: float | None) -> 
     Whole days are read from the days, so that they may be older than what is kept of single requests.
     """
     first = 0 if since is None else -(-int(since) // DAY) * DAY
-    days = [getattr(DayRow, ABOUT[name]) == value for name, value in about.items()]
-    single = [getattr(EntryRow, ABOUT[name]) == value for name, value in about.items()]
+    days, single = (
+        [is_one_of(getattr(table, ABOUT[name]), [value]) for name, value in about.items()]
+        for table in (DayRow, EntryRow)
+    )
     async with store.transaction() as connection:
         total = await _sum(connection, DayRow.nano, [*days, DayRow.at >= first])
         if since is not None and since < first:
@@ -237,12 +279,48 @@ async def _sum(connection: AsyncConnection, column: Any, where: list[ColumnEleme
     return int(found.scalar_one())
 
 
-def _read(segment: Segment) -> tuple[list[bytes], list[Entry], int]:
-    lines, entries, unreadable = [], [], 0
-    for line in segment.lines():
+class _Partly(Exception):
+    """Some of the rows were there already: lines that were drained before a kill."""
+
+
+def _row(entry: Entry) -> Row:
+    plain = astuple(entry)[:PLAIN]
+    flags = (1 if entry.stream else 0, 1 if entry.estimated else 0, 1 if entry.cache_hit else 0)
+    lists: Row = NONE
+    if entry.failures or entry.adaptations or entry.guardrails or entry.tags:
+        lists = tuple(map(_text, (entry.failures, entry.adaptations, entry.guardrails, entry.tags)))
+    return (*plain, *flags, _text(entry.usage), *lists)
+
+
+def _text(value: Any) -> str:
+    return _encode(value).decode()
+
+
+async def _read(segment: Segment) -> tuple[list[Entry], int, int]:
+    """Return the entries of one transaction, how many bytes of lines were read, and how many lines were no entries."""
+    entries: list[Entry] = []
+    read = unreadable = 0
+    while read < BATCH:
+        lines = segment.read(segment.drained + read, PIECE)
+        if not lines:
+            break
+        found, wrong = _decode(lines)
+        entries += found
+        read += len(lines)
+        unreadable += wrong
+        await asyncio.sleep(0)
+    return entries, read, unreadable
+
+
+def _decode(lines: bytes) -> tuple[list[Entry], int]:
+    try:
+        return _decoder.decode_lines(lines), 0
+    except msgspec.MsgspecError:
+        pass
+    entries, unreadable = [], 0
+    for line in lines.split(b"\n"):
         try:
-            entries.append(_decode(line))
-            lines.append(line)
+            entries += _decoder.decode_lines(line)
         except msgspec.MsgspecError:
             unreadable += 1
-    return lines, entries, unreadable
+    return entries, unreadable

@@ -7,10 +7,12 @@ the sum, to within the width of a bucket: a factor of 1.6.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from polyport_gateway.store.tables import BUCKETS, DayRow, HourRow, Rolled, TagDayRow, TagHourRow
 
@@ -24,19 +26,29 @@ DIMENSIONS = (
     "status",
 )  # fmt: skip
 _told_apart = attrgetter(*DIMENSIONS)
-SUMS = ("requests", "failures", "prompt", "completion", "nano")
+_STATUS = DIMENSIONS.index("status")
+#: What is added up of each request; the other sums are counts of them.
+TAKEN = ("prompt", "completion", "nano")
+SUMS = ("requests", "failures", *TAKEN)
 SUMMED = (*SUMS, *BUCKETS)
-#: Table -> the length of its times, in seconds.
-ROLLUPS: dict[type[Rolled], int] = {HourRow: HOUR, DayRow: DAY, TagHourRow: HOUR, TagDayRow: DAY}
+#: Table -> the columns of its rows.
+ROLLUPS: dict[type[Rolled], tuple[str, ...]] = {
+    table: ("id", "at", *DIMENSIONS, *SUMMED, *(("tag",) if hasattr(table, "tag") else ()))
+    for table in (HourRow, DayRow, TagHourRow, TagDayRow)
+}
 #: Buckets of a power of ten, and where the first one ends, in seconds.
 PER_DECADE, FIRST = 5, 0.001
+#: Where buckets end; the last one does not.
+ENDS = [FIRST * 10 ** (number / PER_DECADE) for number in range(len(BUCKETS) - 1)]
+
+Row = tuple[Any, ...]
+#: (time, dimensions ..., and a tag where there is one) -> what was taken, and how many were in each bucket.
+Sums = dict[Row, list[int]]
 
 
 def bucket(seconds: float) -> int:
     """Return the number of the bucket that a latency falls into."""
-    if seconds < FIRST:
-        return 0
-    return min(int(math.log10(seconds / FIRST) * PER_DECADE) + 1, len(BUCKETS) - 1)
+    return bisect_right(ENDS, seconds)
 
 
 def percentile(counts: Sequence[int], share: float) -> float | None:
@@ -56,29 +68,42 @@ def percentile(counts: Sequence[int], share: float) -> float | None:
     return float(FIRST * 10 ** ((len(counts) - 1) / PER_DECADE))
 
 
-def roll_up(entries: Iterable[Entry], table: type[Rolled]) -> list[dict[str, Any]]:
-    """Add entries up by time, and by who and what: rows of a table, without what is zero."""
-    length = ROLLUPS[table]
-    tagged = hasattr(table, "tag")
-    sums: dict[tuple[Any, ...], dict[str, int]] = {}
+def roll_up(entries: Iterable[Entry]) -> dict[type[Rolled], list[Row]]:
+    """Add entries up by time, and by who and what, and return the rows of each table, in the order of its columns."""
+    hours: Sums = {}
+    tagged: Sums = {}
     for one in entries:
-        at = int(one.at // length) * length
-        key = (at, *_told_apart(one))
-        for tag in one.tags if tagged else (None,):
-            row = sums.setdefault((*key, tag), dict.fromkeys(SUMS, 0))
-            row["requests"] += 1
-            row["failures"] += one.status >= 400
-            row["prompt"] += one.prompt
-            row["completion"] += one.completion
-            row["nano"] += one.nano
-            name = BUCKETS[bucket(one.seconds)]
-            row[name] = row.get(name, 0) + 1
-    return [_row(key, row) for key, row in sums.items()]
+        kind = (int(one.at // HOUR) * HOUR, *_told_apart(one))
+        _count(hours, kind, one)
+        for tag in one.tags:
+            _count(tagged, (*kind, tag), one)
+    sums = {HourRow: hours, DayRow: _by_day(hours), TagHourRow: tagged, TagDayRow: _by_day(tagged)}
+    return {table: [_row(kind, found) for kind, found in of.items()] for table, of in sums.items()}
 
 
-def _row(key: tuple[Any, ...], sums: Mapping[str, int]) -> dict[str, Any]:
-    at, *dimensions, tag = key
-    text = "\x1f".join(map(str, key))
-    mark = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    found = {"id": mark, "at": at, **dict(zip(DIMENSIONS, dimensions, strict=True)), **sums}
-    return found if tag is None else {**found, "tag": tag}
+def _count(sums: Sums, kind: Row, entry: Entry) -> None:
+    found = sums.get(kind)
+    if found is None:
+        found = sums[kind] = [0] * (len(TAKEN) + len(BUCKETS))
+    found[0] += entry.prompt
+    found[1] += entry.completion
+    found[2] += entry.nano
+    found[len(TAKEN) + bucket(entry.seconds)] += 1
+
+
+def _by_day(hours: Sums) -> Sums:
+    days: Sums = {}
+    for (at, *rest), found in hours.items():
+        day = (at // DAY * DAY, *rest)
+        known = days.get(day)
+        days[day] = list(found) if known is None else list(map(add, known, found))
+    return days
+
+
+def _row(kind: Row, found: Sequence[int]) -> Row:
+    at, *dimensions = kind
+    tag = dimensions[len(DIMENSIONS) :]
+    mark = hashlib.blake2b(msgspec.json.encode(kind), digest_size=16).hexdigest()
+    requests = sum(found[len(TAKEN) :])
+    failures = requests if dimensions[_STATUS] >= 400 else 0
+    return (mark, at, *dimensions[: len(DIMENSIONS)], requests, failures, *found, *tag)

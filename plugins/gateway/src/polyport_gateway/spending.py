@@ -40,6 +40,7 @@ from polyport_gateway.store.tables import (
     TagHourRow,
     TeamRow,
     UserRow,
+    is_one_of,
 )
 
 #: What reports and series can be grouped and narrowed by -> the column.
@@ -195,9 +196,9 @@ def readable(by: Principal, table: type[Any]) -> ColumnElement[bool]:
     found: ColumnElement[bool] = table.key_id.is_not(None)
     if by.role in ("admin", "viewer"):
         return found
-    seen = [table.key_id == (by.key_id or None), table.team_id.in_(list(by.teams_led))]
+    seen = [is_one_of(table.key_id, [by.key_id] if by.key_id else []), is_one_of(table.team_id, list(by.teams_led))]
     if by.user_id and by.role in ("member", "team_admin"):
-        seen.append(table.user_id == by.user_id)
+        seen.append(is_one_of(table.user_id, [by.user_id]))
     return or_(*seen)
 
 
@@ -252,7 +253,7 @@ def _requests(dialect: str, by: Principal, body: Mapping[str, Any]) -> Select[An
     if "tag" in body:
         query = query.where(or_(*(_has_tag(dialect, one) for one in texts("tag", body["tag"]))))
     for name in FILTERS.keys() & body.keys():
-        query = query.where(getattr(EntryRow, FILTERS[name]).in_(texts(name, body[name])))
+        query = query.where(is_one_of(getattr(EntryRow, FILTERS[name]), texts(name, body[name])))
     return query
 
 

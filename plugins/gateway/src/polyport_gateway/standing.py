@@ -23,7 +23,7 @@ from polyport_gateway.limits import Limit, period
 from polyport_gateway.management import visible
 from polyport_gateway.rollups import DAY
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import DayRow, Entity, EntryRow, TeamRow
+from polyport_gateway.store.tables import DayRow, Entity, EntryRow, TeamRow, is_one_of
 
 #: Who can have a budget.
 SPENDERS = ("key", "user", "team", "project", "customer")
@@ -105,7 +105,7 @@ async def _added(
     session: AsyncSession, table: type[Any], kinds: Sequence[str], ids: set[str], where: Sequence[Any]
 ) -> Sums:
     columns = [getattr(table, ABOUT[kind]) for kind in kinds]
-    query = select(*columns, func.sum(table.nano)).where(columns[0].in_(sorted(ids)), *where).group_by(*columns)
+    query = select(*columns, func.sum(table.nano)).where(is_one_of(columns[0], sorted(ids)), *where).group_by(*columns)
     return {tuple(row[:-1]): int(row[-1]) for row in (await session.execute(query)).all()}
 
 

@@ -139,7 +139,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_ledger_at", "ledger", ["at", "id"])
     for name in WHO:
-        op.create_index(f"ix_ledger_{name.removesuffix('_id')}_at", "ledger", [name, "at"])
+        owned = sa.text(f"{name} <> ''")
+        index = f"ix_ledger_{name.removesuffix('_id')}_at"
+        op.create_index(index, "ledger", [name, "at"], sqlite_where=owned, postgresql_where=owned)
     op.create_table(
         "notices",
         _text("id", 64),
