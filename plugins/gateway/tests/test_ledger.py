@@ -23,7 +23,7 @@ from polyport.errors import BadRequestError, ServiceUnavailableError
 from polyport_gateway import store as store_package
 from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import Entry, Ledger, clean
-from polyport_gateway.rollups import ROLLUPS, bucket, percentile, roll_up
+from polyport_gateway.rollups import ROLLUPS, Sums, bucket, percentile
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import BUCKETS, DayRow, EntryRow, HourRow, TagDayRow, is_one_of
 
@@ -401,8 +401,11 @@ def test_requests_are_added_up_by_hour_by_day_and_by_tag() -> None:
         Entry(id="2", at=7300.5, key_id="a", prompt=3, nano=6, seconds=0.02, tags=("x",)),
         Entry(id="3", at=10_800.0, key_id="a", status=500, seconds=900.0),
     ]
+    sums = Sums()
+    sums.add(made[:1])
+    sums.add(made[1:])
     found = {
-        table: [dict(zip(ROLLUPS[table], row, strict=True)) for row in rows] for table, rows in roll_up(made).items()
+        table: [dict(zip(ROLLUPS[table], row, strict=True)) for row in rows] for table, rows in sums.rows().items()
     }
     hours, tags = found[HourRow], found[TagDayRow]
     assert [(row["at"], row["requests"], row["failures"], row["prompt"], row["nano"]) for row in hours] == [

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from random import getrandbits
 from typing import Any
 
 from polyport.border import Call
@@ -20,7 +19,7 @@ from polyport.flow import Passed, Streaming
 from polyport.operations import Operation
 from polyport_gateway import asked, counting, owning, replies
 from polyport_gateway.asked import Body, Gone
-from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome
+from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome, new_id
 from polyport_gateway.running import Running, user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import Answer, Events, Problem, Surface, problem_of
@@ -59,7 +58,7 @@ class Exchange:
         self._asked: Asked | None = None
         self._headers = asked.Headers(scope["headers"])
         self._surface: Surface = ANTHROPIC if "anthropic-version" in self._headers else OPENAI
-        self._id = f"{getrandbits(128):032x}"
+        self._id = new_id()
         self._start = time.monotonic()
         self._first: float | None = None
         self._admission: Admission | None = None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Mapping, Sequence
+from random import getrandbits
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -40,6 +42,11 @@ class GateError(PolyportError):
         self.code = code
         self.retry_after = retry_after
         self.headers = dict(headers or {})
+
+
+def new_id() -> str:
+    """Return a name for a request, which begins with its time: indexes of the ledger grow at their ends by it."""
+    return f"{time_ns():016x}{getrandbits(64):016x}"
 
 
 class Asked(msgspec.Struct, kw_only=True, frozen=True):

@@ -19,14 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.journal import Journal, Segment
-from polyport_gateway.rollups import DAY, ROLLUPS, SUMMED, Row, roll_up
+from polyport_gateway.rollups import DAY, ROLLUPS, SUMMED, Row, Sums
 from polyport_gateway.store import Store, loading, partitions
 from polyport_gateway.store.tables import DayRow, EntryRow, OwnedRow, is_one_of
 from polyport_gateway.upkeep import Upkeep
 
 log = logging.getLogger("polyport.gateway.ledger")
-#: Bytes of lines that one transaction moves, and that are decoded in one go: the event loop waits for that.
-BATCH, PIECE = 512 << 10, 64 << 10
+#: Bytes of lines that one transaction moves at most; that are in memory at a time; that the event loop waits for.
+MOST, BATCH, PIECE = 8 << 20, 512 << 10, 64 << 10
 #: Seconds between two tries while the database is away.
 AWAY = 1.0
 #: Seconds between two drains while each moves as many lines as this: what one costs is shared by more of them.
@@ -182,17 +182,12 @@ class Ledger:
 
     async def _drain_segment(self, segment: Segment) -> int:
         count = 0
-        while True:
-            entries, read, unreadable = await _read(segment)
-            if not read:
-                break
-            await self._make_room(entries)
-            fresh = await self._move(entries) if entries else []
-            segment.drained += read
-            segment.unreadable += unreadable
-            count += len(fresh)
-            for entry in fresh:
-                if entry.charged and self.charge is not None:
+        while (moved := await self._move(segment)).read:
+            segment.drained += moved.read
+            segment.unreadable += moved.unreadable
+            count += moved.new
+            for entry in moved.charged:
+                if self.charge is not None:
                     await self.charge(entry)
         if segment.unreadable:
             log.error("%d lines of %s could not be read; the file is set aside", segment.unreadable, segment.path)
@@ -201,45 +196,44 @@ class Ledger:
             segment.drop()
         return count
 
+    async def _move(self, segment: Segment) -> _Moved:
+        """Move lines into the ledger, in one transaction."""
+        first = await _read(segment, segment.drained)
+        await self._make_room(first.entries)
+        try:
+            return await self._insert(segment, first)
+        except _Partly:
+            return await self._insert(segment, first, one_by_one=True)
+
     async def _make_room(self, entries: Sequence[Entry]) -> None:
         """See that the months have their partitions. They are made apart: making one keeps everybody waiting."""
-        if self.store.dialect != "postgresql":
-            return
-        missing = {partitions.month_of(day * DAY) for day in {one.at // DAY for one in entries}} - self._months
+        missing = self._without_room(entries)
         if missing:
             async with self.store.transaction() as connection:
                 await partitions.make(connection, missing)
             self._months |= missing
 
-    async def _move(self, entries: list[Entry]) -> list[Entry]:
-        """Put entries into the ledger, and return those that were not there yet."""
-        rows = [_row(one) for one in entries]
-        try:
-            async with self.store.transaction() as connection:
-                return await self._insert(connection, entries, rows)
-        except _Partly:
-            async with self.store.transaction() as connection:
-                return await self._insert(connection, entries, rows, one_by_one=True)
+    def _without_room(self, entries: Sequence[Entry]) -> set[tuple[int, int]]:
+        if self.store.dialect != "postgresql":
+            return set()
+        return {partitions.month_of(day * DAY) for day in {one.at // DAY for one in entries}} - self._months
 
-    async def _insert(
-        self, connection: AsyncConnection, entries: list[Entry], rows: list[Row], *, one_by_one: bool = False
-    ) -> list[Entry]:
-        """Insert entries, and count those into the roll-ups that are new. Raises _Partly where it cannot say which."""
-        if one_by_one:
-            new = [await loading.insert_new(connection, EntryRow, COLUMNS, [row]) for row in rows]
-            fresh = [entry for entry, count in zip(entries, new, strict=True) if count]
-        else:
-            count = await loading.insert_new(connection, EntryRow, COLUMNS, rows)
-            if count not in (0, len(rows)):
-                raise _Partly
-            fresh = entries if count else []
-        for table, added in roll_up(fresh).items():
-            if added:
-                await loading.add_up(connection, table, ROLLUPS[table], added, SUMMED)
-        made = [tuple(row.get(name, "") for name in OWNED) for entry in fresh for row in entry.made]
-        if made:
-            await loading.insert_new(connection, OwnedRow, OWNED, made)
-        return fresh
+    async def _insert(self, segment: Segment, batch: _Batch, *, one_by_one: bool = False) -> _Moved:
+        """Insert batches from this one on, and add to the roll-ups what is new. Raises _Partly."""
+        moved, sums = _Moved(), Sums()
+        async with self.store.transaction() as connection:
+            while batch.read and moved.read < MOST and not self._without_room(batch.entries):
+                fresh = await _insert(connection, batch.entries, one_by_one)
+                sums.add(fresh)
+                moved.add(batch, fresh)
+                batch = await _read(segment, segment.drained + moved.read)
+            for table, rows in sums.rows().items():
+                if rows:
+                    await loading.add_up(connection, table, ROLLUPS[table], rows, SUMMED)
+            if moved.made:
+                rows = [tuple(one.get(name, "") for name in OWNED) for one in moved.made]
+                await loading.insert_new(connection, OwnedRow, OWNED, rows)
+        return moved
 
     # --- what was spent ---
 
@@ -279,8 +273,80 @@ async def _sum(connection: AsyncConnection, column: Any, where: list[ColumnEleme
     return int(found.scalar_one())
 
 
+# --- from lines to rows ---
+
+
+class _Batch(msgspec.Struct, gc=False):
+    """Entries that go into one statement, or few: of so many bytes, and beside so many lines that were none."""
+
+    entries: list[Entry] = []
+    read: int = 0
+    unreadable: int = 0
+
+
+class _Moved(msgspec.Struct):
+    """What one transaction moved: how many bytes of lines, how many new entries, and what is to be done about them."""
+
+    read: int = 0
+    unreadable: int = 0
+    new: int = 0
+    made: list[Mapping[str, Any]] = []
+    charged: list[Entry] = []
+
+    def add(self, batch: _Batch, fresh: Sequence[Entry]) -> None:
+        """Count a batch, and those of its entries that are new."""
+        self.read += batch.read
+        self.unreadable += batch.unreadable
+        self.new += len(fresh)
+        for one in fresh:
+            if one.made or one.charged:
+                self.made += one.made
+                self.charged += [one] if one.charged else []
+
+
 class _Partly(Exception):
-    """Some of the rows were there already: lines that were drained before a kill."""
+    """Some rows of a statement were there already, from before a kill: which ones, it does not say."""
+
+
+async def _read(segment: Segment, offset: int) -> _Batch:
+    batch = _Batch()
+    while batch.read < BATCH:
+        lines = segment.read(offset + batch.read, PIECE)
+        if not lines:
+            break
+        entries, unreadable = _decode(lines)
+        batch.entries += entries
+        batch.read += len(lines)
+        batch.unreadable += unreadable
+        await asyncio.sleep(0)
+    return batch
+
+
+def _decode(lines: bytes) -> tuple[list[Entry], int]:
+    try:
+        return _decoder.decode_lines(lines), 0
+    except msgspec.MsgspecError:
+        pass
+    entries: list[Entry] = []
+    unreadable = 0
+    for line in lines.split(b"\n"):
+        try:
+            entries += _decoder.decode_lines(line)
+        except msgspec.MsgspecError:
+            unreadable += 1
+    return entries, unreadable
+
+
+async def _insert(connection: AsyncConnection, entries: list[Entry], one_by_one: bool) -> Sequence[Entry]:
+    """Insert entries, and return those that are new. Raises _Partly where a statement cannot say which."""
+    rows = [_row(one) for one in entries]
+    if one_by_one:
+        new = [await loading.insert_new(connection, EntryRow, COLUMNS, [row]) for row in rows]
+        return [entry for entry, count in zip(entries, new, strict=True) if count]
+    count = await loading.insert_new(connection, EntryRow, COLUMNS, rows)
+    if count not in (0, len(rows)):
+        raise _Partly
+    return entries if count else ()
 
 
 def _row(entry: Entry) -> Row:
@@ -294,33 +360,3 @@ def _row(entry: Entry) -> Row:
 
 def _text(value: Any) -> str:
     return _encode(value).decode()
-
-
-async def _read(segment: Segment) -> tuple[list[Entry], int, int]:
-    """Return the entries of one transaction, how many bytes of lines were read, and how many lines were no entries."""
-    entries: list[Entry] = []
-    read = unreadable = 0
-    while read < BATCH:
-        lines = segment.read(segment.drained + read, PIECE)
-        if not lines:
-            break
-        found, wrong = _decode(lines)
-        entries += found
-        read += len(lines)
-        unreadable += wrong
-        await asyncio.sleep(0)
-    return entries, read, unreadable
-
-
-def _decode(lines: bytes) -> tuple[list[Entry], int]:
-    try:
-        return _decoder.decode_lines(lines), 0
-    except msgspec.MsgspecError:
-        pass
-    entries, unreadable = [], 0
-    for line in lines.split(b"\n"):
-        try:
-            entries += _decoder.decode_lines(line)
-        except msgspec.MsgspecError:
-            unreadable += 1
-    return entries, unreadable

@@ -16,7 +16,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Mapping
-from random import getrandbits
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -38,7 +37,7 @@ from polyport_gateway import direct, replies
 from polyport_gateway.app import ASGI, App
 from polyport_gateway.asked import Headers, Receive
 from polyport_gateway.exchange import LEFT, Scope, Send, told_of
-from polyport_gateway.gate import Admission, Asked, GateError, Outcome
+from polyport_gateway.gate import Admission, Asked, GateError, Outcome, new_id
 from polyport_gateway.running import Running
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import problem_of
@@ -136,7 +135,7 @@ class Session:
         self._settings = running.general.realtime
         self._headers = Headers(scope["headers"])
         self._query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        self._turn = Turn(_id())
+        self._turn = Turn(new_id())
         self._model = self._query.get("model", "")
         self._last = time.monotonic()
         #: Set while no response is on its way.
@@ -349,7 +348,7 @@ class Session:
         try:
             await self._settle(200, None, unknown=unknown)
             call = turn.call
-            self._turn = Turn(_id())
+            self._turn = Turn(new_id())
             if call is not None:
                 meta = Meta(provider=call.meta.provider, model=call.meta.model, attempts=1)
                 meta.deployment, meta.group = call.meta.deployment, call.meta.group
@@ -413,7 +412,7 @@ class Session:
             return
         if end.error is not None:
             problem = OPENAI.problem(problem_of(end.error, self._turn.request_id))["error"]
-            event = {"type": "error", "event_id": f"event_{_id()[:20]}", "error": {**problem, "event_id": None}}
+            event = {"type": "error", "event_id": f"event_{new_id()[:20]}", "error": {**problem, "event_id": None}}
             await self._send({"type": "websocket.send", "text": replies.encode(event).decode()})
         await self._send({"type": "websocket.close", "code": end.code, "reason": end.reason[:120]})
 
@@ -483,7 +482,3 @@ async def _close(provider: ClientConnection, end: End) -> None:
         await provider.close(code, end.reason[:120])
     except (WebSocketException, ValueError, OSError):  # a code that may not be sent, or a connection that is gone
         log.debug("a provider's session did not close with code %d", code)
-
-
-def _id() -> str:
-    return f"{getrandbits(128):032x}"

@@ -43,7 +43,7 @@ ENDS = [FIRST * 10 ** (number / PER_DECADE) for number in range(len(BUCKETS) - 1
 
 Row = tuple[Any, ...]
 #: (time, dimensions ..., and a tag where there is one) -> what was taken, and how many were in each bucket.
-Sums = dict[Row, list[int]]
+Counted = dict[Row, list[int]]
 
 
 def bucket(seconds: float) -> int:
@@ -68,20 +68,29 @@ def percentile(counts: Sequence[int], share: float) -> float | None:
     return float(FIRST * 10 ** ((len(counts) - 1) / PER_DECADE))
 
 
-def roll_up(entries: Iterable[Entry]) -> dict[type[Rolled], list[Row]]:
-    """Add entries up by time, and by who and what, and return the rows of each table, in the order of its columns."""
-    hours: Sums = {}
-    tagged: Sums = {}
-    for one in entries:
-        kind = (int(one.at // HOUR) * HOUR, *_told_apart(one))
-        _count(hours, kind, one)
-        for tag in one.tags:
-            _count(tagged, (*kind, tag), one)
-    sums = {HourRow: hours, DayRow: _by_day(hours), TagHourRow: tagged, TagDayRow: _by_day(tagged)}
-    return {table: [_row(kind, found) for kind, found in of.items()] for table, of in sums.items()}
+class Sums:
+    """What entries come to, by time, and by who and what; with tags, and without."""
+
+    def __init__(self) -> None:
+        self._hours: Counted = {}
+        self._tagged: Counted = {}
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Count entries."""
+        for one in entries:
+            kind = (int(one.at // HOUR) * HOUR, *_told_apart(one))
+            _count(self._hours, kind, one)
+            for tag in one.tags:
+                _count(self._tagged, (*kind, tag), one)
+
+    def rows(self) -> dict[type[Rolled], list[Row]]:
+        """Return the rows of each table, in the order of its columns."""
+        hours, tagged = self._hours, self._tagged
+        found = {HourRow: hours, DayRow: _by_day(hours), TagHourRow: tagged, TagDayRow: _by_day(tagged)}
+        return {table: [_row(kind, counts) for kind, counts in sums.items()] for table, sums in found.items()}
 
 
-def _count(sums: Sums, kind: Row, entry: Entry) -> None:
+def _count(sums: Counted, kind: Row, entry: Entry) -> None:
     found = sums.get(kind)
     if found is None:
         found = sums[kind] = [0] * (len(TAKEN) + len(BUCKETS))
@@ -91,8 +100,8 @@ def _count(sums: Sums, kind: Row, entry: Entry) -> None:
     found[len(TAKEN) + bucket(entry.seconds)] += 1
 
 
-def _by_day(hours: Sums) -> Sums:
-    days: Sums = {}
+def _by_day(hours: Counted) -> Counted:
+    days: Counted = {}
     for (at, *rest), found in hours.items():
         day = (at // DAY * DAY, *rest)
         known = days.get(day)

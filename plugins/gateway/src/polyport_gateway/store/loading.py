@@ -50,6 +50,8 @@ async def add_up(
 async def _run(
     connection: AsyncConnection, table: type[Base], columns: tuple[str, ...], rows: Sequence[Row], conflict: str
 ) -> int:
+    if not rows:
+        return 0
     if connection.dialect.name == "postgresql":
         lists = tuple(map(list, zip(*rows, strict=True)))
         return (await connection.exec_driver_sql(_unnested(table, columns, conflict), lists)).rowcount
