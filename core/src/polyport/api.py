@@ -104,5 +104,7 @@ cancel_batch = default_client.cancel_batch
 acancel_batch = default_client.acancel_batch
 list_batches = default_client.list_batches
 alist_batches = default_client.alist_batches
+delete_batch = default_client.delete_batch
+adelete_batch = default_client.adelete_batch
 list_models = default_client.list_models
 alist_models = default_client.alist_models

@@ -165,6 +165,10 @@ class ProviderSpec:
     def list_batches(self, request: batch.BatchListRequest) -> Flow[batch.BatchList]:
         """List batches."""
 
+    @hookspec(firstresult=True)
+    def delete_batch(self, request: batch.BatchIdRequest) -> Flow[batch.BatchDeleted]:
+        """Delete a batch that is over."""
+
     # --- models, errors, end of life ---
     @hookspec(firstresult=True)
     def list_models(self, request: ModelListRequest) -> Flow[ModelList]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from polyport.types.batch import (
         Batch,
+        BatchDeleted,
         BatchList,
         BatchParams,
         FileDeleted,
@@ -967,6 +968,16 @@ class Interface:
     async def alist_batches(self, **params: Unpack[ListParams]) -> BatchList:
         """`list_batches`, asynchronously."""
         result: BatchList = await self._acall(BY_FUNCTION["list_batches"], {**params})
+        return result
+
+    def delete_batch(self, batch_id: str, **params: Unpack[CallParams]) -> BatchDeleted:
+        """Delete a batch of `provider=` that is over, with its results; not all providers let go of them."""
+        result: BatchDeleted = self._call(BY_FUNCTION["delete_batch"], {"batch_id": batch_id, **params})
+        return result
+
+    async def adelete_batch(self, batch_id: str, **params: Unpack[CallParams]) -> BatchDeleted:
+        """`delete_batch`, asynchronously."""
+        result: BatchDeleted = await self._acall(BY_FUNCTION["delete_batch"], {"batch_id": batch_id, **params})
         return result
 
     def list_models(self, **params: Unpack[ListParams]) -> ModelList:

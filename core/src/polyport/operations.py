@@ -116,6 +116,8 @@ OPERATIONS: tuple[Operation, ...] = (
          path="/batches/{batch_id}/cancel", by_provider=True, **_about("batch_id")),
     _row("list_batches", "list_batches", "batch", batch.BatchListRequest, batch.BatchList,
          method="GET", path="/batches", body="none", by_provider=True),
+    _row("delete_batch", "delete_batch", "batch", batch.BatchIdRequest, batch.BatchDeleted,
+         path="/batches/{batch_id}", by_provider=True, **_about("batch_id", method="DELETE")),
     _row("list_models", "list_models", "models", ModelListRequest, ModelList,
          method="GET", path="/models", body="none", by_provider=True),
 )  # fmt: skip

@@ -180,11 +180,14 @@ def test_a_batch_has_openais_status(wire, fields, status, files):
     assert batch.request_counts["total"] == 2
 
 
-def test_cancelling_and_listing(wire):
+def test_cancelling_deleting_and_listing(wire):
     """Each at its place on the wire."""
     server = wire(BATCH)
     server.client().cancel_batch("msgbatch_1", provider="anthropic")
     assert (server.last.method, server.last.url.path) == ("POST", "/v1/messages/batches/msgbatch_1/cancel")
+    server = wire({"id": "msgbatch_1", "type": "message_batch_deleted"})
+    assert server.client().delete_batch("msgbatch_1", provider="anthropic").deleted
+    assert (server.last.method, server.last.url.path) == ("DELETE", "/v1/messages/batches/msgbatch_1")
     server = wire({"data": [BATCH], "has_more": True, "first_id": "msgbatch_1", "last_id": "msgbatch_1"})
     listed = server.client().list_batches(provider="anthropic", after="msgbatch_0", limit=1)
     assert server.last.url.query == b"after_id=msgbatch_0&limit=1"

@@ -192,6 +192,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return {"data": found, "has_more": False, "first_id": ends[:1], "last_id": ends and ends[-1]} | {
                 "first_id": ends[0] if ends else None, "last_id": ends[-1] if ends else None
             }  # fmt: skip
+        if self.command == "DELETE":
+            del vendors.batches[name]
+            return {"id": name, "type": "message_batch_deleted"}
         if more[0] == "results":
             return "".join(json.dumps(one) + "\n" for one in vendors.results[name]).encode()
         if more[0] == "cancel":
@@ -368,7 +371,7 @@ def test_a_batch_is_its_keys(client: Any, vendors: Vendors, key: Callable[..., s
     for call in (
         lambda: batches.retrieve(made.id), lambda: batches.cancel(made.id), lambda: batches.results(made.id),
         lambda: batches.retrieve(raw, extra_query=provider),
-        lambda: other.get(f"/v1/messages/batches/{made.id}/results", cast_to=object),
+        lambda: batches.delete(made.id), lambda: other.get(f"/v1/messages/batches/{made.id}/results", cast_to=object),
     ):  # fmt: skip
         with pytest.raises(anthropic.NotFoundError, match="not yours") as error:
             call()
@@ -494,6 +497,19 @@ def test_one_that_was_refused_as_a_whole_says_why(client: Any, vendors: Vendors)
     assert over.processing_status == "ended"
     with pytest.raises(anthropic.BadRequestError, match=r"failed and has no results\. The lines are too long"):
         client.messages.batches.results(made.id)
+
+
+def test_one_is_deleted_where_its_provider_lets_go_of_it(client: Any, vendors: Vendors) -> None:
+    """Anthropic does; of a provider that does not, the error says so."""
+    made = client.messages.batches.create(requests=ask("claude", "a"))
+    vendors.run()
+    gone = client.messages.batches.delete(made.id)
+    assert (gone.id, gone.type, vendors.batches) == (made.id, "message_batch_deleted", {})
+    kept = client.messages.batches.create(requests=ask("gpt", "a"))
+    with pytest.raises(anthropic.APIStatusError, match="delete_batch") as error:
+        client.messages.batches.delete(kept.id)
+    assert error.value.body["type"] == "error"
+    assert client.messages.batches.retrieve(kept.id).id == kept.id
 
 
 def test_where_guardrails_watch_there_are_no_batches(vendors: Vendors, start: Callable[..., Any]) -> None:

@@ -121,6 +121,7 @@ def test_the_official_client_asks_the_same(wire, client, official):
         assert asked(wire, getattr(client, ours), "f-1", provider="mistral") == asked(wire, their, file_id="f-1")
     for ours, their in [("retrieve_batch", official.batch.jobs.get), ("cancel_batch", official.batch.jobs.cancel)]:
         assert asked(wire, getattr(client, ours), "j-1", provider="mistral") == asked(wire, their, job_id="j-1")
+    assert asked(wire, client.delete_batch, "j-1", provider="mistral")[:2] == ("DELETE", "/v1/batch/jobs/j-1")
     page = asked(wire, client.list_batches, limit=5, after="page_2", provider="mistral")
     assert page[:2] == asked(wire, official.batch.jobs.list, page=2, page_size=5)[:2]
     assert page[2].items() <= asked(wire, official.batch.jobs.list, page=2, page_size=5)[2].items()

@@ -136,7 +136,7 @@ RESULTS: Mapping[str, Shape] = {
     "create_video": job, "retrieve_video": job, "remix_video": job, "list_videos": jobs, "delete_video": identified,
     "download_video": binary, "create_file": identified, "retrieve_file": identified, "list_files": all_identified,
     "delete_file": identified, "download_file": binary,
-    "create_batch": job, "retrieve_batch": job, "cancel_batch": job, "list_batches": jobs,
+    "create_batch": job, "retrieve_batch": job, "cancel_batch": job, "list_batches": jobs, "delete_batch": identified,
     "list_models": all_identified,
 }  # fmt: skip
 

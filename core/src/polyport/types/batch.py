@@ -120,6 +120,14 @@ class Batch(Result):
             setattr(self, SINCE[self.status], at)
 
 
+class BatchDeleted(Result):
+    """What the deletion of a batch answers."""
+
+    id: str = ""
+    object: str = msgspec.field(default_factory=lambda: "batch")
+    deleted: bool = False
+
+
 class BatchList(Result):
     """Batches, newest first."""
 

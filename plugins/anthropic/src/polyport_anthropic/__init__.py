@@ -16,6 +16,7 @@ from polyport.provider import Provider, decode
 from polyport.types.audio import Binary
 from polyport.types.batch import (
     Batch,
+    BatchDeleted,
     BatchIdRequest,
     BatchList,
     BatchListRequest,
@@ -168,6 +169,11 @@ class Anthropic(Provider):
         params = {"after_id": request.after, "limit": request.limit}
         reply = yield self.get("/v1/messages/batches", params=params, headers=headers(request))
         return batch.to_batches(reply)
+
+    @hookimpl
+    def delete_batch(self, request: BatchIdRequest) -> Flow[BatchDeleted]:
+        """DELETE /v1/messages/batches/{id}. https://platform.claude.com/docs/en/api/deleting-message-batches"""
+        return batch.to_deleted((yield self.delete(_place(request.batch_id), headers=headers(request))))
 
     @hookimpl
     def refine_error(self, error: APIError, reply: HttpReply, body: Any) -> APIError | None:

@@ -16,7 +16,7 @@ from polyport.errors import BadRequestError, InvalidResponseError
 from polyport.flow import HttpReply
 from polyport.lines import CHAT, Line, ResultLines, output_line, read_lines, refuse_settings, response
 from polyport.provider import decode
-from polyport.types.batch import Batch, BatchList, BatchRequest
+from polyport.types.batch import Batch, BatchDeleted, BatchList, BatchRequest
 from polyport.types.chat import ChatRequest
 from polyport.types.messages import MessagesRequest
 from polyport.wire.dates import seconds
@@ -155,6 +155,15 @@ def to_batches(reply: HttpReply) -> BatchList:
     )
     made.keep(reply.content, extra={})
     return made
+
+
+class _Deleted(msgspec.Struct):
+    id: str
+
+
+def to_deleted(reply: HttpReply) -> BatchDeleted:
+    """Return what a deletion answers."""
+    return BatchDeleted(id=decode(reply, _Deleted).id, deleted=True)
 
 
 # --- results ----------------------------------------------------------------------------------------------

@@ -100,4 +100,7 @@ EXCHANGES = [
     Exchange("retrieve_batch", {"batch_id": "msgbatch_1"}, reply=body(BATCH)),
     Exchange("cancel_batch", {"batch_id": "msgbatch_1"}, reply=body({**BATCH, "processing_status": "canceling"})),
     Exchange("list_batches", {}, reply=body({"data": [BATCH], "has_more": False})),
+    Exchange(
+        "delete_batch", {"batch_id": "msgbatch_1"}, reply=b'{"id": "msgbatch_1", "type": "message_batch_deleted"}'
+    ),
 ]

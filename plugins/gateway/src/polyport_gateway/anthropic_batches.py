@@ -111,6 +111,19 @@ class Batches(Anthropic):
         return Answer(replies.encode(told(result, fields["given"])))
 
 
+class Deletion(Batches):
+    """A batch that is deleted, where its provider lets go of it."""
+
+    def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
+        """Return the parameters. Whose provider does not let go is told by core, not by a search for one that does."""
+        found = super().read(operation, fields, headers)
+        return {**found, "model": None} if "provider" in found else found
+
+    def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
+        """Return which one. https://docs.anthropic.com/en/api/deleting-message-batches"""
+        return Answer(replies.encode({"id": fields["given"], "type": "message_batch_deleted"}))
+
+
 class Creation(Batches):
     """A batch that is made."""
 

@@ -10,7 +10,7 @@ import msgspec
 
 from polyport.operations import BY_FUNCTION, OPERATIONS, Operation
 from polyport_gateway.anthropic import Anthropic
-from polyport_gateway.anthropic_batches import Batches, Creation, Listing
+from polyport_gateway.anthropic_batches import Batches, Creation, Deletion, Listing
 from polyport_gateway.anthropic_results import Results
 from polyport_gateway.cohere import Cohere
 from polyport_gateway.gate import GateError
@@ -37,6 +37,7 @@ BATCHES: tuple[tuple[str, str, Surface, str], ...] = (
     ("POST", "/messages/batches", Creation(), "create_batch"),
     ("GET", "/messages/batches", Listing(), "list_batches"),
     ("GET", "/messages/batches/{batch_id}", Batches(), "retrieve_batch"),
+    ("DELETE", "/messages/batches/{batch_id}", Deletion(), "delete_batch"),
     ("POST", "/messages/batches/{batch_id}/cancel", Batches(), "cancel_batch"),
     ("GET", "/messages/batches/{batch_id}/results", Results(), "retrieve_batch"),
 )

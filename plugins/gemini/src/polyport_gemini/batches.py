@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from polyport.errors import BadRequestError, ConflictError
 from polyport.flow import Flow, HttpReply, Items, Raw, Streaming
 from polyport.hookspecs import hookimpl
@@ -10,6 +12,7 @@ from polyport.provider import decode
 from polyport.types.audio import Binary
 from polyport.types.batch import (
     Batch,
+    BatchDeleted,
     BatchIdRequest,
     BatchList,
     BatchListRequest,
@@ -102,6 +105,12 @@ class Batches(Files):
         """List batches; `after` is the `last_id` of the page before."""
         params = {"pageSize": request.limit, "pageToken": request.after}
         return batch.to_batches((yield self.get(f"/{version(request)}/batches", params=params)))
+
+    @hookimpl
+    def delete_batch(self, request: BatchIdRequest) -> Flow[BatchDeleted]:
+        """Delete a batch; its results' file stays."""
+        decode((yield self.delete(self._batch_path(request))), dict[str, Any])
+        return BatchDeleted(id=request.batch_id, deleted=True)
 
     def _batch_path(self, request: BatchIdRequest) -> str:
         return f"/{version(request)}/batches/{batch.batch_id(request.batch_id)}"

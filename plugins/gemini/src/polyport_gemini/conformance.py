@@ -183,5 +183,6 @@ EXCHANGES = [
     Exchange("retrieve_batch", {"batch_id": "31u18uq6dr4ods"}, reply=_json(BATCH)),
     Exchange("cancel_batch", {"batch_id": "31u18uq6dr4ods"}, before=[b"{}"], reply=_json(BATCH)),
     Exchange("list_batches", {}, reply=_json({"operations": [BATCH]})),
+    Exchange("delete_batch", {"batch_id": "31u18uq6dr4ods"}, reply=b"{}"),
     Exchange("list_models", {}, reply=MODELS),
 ]

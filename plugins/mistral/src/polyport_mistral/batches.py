@@ -8,9 +8,11 @@ from polyport.dialects.openai import Chat, Embeddings
 from polyport.dialects.openai_wire import segment
 from polyport.flow import Flow, HttpReply, Streaming
 from polyport.hookspecs import hookimpl
+from polyport.provider import decode
 from polyport.types.audio import Binary
 from polyport.types.batch import (
     Batch,
+    BatchDeleted,
     BatchIdRequest,
     BatchList,
     BatchListRequest,
@@ -82,6 +84,11 @@ class MistralBatches(MistralFiles, Chat, Embeddings):
         """List jobs, newest first."""
         reply = yield self.get("/batch/jobs", params={**paged(request), **self.extras(request)})
         return batch.to_batches(reply, request)
+
+    @hookimpl
+    def delete_batch(self, request: BatchIdRequest) -> Flow[BatchDeleted]:
+        """Delete a job."""
+        return decode((yield self.delete(self._path(request))), BatchDeleted)
 
     def _path(self, request: BatchIdRequest) -> str:
         return f"/batch/jobs/{segment(request.batch_id)}"

@@ -171,5 +171,6 @@ EXCHANGES = [
     Exchange("retrieve_batch", {"batch_id": "j-1"}, JOB),
     Exchange("cancel_batch", {"batch_id": "j-1"}, JOB),
     Exchange("list_batches", {}, JOBS),
+    Exchange("delete_batch", {"batch_id": "j-1"}, b'{"id": "j-1", "object": "batch", "deleted": true}'),
     Exchange("list_models", {}, MODELS),
 ]

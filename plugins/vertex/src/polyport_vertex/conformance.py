@@ -193,6 +193,7 @@ EXCHANGES = [
     Exchange("retrieve_batch", {"batch_id": "us-central1.123", **PLACE}, reply=_json(JOB)),
     Exchange("cancel_batch", {"batch_id": "us-central1.123", **PLACE}, before=[b"{}"], reply=_json(JOB)),
     Exchange("list_batches", PLACE, reply=_json({"batchPredictionJobs": [JOB]})),
+    Exchange("delete_batch", {"batch_id": "us-central1.123", **PLACE}, reply=b'{"name": "operations/1", "done": true}'),
     Exchange(
         "list_models", {}, reply=_json({"publisherModels": [{"name": "publishers/google/models/gemini-2.5-flash"}]})
     ),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from polyport.flow import Flow
 from polyport.hookspecs import hookimpl
-from polyport.types.batch import Batch, BatchIdRequest, BatchList, BatchListRequest, BatchRequest
+from polyport.provider import decode
+from polyport.types.batch import Batch, BatchDeleted, BatchIdRequest, BatchList, BatchListRequest, BatchRequest
 from polyport.types.record import Request
 from polyport_gemini.facts import takes_levels
 from polyport_vertex import batch
@@ -42,6 +45,12 @@ class Batches(Files):
         return batch.to_batches(
             (yield self.get(f"{self.base_of(request, REGIONAL)}/batchPredictionJobs", params=params))
         )
+
+    @hookimpl
+    def delete_batch(self, request: BatchIdRequest) -> Flow[BatchDeleted]:
+        """Delete a job; its results stay in their bucket. The answer is an operation, which goes on by itself."""
+        decode((yield self.delete(self._job(request))), dict[str, Any])
+        return BatchDeleted(id=request.batch_id, deleted=True)
 
     def _job(self, request: BatchIdRequest) -> str:
         location, number = batch.job_place(request.batch_id)
