@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import yaml
 from sqlalchemy import select
@@ -112,6 +113,42 @@ def test_what_a_request_came_to_is_in_the_ledger_with_whose_it_was(tmp_path: Pat
         ]
         logs = await spending.logs(keeper.store, MASTER, {"team": "t", "limit": "5"})
         assert [one["id"] for one in logs["results"]] == ["request-0"]
+
+    run(tmp_path, test)
+
+
+def test_a_call_says_which_of_its_users_teams_spends(tmp_path: Path) -> None:
+    """By x-polyport-team, for a key that is bound to none: its limits hold, and it is in the ledger. No other team."""
+
+    async def test(keeper: Keeper) -> None:
+        store = keeper.store
+        await manage.create(store, MASTER, "user", {"user_id": "anna"})
+        await manage.create(store, MASTER, "team", {"team_id": "a", "members": {"anna": "member"}, "tags": ["of-a"]})
+        await manage.create(store, MASTER, "team", {"team_id": "b", "members": {"anna": "member"}, "rpm_limit": 1})
+        await manage.create(store, MASTER, "team", {"team_id": "c", "members": {"bert": "member"}})
+        free = (await manage.generate_key(store, MASTER, {"user_id": "anna"}))["key"]
+        bound = (await manage.generate_key(store, MASTER, {"user_id": "anna", "team_id": "a"}))["key"]
+
+        def naming(team: str, token: str, number: int = 0) -> Asked:
+            return msgspec.structs.replace(chat(token, number), headers={"x-polyport-team": team})
+
+        for number, (token, team, spends) in enumerate([(free, "a", "a"), (free, "b", "b"), (bound, "a", "a")]):
+            asked = naming(team, token, number)
+            assert keeper.admit_now(asked) is None
+            admitted = await keeper.admit(asked)
+            assert admitted.caller.team == spends
+            await admitted.settle(outcome(asked))
+        without = chat(free, 3)
+        await (await keeper.admit(without)).settle(outcome(without))
+        found = await entries(keeper)
+        assert [found[f"request-{number}"]["team_id"] for number in range(4)] == ["a", "b", "a", ""]
+        assert [found[f"request-{number}"]["tags"] for number in range(2)] == [["of-a"], []]
+        assert (await refused(keeper, naming("b", free))).code == "rate_limit_exceeded"
+        for token, team in ((free, "c"), (free, "no such"), (bound, "b"), (MASTER_KEY, "a")):
+            error = await refused(keeper, naming(team, token))
+            assert (error.status_code, error.code) == (403, "team_not_allowed"), team
+        await manage.update(store, MASTER, "team", {"team_id": "a", "members": {"bert": "member"}})
+        assert (await refused(keeper, naming("a", free))).code == "team_not_allowed"
 
     run(tmp_path, test)
 

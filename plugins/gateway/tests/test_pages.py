@@ -297,8 +297,10 @@ def test_people_sign_in_at_their_provider(
     folder = tmp_path_factory.mktemp("sso")
     config = config_of(upstream, folder)
     config["general_settings"]["sso"] = [
-        {"id": "company", "title": "Company", "issuer": provider.issuer, "client_id": CLIENT, "client_secret": SECRET}
-    ]
+        {"id": "company", "title": "Company", "issuer": provider.issuer, "client_id": CLIENT, "client_secret": SECRET,
+         "teams_claim": "groups", "create_teams": True}
+    ]  # fmt: skip
+    provider.claims["groups"] = ["blue", "red"]
     browser = Browser(start(config).url)
     try:
         browser.open("keys")
@@ -311,6 +313,14 @@ def test_people_sign_in_at_their_provider(
         browser.write("dialog [id^=key_alias]", "by-anna")
         browser.press(Keys.ENTER)
         browser.says("It is shown this once", "dialog")
+        browser.button("Done", "dialog").click()
+        browser.go("playground")
+        browser.choose("#play-team", "red")
+        browser.write("#play-question", "Hello?")
+        browser.press(Keys.ENTER)
+        browser.button("Its story", ".turn.assistant .meta").click()
+        browser.settled()
+        assert "red" in browser.text("#main")
         assert browser.complaints() == []
     finally:
         browser.close()

@@ -179,6 +179,30 @@ def test_a_user_acts_with_its_role_its_teams_and_its_limits(
     run(tmp_path, test, url=well.url)
 
 
+def test_somebody_in_several_teams_says_which_one_spends(
+    tmp_path: Path, well: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a header, of those that the session tells; without it, it is the first by id."""
+    monkeypatch.setenv("POLYPORT_TRANSPORT", "httpx")
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        for team in ("b", "a", "c"):
+            await manage.create(keeper.store, MASTER, "team", {"team_id": team, "members": {"anna": "member"}})
+        await manage.create(keeper.store, MASTER, "team", {"team_id": "other"})
+        csrf = await user_session(client, keeper, "anna")
+        assert (await client.get("/auth/session")).json()["teams"] == ["a", "b", "c"]
+        for team in ({}, {"x-polyport-team": "c"}, {"x-polyport-team": "a"}):
+            reply = await client.post("/v1/chat/completions", json=HELLO, headers={**csrf, **team})
+            assert reply.status_code == 200, team
+        strange = await client.post("/v1/chat/completions", json=HELLO, headers={**csrf, "x-polyport-team": "other"})
+        assert await error_of(strange) == (403, "team_not_allowed")
+        await keeper.ledger.drain()
+        logs = (await client.get("/spend/logs", headers={"authorization": f"Bearer {MASTER_KEY}"})).json()["results"]
+        assert sorted(one["team_id"] for one in logs) == ["a", "a", "c"]
+
+    run(tmp_path, test, url=well.url)
+
+
 def test_a_blocked_team_keeps_no_admin_from_managing(tmp_path: Path) -> None:
     """But its members from calling."""
 

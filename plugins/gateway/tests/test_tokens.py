@@ -93,6 +93,30 @@ def test_a_service_calls_for_its_user_team_and_project(
     run(tmp_path, test, url=well.url, **rules)
 
 
+def test_a_service_says_which_of_its_users_teams_spends(
+    tmp_path: Path, well: Any, issuer: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its token names none; one that does stays with it."""
+    monkeypatch.setenv("POLYPORT_TRANSPORT", "httpx")
+    rules = trusting(issuer, user_claim="act.user", team_claim="team")
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        await manage.create(keeper.store, MASTER, "user", {"user_id": "anna"})
+        for team in ("a", "b"):
+            await manage.create(keeper.store, MASTER, "team", {"team_id": team, "members": {"anna": "member"}})
+        free, bound = (token_of(issuer, act={"user": "anna"}, **more) for more in ({}, {"team": "a"}))
+        codes = []
+        for token, team in ((free, "b"), (free, "c"), (bound, "a"), (bound, "b")):
+            headers = {**bearing(token), "x-polyport-team": team}
+            codes.append((await client.post("/v1/chat/completions", json=HELLO, headers=headers)).status_code)
+        assert codes == [200, 403, 200, 403]
+        await keeper.ledger.drain()
+        logs = (await client.get("/spend/logs", headers=bearing(MASTER_KEY))).json()["results"]
+        assert sorted(one["team_id"] for one in logs) == ["a", "b"]
+
+    run(tmp_path, test, url=well.url, **rules)
+
+
 def test_models_limits_and_routes_come_from_claims(
     tmp_path: Path, well: Any, issuer: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,7 +155,7 @@ class Admission(Protocol):
 class Gate(Protocol):
     """Lets requests in."""
 
-    async def identify(self, token: str | None, client: str | None = None) -> object:
+    async def identify(self, token: str | None, client: str | None = None, *, team: str = "") -> object:
         """Raise GateError for a key that is nobody's: asked before a large body is read, and then `admit` as well."""
 
     async def admit(self, asked: Asked) -> Admission:
@@ -201,8 +201,8 @@ class MasterKey:
         self._key = None if key is None else key.encode()
         self._admission = Free(Caller(id="master" if key else "anyone"))
 
-    async def identify(self, token: str | None, client: str | None = None) -> Caller:
-        """Return who has the key; without a key, that is everybody."""
+    async def identify(self, token: str | None, client: str | None = None, *, team: str = "") -> Caller:
+        """Return who has the key; without a key, that is everybody. Without accounts there are no teams to name."""
         return self._identify(token)
 
     def _identify(self, token: str | None) -> Caller:

@@ -67,7 +67,10 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """Who calls, and what of it matters. No key is in it. `key_id` is "" for the master key."""
+    """Who calls, and what of it matters. No key is in it. `key_id` is "" for the master key.
+
+    `teams` are those that a person who is signed in may spend with.
+    """
 
     id: str
     role: str = ""
@@ -85,6 +88,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     ips: tuple[str, ...] = ()
     models: Names | None = None
     policy: Policy | None = None
+    teams: tuple[str, ...] = ()
 
     @cached_property
     def caller(self) -> Caller:
@@ -131,8 +135,8 @@ class Bearer(Protocol):
     def takes(self, token: str) -> bool:
         """Whether a token looks like one of these."""
 
-    async def principal(self, token: str) -> Principal:
-        """Return who has it. Raises GateError."""
+    async def principal(self, token: str, team: str = "") -> Principal:
+        """Return who has it, spending with a team where one is named. Raises GateError."""
 
 
 def digest(key: str) -> str:
@@ -197,17 +201,23 @@ class Identity:
         found = self._customers.get(id, UNKNOWN) if self._is_fresh() else UNKNOWN
         return found if found is UNKNOWN else self._customer(id, found)
 
-    async def identify(self, token: str | None) -> Principal:
-        """Return who has a key. Raises GateError: 401 for none and for unknown keys, 403 for blocked and expired."""
+    async def identify(self, token: str | None, team: str = "") -> Principal:
+        """Return who has a key, spending with a team where one is named.
+
+        Raises GateError: 401 for none and for unknown keys, 403 for blocked and expired, and for another's team.
+        """
         if not token:
             raise GateError(401, "missing_api_key", "This gateway needs a key: send `Authorization: Bearer <key>`.")
         mark = digest(token)
         if self._is_master(mark):
+            if team:
+                raise not_theirs(team)
             return MASTER
         for bearer in self.bearers:
             if bearer.takes(token):
-                return await bearer.principal(token)
-        found = await self._remembered(mark, self._keys, self._old_keys, self._load)
+                return await bearer.principal(token, team)
+        name = f"{mark} {team}" if team else mark
+        found = await self._remembered(name, self._keys, self._old_keys, self._load)
         if found is None:
             raise GateError(401, "invalid_api_key", "The key is not one of this gateway's.")
         self._check(found)
@@ -304,20 +314,21 @@ class Identity:
 
     # --- reading ---
 
-    async def _load(self, session: AsyncSession, mark: str) -> Principal | None:
+    async def _load(self, session: AsyncSession, name: str) -> Principal | None:
+        mark, _, team = name.partition(" ")
         key = (await session.execute(select(KeyRow).where(KeyRow.digest == mark))).scalar_one_or_none()
-        return None if key is None else await of_key(session, key)
+        return None if key is None else await of_key(session, key, team)
 
     async def _load_customer(self, session: AsyncSession, id: str) -> Party | None:
         row = await session.get(CustomerRow, id)
         return None if row is None else await party(session, "customer", row)
 
 
-async def of_key(session: AsyncSession, key: KeyRow) -> Principal:
-    """Return who has a key, with its user, team and project."""
+async def of_key(session: AsyncSession, key: KeyRow, asked: str = "") -> Principal:
+    """Return who has a key, with its user, team and project; the team is the key's, else the one that is asked for."""
     user = await session.get(UserRow, key.user_id) if key.user_id else None
     project = await session.get(ProjectRow, key.project_id) if key.project_id else None
-    team_id = key.team_id or (project.team_id if project else "")
+    team_id = await team_of(session, key.user_id, key.team_id or (project.team_id if project else ""), asked)
     team = await session.get(TeamRow, team_id) if team_id else None
     rows: list[tuple[str, Entity | None]] = [("key", key), ("user", user), ("team", team), ("project", project)]
     parties = await parties_of(session, rows)
@@ -340,6 +351,24 @@ async def of_key(session: AsyncSession, key: KeyRow) -> Principal:
         models=common(parties),
         policy=policy_of([one.policy for one in parties]),
     )
+
+
+async def team_of(session: AsyncSession, user: str, bound: str, asked: str) -> str:
+    """Return the team that calls count on: the one that a key is bound to, or one of its user's that a call names.
+
+    Raises GateError, 403, for another.
+    """
+    if not asked or asked == bound:
+        return bound
+    row = await session.get(TeamRow, asked) if user and not bound else None
+    if row is None or user not in row.members:
+        raise not_theirs(asked)
+    return asked
+
+
+def not_theirs(team: str) -> GateError:
+    """Return the refusal of a team that is not the caller's."""
+    return GateError(403, "team_not_allowed", f"{team[:100]!r} is no team that this key may spend with.")
 
 
 async def parties_of(session: AsyncSession, rows: Iterable[tuple[str, Entity | None]]) -> tuple[Party, ...]:

@@ -41,6 +41,7 @@ from polyport_gateway.notices import Notices
 from polyport_gateway.owning import BATCHES, LISTS, LONGEST, MADE, STREAMED, Owned, Owners, Results
 from polyport_gateway.policy import Policy
 from polyport_gateway.prompts import CURRENT, Prompts
+from polyport_gateway.signon.credential import TEAM
 from polyport_gateway.store import Store
 from polyport_gateway.telling import refused, told
 from polyport_gateway.upkeep import EVERY, Upkeep, drop_old
@@ -108,17 +109,19 @@ class Keeper:
         except ServiceUnavailableError as error:
             log.warning("%s It is asked again when somebody calls.", error.message)
 
-    async def identify(self, token: str | None, client: str | None = None, path: str = "") -> Principal:
+    async def identify(
+        self, token: str | None, client: str | None = None, path: str = "", *, team: str = ""
+    ) -> Principal:
         """Return who has a key, for the management's routes, if it may be used on a path. Raises GateError."""
         await self._started()
-        principal = await self.identity.identify(token)
+        principal = await self.identity.identify(token, team)
         _check(principal, client, path)
         return principal
 
     async def admit(self, asked: Asked) -> Admitted:
         """Return the admission of a request, with what it may use reserved. Raises GateError."""
         await self._started()
-        principal = await self.identity.identify(asked.token)
+        principal = await self.identity.identify(asked.token, asked.headers.get(TEAM, ""))
         admitted = self._enter(asked, principal)
         customer = await self.identity.customer(admitted.customer) if admitted.customer else None
         limits = self._limits(admitted, customer)
@@ -128,7 +131,7 @@ class Keeper:
 
     def admit_now(self, asked: Asked) -> Admitted | None:
         """Admit a request as `admit` does, where nothing must be waited for; else return None, with nothing done."""
-        principal = self.identity.identify_now(asked.token) if self._ready else None
+        principal = self.identity.identify_now(asked.token) if self._ready and TEAM not in asked.headers else None
         if principal is None:
             return None
         admitted = self._enter(asked, principal)

@@ -129,7 +129,8 @@ class Passage(Exchange):
         path = names["path"]
         bare = VERSION.sub("", path)
         row = tapping.row_of(bare) if route.method == "POST" else None
-        caller = await self._gate.identify(credential.of(self._headers, self._scope), self._client())
+        token, team = credential.of(self._headers, self._scope), self._headers.get(credential.TEAM, "")
+        caller = await self._gate.identify(token, self._client(), team=team)
         master = is_master(caller)
         self._check(names["provider"], bare, row, master=master)
         with ExitStack() as stack:

@@ -18,6 +18,8 @@ from polyport_gateway.gate import GateError
 #: Where a caller's key may stand, and what stands before it there.
 KEYS = (("authorization", "bearer "), ("x-api-key", ""), ("x-goog-api-key", ""), ("api-key", ""))
 CSRF = "x-polyport-csrf"
+#: The header that names the team whose limits and budgets a call counts on, of several.
+TEAM = "x-polyport-team"
 #: Methods that change nothing. https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE = "polyport_session"

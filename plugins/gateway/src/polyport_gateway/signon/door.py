@@ -366,11 +366,11 @@ class Services:
         tokens = self._ways().tokens
         return tokens is not None and tokens.takes(token)
 
-    async def principal(self, token: str) -> Principal:
-        """Return who has it. Raises GateError."""
+    async def principal(self, token: str, team: str = "") -> Principal:
+        """Return who has it, spending with a team where one is named. Raises GateError."""
         tokens = self._ways().tokens
         assert tokens is not None
-        return await tokens.principal(token)
+        return await tokens.principal(token, team)
 
 
 def _secret(settings: Settings, master_key: str | None) -> str:
@@ -399,6 +399,7 @@ def _told(principal: Principal, session: Session | None, token: str) -> dict[str
         "csrf": credential.csrf_of(token) if session is not None else "",
         "user_id": principal.user_id,
         "team_id": principal.team_id,
+        "teams": list(principal.teams),
         "teams_led": sorted(principal.teams_led),
         "expires": None if session is None else session.until,
     }

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport_gateway.gate import GateError
-from polyport_gateway.identity import Principal, common, parties_of, tags_of
+from polyport_gateway.identity import Principal, common, not_theirs, parties_of, tags_of
 from polyport_gateway.ledger import clean
 from polyport_gateway.policy import policy_of
 from polyport_gateway.signon import audit
@@ -193,17 +193,20 @@ def mark_of(user: UserRow) -> str:
     return repr(user.created_at)
 
 
-async def principal_of(session: AsyncSession, user: UserRow) -> Principal:
+async def principal_of(session: AsyncSession, user: UserRow, team: str = "") -> Principal:
     """Return a user as who calls: with its own role and limits, and those of the team that its calls count on.
 
-    That is the first of its teams, by id, that is not blocked. Who leads a team and has no higher role is a team_admin.
-    A blocked team keeps no admin from managing.
+    That is the one that is named, or else the first of its teams, by id, that is not blocked. Who leads a team and has
+    no higher role is a team_admin. A blocked team keeps no admin from managing.
     """
     rows = (await session.execute(select(TeamRow).order_by(TeamRow.id))).scalars().all()
     mine = [row for row in rows if user.id in row.members]
     led = frozenset(row.id for row in mine if row.members[user.id] == "admin")
     role = "team_admin" if led and user.role in ("", "member") else user.role
-    usable = [row for row in mine if not row.blocked] or (mine if role != "admin" else [])
+    if team and team not in {row.id for row in mine}:
+        raise not_theirs(team)
+    named = [row for row in mine if row.id == team]
+    usable = named or [row for row in mine if not row.blocked] or (mine if role != "admin" else [])
     spends = next(iter(usable), None)
     owners: list[tuple[str, Entity]] = [("user", user), *([("team", spends)] if spends else [])]
     parties = await parties_of(session, owners)
@@ -218,4 +221,5 @@ async def principal_of(session: AsyncSession, user: UserRow) -> Principal:
         metadata=user.details,
         models=common(parties),
         policy=policy_of([one.policy for one in parties]),
+        teams=tuple(row.id for row in mine),
     )

@@ -25,7 +25,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport_gateway.gate import GateError
-from polyport_gateway.identity import MASTER, Identity, Principal, of_key
+from polyport_gateway.identity import MASTER, Identity, Principal, not_theirs, of_key
 from polyport_gateway.signon import people
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import KeyRow, RevokedRow, UserRow
@@ -88,12 +88,12 @@ class Sessions:
             raise _over()
         return session
 
-    async def principal(self, token: str) -> Principal:
-        """Return who a session stands for. Raises GateError: 401, and 403 for who was blocked."""
+    async def principal(self, token: str, team: str = "") -> Principal:
+        """Return who a session stands for. Raises GateError: 401, and 403 for who was blocked, and another's team."""
         session = self.read(token)
         if session.kind == "master" and not self._of_master(session):  # asked each time: it is in no database
             raise _over()
-        found = await self._identity.known(f"session {session.id}", partial(self._load, session))
+        found = await self._identity.known(f"session {session.id} {team}", partial(self._load, session, team))
         if found is None:
             raise _over()
         return found
@@ -138,30 +138,32 @@ class Sessions:
 
     # --- reading ---
 
-    async def _load(self, session: Session, database: AsyncSession) -> Principal | None:
+    async def _load(self, session: Session, team: str, database: AsyncSession) -> Principal | None:
         if await database.get(RevokedRow, session.id) is not None:
             return None
         if session.kind == "user":
-            return await self._user(session, database)
+            return await self._user(session, team, database)
         if session.kind == "key":
-            return await self._key_of(session, database)
+            return await self._key_of(session, team, database)
+        if session.kind == "master" and team:
+            raise not_theirs(team)
         return MASTER if session.kind == "master" else None
 
     def _of_master(self, session: Session) -> bool:
         master = self._identity.master
         return master is not None and self._same(session, self.mark(master))
 
-    async def _user(self, session: Session, database: AsyncSession) -> Principal | None:
+    async def _user(self, session: Session, team: str, database: AsyncSession) -> Principal | None:
         user = await database.get(UserRow, session.subject)
         if user is None or not self._same(session, people.mark_of(user)):
             return None
-        return await people.principal_of(database, user)
+        return await people.principal_of(database, user, team)
 
-    async def _key_of(self, session: Session, database: AsyncSession) -> Principal | None:
+    async def _key_of(self, session: Session, team: str, database: AsyncSession) -> Principal | None:
         key = await database.get(KeyRow, session.subject)
         if key is None or not self._same(session, self.mark(key.digest)):
             return None
-        return await of_key(database, key)
+        return await of_key(database, key, team)
 
     def _same(self, session: Session, mark: str) -> bool:
         return hmac.compare_digest(session.mark.encode(), mark.encode())

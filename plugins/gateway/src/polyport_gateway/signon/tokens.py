@@ -32,6 +32,7 @@ from polyport_gateway.identity import (
     digest,
     parties_of,
     tags_of,
+    team_of,
     teams_led,
 )
 from polyport_gateway.limits import Limit
@@ -137,15 +138,16 @@ class Tokens:
         """Whether a token looks like a JWT."""
         return token.count(".") == 2
 
-    async def principal(self, token: str) -> Principal:
+    async def principal(self, token: str, team: str = "") -> Principal:
         """Return who has a token. Raises GateError: 401 for one that proves nothing, 403 for who is not let in."""
         mark = digest(token)
         trusted, service = await self._prove(token, mark)
-        load = partial(self._load, trusted.rules, service)
-        found = await self._identity.known(f"jwt {self._number} {mark}", load)
+        load = partial(self._load, trusted.rules, service, team)
+        name = f"jwt {self._number} {mark} {team}"
+        found = await self._identity.known(name, load)
         if found is None:
             await self._make(trusted.rules, service)
-            found = await self._identity.known(f"jwt {self._number} {mark}", load)
+            found = await self._identity.known(name, load)
         if found is None:  # somebody deleted it again meanwhile
             raise TokenError("what it stands for is not there")
         return found
@@ -167,11 +169,13 @@ class Tokens:
 
     # --- what it stands for ---
 
-    async def _load(self, rules: JwtRules, service: Service, session: AsyncSession) -> Principal | None:
+    async def _load(self, rules: JwtRules, service: Service, team: str, session: AsyncSession) -> Principal | None:
         """Return who calls; None where something is to be made first."""
         owners = dict(service.owners)
         rows: dict[str, Entity] = {}
         for kind in ("project", "user", "team"):
+            if kind == "team":
+                owners["team"] = await team_of(session, owners["user"], owners["team"], team)
             row = await session.get(TABLES[kind], owners[kind]) if owners[kind] else None
             if row is not None:
                 rows[kind] = row

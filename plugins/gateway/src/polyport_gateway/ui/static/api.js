@@ -2,7 +2,7 @@
 // script's to read; what a change needs beside it, the token against forged requests, is held in this module's memory.
 
 const ROOT = new URL("../", document.baseURI);
-export const session = { name: "", role: "", csrf: "" };
+export const session = { name: "", role: "", csrf: "", teams: [] };
 
 /** What the gateway said was wrong, or that it could not be reached (`status` 0). */
 export class Trouble extends Error {
@@ -76,7 +76,7 @@ export async function list(kind, values = {}, most = 5000) {
 // --- who is signed in ---
 
 function taken(told) {
-  Object.assign(session, { name: told.name, role: told.role ?? "", csrf: told.csrf ?? "" });
+  Object.assign(session, { name: told.name, role: told.role ?? "", csrf: told.csrf ?? "", teams: told.teams ?? [] });
   return told;
 }
 
@@ -97,7 +97,7 @@ export async function signOut() {
   try {
     await post("auth/logout");
   } finally {
-    Object.assign(session, { name: "", role: "", csrf: "" });
+    Object.assign(session, { name: "", role: "", csrf: "", teams: [] });
   }
 }
 

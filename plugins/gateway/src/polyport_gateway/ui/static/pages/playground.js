@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { fill, h } from "../dom.js";
 import * as format from "../format.js";
-import { models } from "../names.js";
+import { models, namesOf } from "../names.js";
 import { empty, head } from "../view.js";
 
 /** Tries to find a call in the ledger, and seconds between them: it is written down after the answer. */
@@ -29,6 +29,13 @@ export async function render({ signal }) {
     "select",
     { id: "play-model" },
     known.map((one) => h("option", { value: one }, one)),
+  );
+  const mine = api.session.teams;
+  const teamName = mine.length > 1 ? await namesOf("team") : null;
+  const team = h(
+    "select",
+    { id: "play-team" },
+    mine.map((one) => h("option", { value: one }, teamName ? teamName(one) : one)),
   );
   const system = h("textarea", { id: "play-system", placeholder: "You are a helpful assistant." });
   const temperature = h("input", {
@@ -152,7 +159,7 @@ export async function render({ signal }) {
         "POST",
         "v1/chat/completions",
         { ...given, messages, stream: true, stream_options: { include_usage: true } },
-        { signal: running.signal },
+        { signal: running.signal, headers: mine.length > 1 ? { "x-polyport-team": team.value } : {} },
       );
       seen.headers = response.headers;
       seen.id = response.headers.get("x-polyport-request-id") ?? "";
@@ -229,6 +236,7 @@ export async function render({ signal }) {
           "div",
           { class: "form" },
           field("play-model", "Model", model),
+          mine.length > 1 && field("play-team", "Team", team, "Whose limits and budget this counts on."),
           field("play-system", "System prompt", system),
           field("play-temperature", "Temperature", temperature),
           field("play-most", "Most tokens", most, "How long the answer may be."),
