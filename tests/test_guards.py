@@ -334,8 +334,8 @@ def test_every_hook_is_documented_and_tested(hook):
 
 # --- what may not happen ---
 
-#: Where any exception may be caught: the drivers, and the borders to strangers' code.
-BORDERS = {"drivers", "border.py", "testing", "plugins.py", "app.py"}
+#: Where any exception may be caught: the drivers, the borders to strangers' code, the server's to the application.
+BORDERS = {"drivers", "border.py", "testing", "plugins.py", "app.py", "cycle.py"}
 SLACK = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 #: Providers whose names are no ordinary words; the dialects' own makers are spoken of where their shapes are.
 PROVIDERS = ("vertex_ai", "bedrock", "azure", "cohere", "groq", "elevenlabs", "stability", "fal_ai", "jina_ai",

@@ -7,6 +7,7 @@ holds also on a busy one.
     polyport        key, budget, rpm and tpm limits, SQLite ledger, metrics: everything on, one worker
     polyport-open   the same without accounts: no master key
     echo            the server alone: an ASGI application that answers a constant
+    echo-uvicorn    the same on uvicorn's own HTTP protocol
     nginx           proxy_pass to the upstream (Debian: apt install nginx-light): the limit
     litellm         its proxy with a master key, from the peers' environment
 """
@@ -36,6 +37,7 @@ BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "What is the
 IN_FLIGHT = (1, 16, 64)
 ECHO = """
 import sys, uvicorn
+from polyport_gateway.protocol import Protocol
 BODY = b"x" * 600
 async def app(scope, receive, send):
     if scope["type"] != "http":
@@ -44,8 +46,9 @@ async def app(scope, receive, send):
         pass
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"600")]})
     await send({"type": "http.response.body", "body": BODY})
-options = {"loop": "uvloop", "http": "httptools", "lifespan": "off", "access_log": False, "log_level": "error"}
-uvicorn.run(app, port=int(sys.argv[1]), **options)
+http = "httptools" if "uvicorn" in sys.argv else Protocol
+options = {"loop": "uvloop", "proxy_headers": False, "lifespan": "off", "access_log": False, "log_level": "error"}
+uvicorn.run(app, port=int(sys.argv[1]), http=http, **options)
 """
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -152,10 +155,17 @@ def polyport_open(url: str, folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def echo(_: str, folder: Path) -> Iterator[Server]:
+def echo(_: str, folder: Path, *arguments: str) -> Iterator[Server]:
     """A bare ASGI application."""
     port = free_port()
-    with running([sys.executable, "-c", ECHO, str(port)], port, folder) as server:
+    with running([sys.executable, "-c", ECHO, str(port), *arguments], port, folder) as server:
+        yield server
+
+
+@contextmanager
+def echo_uvicorn(url: str, folder: Path) -> Iterator[Server]:
+    """The same on uvicorn's own protocol."""
+    with echo(url, folder, "uvicorn") as server:
         yield server
 
 
@@ -187,6 +197,7 @@ SERVERS: dict[str, Callable[[str, Path], Any]] = {
     "polyport": polyport,
     "polyport-open": polyport_open,
     "echo": echo,
+    "echo-uvicorn": echo_uvicorn,
     "nginx": nginx,
     "litellm": litellm,
 }
@@ -225,7 +236,7 @@ def measure(name: str, url: str, seconds: float) -> list[str]:
         load(server, Path(place), 4, 1)  # warm
         for in_flight in IN_FLIGHT:
             rows.append(row(f"{name}, {in_flight} in flight", load(server, Path(place), in_flight, seconds)))
-        if name != "echo":
+        if not name.startswith("echo"):
             rows.append(row(f"{name}, 16 streams", load(server, Path(place), 16, seconds, stream=True)))
     return rows
 

@@ -1,7 +1,8 @@
 """The process: one socket, workers that share it, and what signals mean.
 
 SIGTERM and SIGINT: take no new requests, let those on their way finish, stop. SIGHUP: read the configuration again;
-one that cannot be used is said in the log, and the old one goes on. The server is uvicorn with uvloop and httptools.
+one that cannot be used is said in the log, and the old one goes on. The server is uvicorn with uvloop, and a
+protocol of our own on httptools.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import uvicorn
 from polyport.errors import PolyportError
 from polyport_gateway.app import App
 from polyport_gateway.config import Config
+from polyport_gateway.protocol import Protocol
 
 log = logging.getLogger("polyport.gateway")
 
@@ -83,7 +85,7 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
         uvicorn.Config(
             app,
             loop="uvloop" if sys.platform != "win32" else "asyncio",
-            http="httptools",
+            http=Protocol,
             ws="websockets-sansio",
             ws_max_size=int(config.general.realtime.max_message_mb * 1024 * 1024),
             ws_per_message_deflate=False,
