@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve as serve_sockets
 
 from .services import listening
 
@@ -81,7 +85,7 @@ def config(upstream: Any, callbacks: list[str]) -> dict[str, Any]:
         "model_list": [{"model_name": "gpt", "params": params}],
         "router_settings": {"num_retries": 0},
         "litellm_settings": {"callbacks": callbacks},
-        "general_settings": {"master_key": KEY},
+        "general_settings": {"master_key": KEY, "passthrough": {"providers": ["openai"]}},
     }
 
 
@@ -90,7 +94,7 @@ def test_a_callers_trace_goes_on(start: Callable[..., Any], upstream: Any, well:
     gateway = start(config(upstream, ["otel"]), "--workers", "2")
     for number, stream in enumerate((False, True)):
         trace = f"{TRACE[:-1]}{number}"
-        headers = {**AUTHORIZED, "traceparent": f"00-{trace}-{PARENT}-01"}
+        headers = {**AUTHORIZED, "traceparent": f"00-{trace}-{PARENT}-01", "baggage": "user=anna"}
         answer = httpx.post(
             f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": stream}, headers=headers
         )  # fmt: skip
@@ -105,6 +109,9 @@ def test_a_callers_trace_goes_on(start: Callable[..., Any], upstream: Any, well:
         assert told["polyport.request_id"] == answer.headers["x-polyport-request-id"]
         assert attributes(call)["gen_ai.usage.input_tokens"] == 7
         assert request.start_time_unix_nano <= call.start_time_unix_nano
+        sent = {name.lower(): value for name, value in well.asked[-1][1].items()}
+        assert sent["traceparent"] == f"00-{trace}-{request.span_id.hex()}-01"
+        assert "baggage" not in sent
     assert b"sk-" not in collector.raw
     assert b"secret question" not in collector.raw
 
@@ -127,3 +134,73 @@ def test_what_failed_and_what_was_refused_is_in_the_trace(
     one = next(span for span in collector.of(f"{TRACE[:-1]}4", 2) if span.kind == SERVER)
     assert (attributes(one)["error.type"], one.status.code) == ("ServiceUnavailableError", 2)
     assert not [span for span in collector.spans if span.trace_id.hex() == f"{TRACE[:-1]}9"]
+
+
+def test_what_passes_through_is_in_the_trace(
+    start: Callable[..., Any], upstream: Any, well: Any, collector: Collector
+) -> None:
+    """With the call of the provider below it, which no observer is told of, and which is sent the trace."""
+    gateway = start(config(upstream, ["otel"]))
+    path = f"{gateway.url}/passthrough/openai/v1/chat/completions"
+    headers = {**AUTHORIZED, "traceparent": f"00-{TRACE[:-1]}5-{PARENT}-01"}
+    assert httpx.post(path, json={**CHAT, "model": "gpt-4o"}, headers=headers).status_code == 200
+    spans = {span.kind: span for span in collector.of(f"{TRACE[:-1]}5", 2)}
+    request, call = spans[SERVER], spans[CLIENT]
+    assert (request.name, request.parent_span_id.hex()) == ("POST /passthrough/{provider}/{path}", PARENT)
+    assert (call.name, call.parent_span_id) == ("passthrough gpt-4o", request.span_id)
+    told = attributes(call)
+    assert (told["gen_ai.provider.name"], told["gen_ai.request.model"]) == ("openai", "gpt-4o")
+    assert (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"]) == (7, 3)
+    assert request.start_time_unix_nano <= call.start_time_unix_nano < call.end_time_unix_nano
+    sent = {name.lower(): value for name, value in well.asked[-1][1].items()}
+    assert sent["traceparent"] == f"00-{TRACE[:-1]}5-{request.span_id.hex()}-01"
+
+
+class Speaker:
+    """A provider of realtime sessions; `carried` is what traces came with them."""
+
+    def __init__(self) -> None:
+        self.carried: list[str | None] = []
+        self.server = serve_sockets(self._answer, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.server.socket.getsockname()[1]}/v1"
+
+    def _answer(self, session: ServerConnection) -> None:
+        assert session.request is not None
+        self.carried.append(session.request.headers.get("traceparent"))
+        usage = {"total_tokens": 12, "input_tokens": 9, "output_tokens": 3}
+        for _ in session:
+            session.send(json.dumps({"type": "response.created", "response": {"id": "r"}}))
+            session.send(json.dumps({"type": "response.done", "response": {"id": "r", "usage": usage}}))
+
+
+@pytest.fixture
+def speaker() -> Iterator[Speaker]:
+    """The provider of sessions."""
+    made = Speaker()
+    thread = threading.Thread(target=made.server.serve_forever)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join(20)
+
+
+def test_a_session_and_each_of_its_responses_are_in_the_trace(
+    start: Callable[..., Any], collector: Collector, speaker: Speaker
+) -> None:
+    """The session is one span, as long as it lasts; a response is one below it, with what it used."""
+    gateway = start(config(speaker, ["otel"]))
+    headers = {**AUTHORIZED, "traceparent": f"00-{TRACE[:-1]}6-{PARENT}-01"}
+    url = f"ws{gateway.url.removeprefix('http')}/v1/realtime?model=gpt"
+    with connect(url, additional_headers=headers, open_timeout=30) as session:
+        for _ in range(2):
+            session.send(json.dumps({"type": "response.create"}))
+            while json.loads(session.recv(30))["type"] != "response.done":
+                pass
+    spans = collector.of(f"{TRACE[:-1]}6", 3)
+    whole = next(span for span in spans if span.kind == SERVER)
+    responses = [span for span in spans if span.kind == CLIENT]
+    assert (whole.name, whole.parent_span_id.hex()) == ("GET /realtime", PARENT)
+    assert attributes(whole)["http.response.status_code"] == 101
+    assert [(one.name, one.parent_span_id) for one in responses] == [("realtime gpt-4o", whole.span_id)] * 2
+    assert [attributes(one)["gen_ai.usage.input_tokens"] for one in responses] == [9, 9]
+    assert speaker.carried == [f"00-{TRACE[:-1]}6-{whole.span_id.hex()}-01"]

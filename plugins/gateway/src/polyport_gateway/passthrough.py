@@ -83,7 +83,8 @@ def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
         app = gateway.app
         running = app.running
         with running:
-            await Passage(running, app.gate, scope, receive, send, app.taps).run(Anywhere())
+            run = Passage(running, app.gate, scope, receive, send, app.taps).run(Anywhere())
+            await (run if app.tracing is None else app.tracing(scope, run))
 
     return {WORD: serve}
 

@@ -118,7 +118,8 @@ class Realtime:
             self._sessions.add(task)
             task.add_done_callback(self._sessions.discard)
         with running:
-            await session.run()
+            run, tracing = session.run(), self.app.tracing
+            await (run if tracing is None else tracing(scope, run))
 
     async def leave(self) -> None:
         """Let responses that are on their way finish, and end all sessions; those that take too long are cut off."""
