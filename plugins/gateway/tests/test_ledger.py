@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import given, strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import Connection, create_engine, func, inspect, select, text
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
 from polyport_gateway import store as store_package
@@ -25,7 +27,7 @@ from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import Entry, Ledger, clean
 from polyport_gateway.rollups import ROLLUPS, Sums, bucket, percentile
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import BUCKETS, DayRow, EntryRow, HourRow, TagDayRow, is_one_of
+from polyport_gateway.store.tables import BUCKETS, Base, DayRow, EntryRow, HourRow, TagDayRow, is_one_of
 
 #: A real run does 50; the suite stays quick.
 KILLS = int(os.environ.get("POLYPORT_KILLS", "5"))
@@ -72,6 +74,38 @@ def test_the_newest_migration_is_the_one_that_starts_look_for() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(store_package.__file__).parent))
     assert ScriptDirectory.from_config(config).get_heads() == [store_package.HEAD]
+
+
+def test_new_tables_are_what_all_migrations_come_to(tmp_path: Path) -> None:
+    """They are made at once, as they are now; Alembic finds nothing to do then, and nothing of its own is different."""
+    asyncio.run(closed(migrated(tmp_path)))
+    step_by_step = create_engine(f"sqlite:///{tmp_path / 'steps.db'}")
+    with step_by_step.begin() as connection:
+        store_package.upgrade(connection)
+    at_once = create_engine(url(tmp_path))
+    with step_by_step.connect() as slow, at_once.connect() as quick:
+        assert described(slow) == described(quick)
+        assert compare_metadata(MigrationContext.configure(slow), Base.metadata) == []
+    step_by_step.dispose()
+    at_once.dispose()
+
+
+def described(connection: Connection) -> dict[str, Any]:
+    """All tables: columns, keys, indexes, whatever their order, and the rows that are there from the beginning."""
+    found: dict[str, Any] = {}
+    seen = inspect(connection)
+    for name in seen.get_table_names():
+        columns = sorted(
+            (one["name"], str(one["type"]), one["nullable"], one["default"]) for one in seen.get_columns(name)
+        )
+        indexes = sorted(
+            (one["name"], one["column_names"], one["unique"], str(one.get("dialect_options", {}).get("sqlite_where")))
+            for one in seen.get_indexes(name)
+        )
+        unique = [one["column_names"] for one in seen.get_unique_constraints(name)]
+        rows = [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name}"))]
+        found[name] = (columns, indexes, unique, seen.get_pk_constraint(name)["constrained_columns"], rows)
+    return found
 
 
 #: Makes the tables when it is told to.

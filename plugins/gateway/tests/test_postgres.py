@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, func, select, text
 
 from polyport.errors import PolyportError
 from polyport_gateway import management as manage, spending
@@ -22,8 +25,8 @@ from polyport_gateway.signon import people
 from polyport_gateway.signon.people import Person
 from polyport_gateway.signon.sessions import Session, Sessions
 from polyport_gateway.signon.settings import Rules
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import DayRow, EntryRow
+from polyport_gateway.store import Store, upgrade
+from polyport_gateway.store.tables import Base, DayRow, EntryRow
 from polyport_gateway.terms import Terms
 from polyport_gateway.upkeep import drop_old
 
@@ -57,6 +60,41 @@ def test_replicas_that_start_together_make_the_tables_once(server: PostgreSQL) -
             await one.aclose()
 
     asyncio.run(run())
+
+
+def test_new_tables_are_what_all_migrations_come_to(server: PostgreSQL) -> None:
+    """Made at once or step by step: Alembic sees nothing that is different, and the ledger is a table of partitions."""
+
+    async def run() -> None:
+        at_once = Store(server.url)
+        await at_once.migrate()
+        indexes: list[set[str]] = []
+        async with at_once.transaction() as connection:
+            await connection.execute(text("CREATE SCHEMA steps"))
+            await connection.execute(text("SET LOCAL search_path TO steps"))
+            await connection.run_sync(upgrade)
+            for schema in ("steps", "public"):
+                await connection.execute(text(f"SET LOCAL search_path TO {schema}"))
+                assert await connection.run_sync(differences) == []
+            kinds = await connection.execute(text("SELECT relkind::text FROM pg_class WHERE relname = 'ledger'"))
+            assert list(kinds.scalars()) == ["p", "p"]
+            for schema in ("steps", "public"):
+                found = text(f"SELECT replace(indexdef, '{schema}.', '') FROM pg_indexes WHERE schemaname = '{schema}'")
+                indexes.append(set((await connection.execute(found)).scalars()))
+            assert indexes[0] == indexes[1]
+            assert any("WHERE" in one for one in indexes[0])
+            await connection.execute(text("DROP SCHEMA steps CASCADE"))
+        await at_once.aclose()
+
+    asyncio.run(run())
+
+
+def differences(connection: Connection) -> list[Any]:
+    """Return what Alembic would do to have the tables as the code has them; the ledger's partitions are others'."""
+    tables = Base.metadata.tables
+    options = {"include_name": lambda name, kind, _: kind != "table" or name in tables}
+    context = MigrationContext.configure(connection, opts=options)
+    return list(compare_metadata(context, Base.metadata))
 
 
 def test_replicas_share_sessions_and_people(server: PostgreSQL) -> None:

@@ -16,5 +16,5 @@ Management   desk management fields spending       over HTTP: keys, users, teams
 Operation    health checks recent metrics counts   is it alive, are its models; Prometheus, traces, OpenAPI
              tracing openapi
 Put together assembly                              parts: applications by the first word of their addresses
-At a shell   commands remote                       polyport serve, config, keys, spend
+At a shell   commands serving remote               polyport serve, config, keys, spend
 """

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from polyport.cli import exits
-from polyport_gateway import config as configs
-from polyport_gateway.config import Config
+from polyport_gateway import config as configs, serving
 
 config = typer.Typer(help="The gateway's configuration.", no_args_is_help=True)
 
 LEVELS = ("critical", "error", "warning", "info", "debug")
-LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
@@ -31,27 +28,10 @@ def serve(
         exits.stop("Say what to serve: --config config.yaml, or --model provider/model")
     if log_level not in LEVELS:
         exits.stop(f"--log-level is one of {', '.join(LEVELS)}")
-    from polyport_gateway import assembly, server  # the command line's other commands need no server
-
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-
-    def read() -> Config:
-        return configs.load(config) if config is not None else configs.of_models(model or [])
-
-    first = read()
-    for line in configs.check(first):
-        typer.echo(f"serving {line}", err=True)
-    for note in first.notes:
-        typer.echo(f"note: {note}", err=True)
-    settings = server.Settings(read=read, good=first, host=host, port=port, workers=workers, log_level=log_level)
-    sock = server.listen(host, port)
-    typer.echo(f"polyport gateway on http://{host}:{sock.getsockname()[1]}/v1", err=True)
-    if first.general.master_key is not None:
-        typer.echo(f"admin pages on http://{host}:{sock.getsockname()[1]}/ui/", err=True)
-    if first.general.master_key is None and host not in LOCAL:
-        typer.echo(f"warning: without general_settings.master_key everybody who reaches {host} may call", err=True)
-    code = server.serve(settings, sock, assembly.app_of)
+    path = None if config is None else str(config)
+    code = serving.become(
+        serving.Wanted(config=path, models=model or [], host=host, port=port, workers=workers, log_level=log_level)
+    )
     if code:
         raise typer.Exit(code)
 

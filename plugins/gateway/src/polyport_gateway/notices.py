@@ -15,9 +15,8 @@ import hmac
 import logging
 import time
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import msgspec
 from sqlalchemy import select, update
 
@@ -25,6 +24,9 @@ from polyport.types.bill import NANO
 from polyport_gateway.limits import Limit, period
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import NoticeRow
+
+if TYPE_CHECKING:  # imported where there is a webhook: it weighs several megabytes
+    import httpx
 
 log = logging.getLogger("polyport.gateway.notices")
 #: Notices of one round, seconds that a webhook has to answer, that one is lent to who sends it, and tries.
@@ -69,10 +71,11 @@ class Notices:
         await self.write()
         if not url:
             return 0
+        client = self._client or self._open()
         count = 0
         for row in await self._due(time.time() if now is None else now):
             if await self._lend(row):
-                count += await self._tell(row, url, secret)
+                count += await self._tell(client, row, url, secret)
         return count
 
     async def aclose(self) -> None:
@@ -92,8 +95,8 @@ class Notices:
             taken = await connection.execute(update(NoticeRow).where(*where).values(due=time.time() + LEASE))
             return taken.rowcount == 1
 
-    async def _tell(self, row: NoticeRow, url: str, secret: str) -> bool:
-        error = await self._post(url, secret, msgspec.json.encode(row.body))
+    async def _tell(self, client: httpx.AsyncClient, row: NoticeRow, url: str, secret: str) -> bool:
+        error = await _post(client, url, secret, msgspec.json.encode(row.body))
         tries, now = row.tries + 1, time.time()
         state = "sent" if error is None else "failed" if now - row.at > GIVE_UP else "waiting"
         if error is not None:
@@ -104,20 +107,27 @@ class Notices:
             await connection.execute(update(NoticeRow).where(NoticeRow.id == row.id).values(**values))
         return error is None
 
-    async def _post(self, url: str, secret: str, body: bytes) -> str | None:
-        """Send a body; return what went wrong."""
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=TIMEOUT, transport=self._transport)
-        stamp = str(int(time.time()))
-        try:
-            reply = await self._client.post(url, content=body, headers={
-                "content-type": "application/json",
-                "x-polyport-timestamp": stamp,
-                "x-polyport-signature": sign(secret, stamp, body),
-            })  # fmt: skip
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return type(error).__name__
-        return None if reply.is_success else f"HTTP {reply.status_code}"
+    def _open(self) -> httpx.AsyncClient:
+        import httpx
+
+        self._client = httpx.AsyncClient(timeout=TIMEOUT, transport=self._transport)
+        return self._client
+
+
+async def _post(client: httpx.AsyncClient, url: str, secret: str, body: bytes) -> str | None:
+    """Send a body; return what went wrong."""
+    import httpx
+
+    stamp = str(int(time.time()))
+    try:
+        reply = await client.post(url, content=body, headers={
+            "content-type": "application/json",
+            "x-polyport-timestamp": stamp,
+            "x-polyport-signature": sign(secret, stamp, body),
+        })  # fmt: skip
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return type(error).__name__
+    return None if reply.is_success else f"HTTP {reply.status_code}"
 
 
 def _usd(nano: int | None) -> float | None:

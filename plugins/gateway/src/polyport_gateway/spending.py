@@ -18,7 +18,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, and_, cast, exists, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import JSONB
 
 from polyport.errors import BadRequestError, NotFoundError
 from polyport.types.bill import NANO
@@ -276,6 +275,8 @@ def _of_status(column: Any, value: Any) -> ColumnElement[bool]:
 
 def _has_tag(dialect: str, tag: str) -> ColumnElement[bool]:
     if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import JSONB  # SQLite's processes do without
+
         return cast(EntryRow.tags, JSONB).contains([tag])
     each = func.json_each(EntryRow.tags).table_valued("value")
     return exists(select(literal(1)).select_from(each).where(each.c.value == tag))

@@ -22,7 +22,6 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import msgspec
 
 from polyport.errors import BadRequestError, PolyportError
@@ -44,7 +43,9 @@ from polyport_gateway.store.tables import KeyRow, UserRow
 from polyport_gateway.surface import problem_of
 from polyport_gateway.surfaces import OPENAI
 
-if TYPE_CHECKING:  # it needs an extra
+if TYPE_CHECKING:  # they need an extra, and weigh several megabytes
+    import httpx
+
     from polyport_gateway.signon.oidc import Oidc
     from polyport_gateway.signon.tokens import Tokens
 
@@ -98,7 +99,7 @@ class Door:
 
     def __init__(self, keeper: Keeper, config: Callable[[], Config]) -> None:
         self._keeper, self._config = keeper, config
-        self._http = httpx.AsyncClient(follow_redirects=False)
+        self._http: httpx.AsyncClient | None = None
         self._made: tuple[Config, Ways] | None = None
         general = config().general
         self._sessions = Sessions(
@@ -176,12 +177,21 @@ class Door:
         """Return the ways to sign in that the configuration says; others after a reload."""
         config = self._config()
         if self._made is None or self._made[0] is not config:
-            self._made = config, ways_of(read(config.general.given), self._keeper, self._http, self._starts)
+            self._made = config, ways_of(read(config.general.given), self._keeper, self._client, self._starts)
         return self._made[1]
+
+    def _client(self) -> httpx.AsyncClient:
+        """Return what all providers are asked by; a gateway that has none does not import it."""
+        if self._http is None:
+            import httpx
+
+            self._http = httpx.AsyncClient(follow_redirects=False)
+        return self._http
 
     async def aclose(self) -> None:
         """Close the connections to providers."""
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.aclose()
 
     # --- by OpenID Connect ---
 
@@ -342,7 +352,7 @@ class Ways(msgspec.Struct, frozen=True):
     tokens: Tokens | None
 
 
-def ways_of(settings: Settings, keeper: Keeper, http: httpx.AsyncClient, starts: people.Starts) -> Ways:
+def ways_of(settings: Settings, keeper: Keeper, client: Callable[[], httpx.AsyncClient], starts: people.Starts) -> Ways:
     """Return the ways that settings say; what they need is installed, or the settings would have been refused."""
     directories = [Directory(rules) for rules in settings.ldap]
     if not settings.sso and not settings.jwt_auth:
@@ -350,6 +360,7 @@ def ways_of(settings: Settings, keeper: Keeper, http: httpx.AsyncClient, starts:
     from polyport_gateway.signon.oidc import Oidc
     from polyport_gateway.signon.tokens import Tokens, Trusted
 
+    http = client()
     trusted = [Trusted(rules, http) for rules in settings.jwt_auth]
     tokens = Tokens(keeper.identity, keeper.store, trusted, clock=keeper.clock, starts=starts) if trusted else None
     return Ways([Oidc(rules, http) for rules in settings.sso], directories, tokens)

@@ -1,4 +1,4 @@
-"""The database: SQLite by default, PostgreSQL by URL; its tables made and kept up to date by Alembic.
+"""The database: SQLite by default, PostgreSQL by URL; its tables are kept up to date by Alembic.
 
 https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html
 """
@@ -8,16 +8,32 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncpg  # type: ignore[import-untyped]  # it has neither types nor stubs of its own
-from sqlalchemy import Connection, Engine, event, inspect, make_url, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    event,
+    insert,
+    inspect,
+    make_url,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
-from polyport_gateway.store.tables import Base, RevisionRow
+from polyport_gateway.store.tables import Base, RevisionRow, complete
+
+if TYPE_CHECKING:  # a process imports the one that its database needs: PostgreSQL's weighs several megabytes
+    from sqlalchemy.dialects import postgresql, sqlite
 
 #: URLs as people write them -> with the driver that is installed.
 DRIVERS = {
@@ -27,10 +43,15 @@ DRIVERS = {
 }
 #: The newest migration: tables that are there need no Alembic.
 HEAD = "first"
+#: Where Alembic keeps which one the tables are at. https://alembic.sqlalchemy.org/en/latest/cookbook.html
+VERSION = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 #: PostgreSQL lock that replicas take in turn to make the tables; any number that nobody else uses.
 MIGRATION_LOCK = 7_091_276_500
-#: What says that the database is away, or cannot be asked.
-AWAY = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Store:
@@ -48,9 +69,12 @@ class Store:
                 options |= {"pool_size": pool, "pool_timeout": timeout, "connect_args": {"timeout": timeout}}
             elif parsed.database not in (None, "", ":memory:"):
                 Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+                options["pool_use_lifo"] = True  # taken in turn, each would come to hold 2 MB of the same pages
             self.engine = create_async_engine(parsed, hide_parameters=True, **options)
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
             raise BadRequestError("database_url is no URL: write sqlite:///file.db or postgresql://…") from error
+        #: What says that the database is away, or cannot be asked.
+        self.away: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, *_driver_errors(self.dialect))
         #: How many changes this process has made: what it remembers is old at once.
         self.changes = 0
         if self.dialect == "sqlite":
@@ -63,8 +87,11 @@ class Store:
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             else:  # else each table would be there for the others before the next one is made
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
-            if await self._version(connection) != HEAD:
-                await connection.run_sync(_upgrade)
+            version = await self._version(connection)
+            if version is None:
+                await connection.run_sync(_make)
+            elif version != HEAD:
+                await connection.run_sync(upgrade)
 
     async def _version(self, connection: AsyncConnection) -> str | None:
         """Return the migration that the tables are at."""
@@ -78,7 +105,7 @@ class Store:
         try:
             async with self.engine.begin() as connection:
                 yield connection
-        except AWAY as error:
+        except self.away as error:
             raise _away(error) from error
 
     @asynccontextmanager
@@ -88,7 +115,7 @@ class Store:
             async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
                 await session.execute(update(RevisionRow).values(number=RevisionRow.number + 1))
                 yield session
-        except AWAY as error:
+        except self.away as error:
             raise _away(error) from error
         finally:
             self.changes += 1
@@ -99,7 +126,7 @@ class Store:
         try:
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 yield session
-        except AWAY as error:
+        except self.away as error:
             raise _away(error) from error
 
     async def revision(self) -> int:
@@ -109,11 +136,26 @@ class Store:
 
     def insert(self, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""
-        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+        if self.dialect == "sqlite":
+            from sqlalchemy.dialects import sqlite
+
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+def _driver_errors(dialect: str) -> tuple[type[Exception], ...]:
+    """Return what SQLAlchemy passes on from a driver as it is: where no connection can be made."""
+    if dialect == "sqlite":
+        return ()
+    import asyncpg  # type: ignore[import-untyped]  # it has neither types nor stubs of its own
+
+    return (asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def _away(error: BaseException) -> ServiceUnavailableError:
@@ -130,8 +172,19 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _upgrade(connection: Connection) -> None:
-    from alembic import command  # 14 MB that only a first start needs
+def _make(connection: Connection) -> None:
+    """Make all tables as they are now, at the newest migration: what Alembic, 14 MB, would come to."""
+    if connection.dialect.name == "postgresql":
+        complete()
+    Base.metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(RevisionRow).values(id=1, number=0, note=""))
+    VERSION.create(connection)
+    connection.execute(insert(VERSION).values(version_num=HEAD))
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring tables up to date, from wherever they are, by Alembic."""
+    from alembic import command  # only a newer release's first start needs it
     from alembic.config import Config
 
     config = Config()
@@ -140,4 +193,4 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-__all__ = ["AWAY", "Base", "Engine", "Store"]
+__all__ = ["Base", "Engine", "Store"]

@@ -13,21 +13,19 @@ from itertools import chain
 from typing import Any
 
 from sqlalchemy import Boolean
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import JSON
 
-from polyport_gateway.store.tables import Base
+from polyport_gateway.store.tables import Base, Sought
 
 #: Rows of a statement of SQLite. With it, 50 columns stay below its 32,766 parameters; a prepared one takes some 80
 #: bytes a parameter. https://sqlite.org/limits.html#max_variable_number
 CHUNK = 128
 
 #: What values are bound as, where not as their column's type. (SQLite's driver takes four times as long for a bool.)
-BOUND: dict[type[Any], str] = {JSON: "text", Boolean: "integer"}
+BOUND: dict[type[Any], str] = {JSON: "text", Sought: "text", Boolean: "integer"}
 
 Row = tuple[Any, ...]
-_POSTGRESQL: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # a class without annotations
 
 
 async def insert_new(
@@ -87,8 +85,11 @@ def _unnested(table: type[Base], columns: tuple[str, ...], conflict: str) -> str
 
 def _type(table: type[Base], column: str) -> tuple[str, str]:
     """Return the type of PostgreSQL that a column's values are bound as, and what then makes them the column's."""
-    kind = table.__table__.columns[column].type.dialect_impl(_POSTGRESQL)
-    name = kind.compile(_POSTGRESQL)
+    from sqlalchemy.dialects import postgresql  # SQLite's processes do without
+
+    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # a class without annotations
+    kind = table.__table__.columns[column].type.dialect_impl(dialect)
+    name = kind.compile(dialect)
     return next(((bound, f"::{name}") for of, bound in BOUND.items() if isinstance(kind, of)), (name, ""))
 
 

@@ -10,24 +10,39 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
+    Dialect,
     Float,
     Index,
     Integer,
     String,
     Text,
+    TypeDecorator,
     and_,
     literal_column,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+from sqlalchemy.types import TypeEngine
 
 #: SQLite counts rows by INTEGER only; PostgreSQL needs more than 32 bits.
 Serial = BigInteger().with_variant(Integer, "sqlite")
-#: JSON that is looked into.
-Sought = JSON().with_variant(JSONB(), "postgresql")
 #: How a roll-up counts latencies: bucket n holds those below 10^((n + 1) / 5) ms, the last one all longer ones.
 BUCKETS = tuple(f"h{number:02}" for number in range(30))
+
+
+class Sought(TypeDecorator[Any]):
+    """JSON that is looked into: PostgreSQL's JSONB, which only a process that uses PostgreSQL imports."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type that a database has for it."""
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON())
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return dialect.type_descriptor(JSONB())
 
 
 class Base(DeclarativeBase):
@@ -168,12 +183,16 @@ class EntryRow(Whose, Base):
 
     __table_args__ = (
         Index("ix_ledger_at", "at", "id"),
-        *(
-            Index(f"ix_ledger_{name}_at", f"{name}_id", "at", sqlite_where=owned, postgresql_where=owned)
-            for name, owned in ((one, text(f"{one}_id <> ''")) for one in WHO)
-        ),
-        {"postgresql_partition_by": "RANGE (at)"},
+        *(Index(f"ix_ledger_{name}_at", f"{name}_id", "at", sqlite_where=text(f"{name}_id <> ''")) for name in WHO),
     )
+
+
+def complete() -> None:
+    """Say of the ledger what PostgreSQL has of it; said beside the table, it would be imported for SQLite, too."""
+    ledger = EntryRow.metadata.tables["ledger"]
+    ledger.dialect_options["postgresql"]["partition_by"] = "RANGE (at)"
+    for index in ledger.indexes:
+        index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
 
 
 class Rolled(Whose, Base):

@@ -1,0 +1,88 @@
+"""What a worker has in memory: it imports what its configuration needs, and not the command line that began it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import Gateway
+
+MODELS = [{"model_name": "gpt", "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-upstream"}}]
+#: Starts a gateway as a server does, and prints what is imported then.
+SCRIPT = """
+import asyncio, json, sys
+from polyport_gateway import assembly, config, server
+
+async def main():
+    app = assembly.app_of(config.load(sys.argv[1]))
+    for hook in app.starting:
+        await hook()
+    print(json.dumps(sorted(sys.modules)))
+    await app.aclose()
+
+asyncio.run(main())
+"""
+#: What serves nobody who asks for models over HTTP.
+NEEDLESS = {"typer", "rich", "pydantic", "httpx", "httpcore", "trio", "anyio", "alembic", "asyncpg", "redis", "jwt"}
+
+
+def imported(folder: Path, **general: object) -> set[str]:
+    """Return the modules of a gateway that has started in a folder."""
+    path = folder / "config.yaml"
+    path.write_text(
+        json.dumps({"model_list": MODELS, "general_settings": {"data_dir": str(folder / "data"), **general}})
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "POLYPORT_TRANSPORT"}
+    command = [sys.executable, "-c", SCRIPT, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def test_a_worker_with_accounts_imports_nothing_needless(tmp_path: Path) -> None:
+    """On SQLite, at the first start, which makes the tables, and at the second."""
+    for _ in range(2):
+        found = imported(tmp_path, master_key="sk-master-1234")
+        assert {"aiosqlite", "prometheus_client"} <= found
+        assert not NEEDLESS & found
+        assert "sqlalchemy.dialects.postgresql" not in found
+
+
+def test_the_process_of_the_command_line_becomes_the_one_that_serves(tmp_path: Path) -> None:
+    """Under the same id, and without the command line's libraries; what threads free goes back to one heap."""
+    (tmp_path / "config.yaml").write_text(json.dumps({"model_list": MODELS}))
+    gateway = Gateway(tmp_path, "--config", "config.yaml")
+    try:
+        process = Path(f"/proc/{gateway.process.pid}")
+        if not process.exists():
+            pytest.skip("there is no /proc to look at the process by")
+        assert not re.search("pydantic", (process / "maps").read_text())
+        assert b"MALLOC_ARENA_MAX=1\0" in (process / "environ").read_bytes()
+        assert gateway.says("serving gpt: openai/gpt-4o")
+    finally:
+        assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("{}", "model_list"), ('{"model_list": [], "modle": 1}', "modle"), ("", "config.yaml")],
+    ids=["no models", "unknown key", "no file"],
+)
+def test_a_configuration_that_cannot_be_used_is_one_line_and_a_code(tmp_path: Path, text: str, told: str) -> None:
+    """As the command line tells of any error, though another process has taken its place."""
+    if text:
+        (tmp_path / "config.yaml").write_text(text)
+    command = [sys.executable, "-c", "from polyport.cli import main; main()", "serve", "--config", "config.yaml"]
+    done = subprocess.run(
+        [*command, "--port", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: ")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
