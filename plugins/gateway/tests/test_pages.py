@@ -95,7 +95,9 @@ def site(upstream: Upstream, start: Callable[..., Gateway], tmp_path_factory: py
     folder = tmp_path_factory.mktemp("data")
     made = seeds.month(folder, requests=2500)
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(config_of(upstream, folder)))
+    config = config_of(upstream, folder)
+    config["general_settings"]["global_limits"] = {"max_budget": 5000, "budget_duration": "1mo", "rpm_limit": 6000}
+    path.write_text(yaml.safe_dump(config))
     found = Site(start(path), path, made)
     yield found
     found.close()
@@ -597,6 +599,13 @@ def test_budgets_say_what_is_spent(pages: Browser, site: Site) -> None:
     over = [one for one in usage if one["spend"] >= one["max_budget"]]
     assert over
     pages.says("Used up", "#main table tbody tr")
+    pages.says("6,000 rpm", "#main .note")
+    pages.choose("#budget-kind", "gateway")
+    whole = next(one for one in usage if one["kind"] == "gateway")
+    assert whole["max_budget"] == 5000
+    pages.until(lambda: len(pages.all("[aria-label=Budgets] tbody tr")) == 1)
+    assert "Whole gateway" in pages.text("[aria-label=Budgets] tbody tr")
+    pages.choose("#budget-kind", "")
     assert len(pages.all("#main table tbody tr .meter")) >= len(usage)
     single = next(one for one in usage if one["model"] == "gpt-4o")
     logs = site.ask("/spend/logs", key=single["id"], model="gpt-4o", limit=1000, start=single["began_at"])["results"]

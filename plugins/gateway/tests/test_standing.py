@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from polyport.errors import BadRequestError
-from polyport_gateway import management as manage, spending, standing
+from polyport_gateway import management as manage, spending, standing, terms
 from polyport_gateway.identity import MASTER, Principal
 from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import Entry, Ledger
@@ -48,6 +48,37 @@ async def spend(ledger: Ledger, *entries: dict[str, Any]) -> None:
 def by_id(told: dict[str, Any]) -> dict[tuple[str, str | None], Any]:
     """Return budgets by whose they are and their model."""
     return {(one["id"], one["model"]): one for one in told["results"]}
+
+
+def test_the_whole_gateway_has_a_budget_too(tmp_path: Path) -> None:
+    """What everybody spent, in its window, and of one model; for who sees everybody."""
+    limits = {"max_budget": 50, "budget_duration": "1d", "rpm_limit": 9, "model_max_budget": {"gpt": 5}}
+    given = terms.read({"global_limits": limits})
+
+    async def test(store: Store, ledger: Ledger) -> None:
+        await manage.create(store, MASTER, "team", {"team_id": "t", "max_budget": 10})
+        now = time.time()
+        await spend(
+            ledger,
+            {"team_id": "t", "at": now, "usd": 1.5, "model": "gpt"},
+            {"at": now, "usd": 2, "model": "other"},
+            {"at": now - 2 * DAY, "usd": 4, "model": "gpt"},
+        )
+        told = await standing.usage(store, MASTER, {}, terms=given)
+        found = {(one["kind"], one["id"], one["model"]): (one["spend"], one["max_budget"]) for one in told["results"]}
+        assert found == {
+            ("gateway", "", None): (3.5, 50), ("gateway", "", "gpt"): (5.5, 5), ("team", "t", None): (1.5, 10),
+        }  # fmt: skip
+        assert told["gateway"] == limits
+        of_kind = await standing.usage(store, MASTER, {"kind": "gateway"}, terms=given)
+        assert {one["kind"] for one in of_kind["results"]} == {"gateway"}
+        member = Principal(id="m", role="member", team_id="t")
+        theirs = await standing.usage(store, member, {}, terms=given)
+        assert ("gateway" in {one["kind"] for one in theirs["results"]}, theirs["gateway"]) == (False, {})
+        assert (await standing.usage(store, MASTER, {"id": "t"}, terms=given))["gateway"] == {}
+        assert (await standing.usage(store, MASTER, {"kind": "gateway"}))["results"] == []
+
+    run(tmp_path, test)
 
 
 def test_each_budget_counts_in_its_own_window(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ class Desk:
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
+        self._reading = {**READING, "/budget/usage": self._usage}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -94,7 +95,7 @@ class Desk:
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, reply: Reply) -> None:
         path, method = scope["path"].rstrip("/"), scope["method"]
         function = CHANGING.get(path) if method == "POST" else None
-        function = function or (READING.get(path) if method in ("GET", "POST") else None)
+        function = function or (self._reading.get(path) if method in ("GET", "POST") else None)
         if function is None:
             raise _nothing_at(path)
         headers = Headers(scope["headers"])
@@ -117,6 +118,9 @@ class Desk:
         else:
             rows = answer["results"] if "results" in answer else [answer["request"]]
             await reply.whole(200, STYLES[style], WRITERS[style](rows, True))
+
+    def _usage(self, store: Store, by: Principal, body: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
+        return standing.usage(store, by, body, terms=self._keeper.general().terms)
 
     async def _export(self, by: Principal, given: Mapping[str, Any], style: str, reply: Reply) -> None:
         """Send all rows, a page in memory at a time."""

@@ -17,43 +17,50 @@ from polyport.errors import BadRequestError
 from polyport.types.bill import NANO
 from polyport_gateway.asking import PAGE, only
 from polyport_gateway.fields import KINDS
-from polyport_gateway.identity import Principal, member_of, party
+from polyport_gateway.identity import Party, Principal, member_of, party
 from polyport_gateway.ledger import ABOUT
 from polyport_gateway.limits import Limit, period
 from polyport_gateway.management import visible
 from polyport_gateway.rollups import DAY
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import DayRow, Entity, EntryRow, TeamRow, is_one_of
+from polyport_gateway.terms import Terms
 
-#: Who can have a budget.
+#: Who can have a budget; and the whole gateway, which is in no table.
 SPENDERS = ("key", "user", "team", "project", "customer")
+GATEWAY = "gateway"
+#: The roles that see everybody.
+ALL = ("admin", "viewer")
 #: Ids, one for each of what a limit is about -> nano-dollars.
 Sums = dict[tuple[str, ...], int]
 
 
-async def usage(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
+async def usage(store: Store, by: Principal, body: Mapping[str, Any], *, terms: Terms | None = None) -> dict[str, Any]:
     """Return the budgets of all whom one may see, or of a `kind`, or of one `id`: what each holds, and what is spent.
 
-    A team's row with a `user_id` is what the team lets that member spend; one with a `model` holds for it alone.
+    The kind `gateway` is everybody together, for admins and viewers, as `terms` say; their limits are in `gateway`. A
+    team's row with a `user_id` is what the team lets that member spend; one with a `model` holds for it alone.
     Amounts are in USD, instants in seconds since 1970; `resets_at` is None for a budget that is never reset. Of a kind
     at most PAGE spenders are returned: `more` says whether there are others.
     """
     only({"kind", "id"}, "/budget/usage", body)
     kind = body.get("kind")
-    if kind is not None and kind not in SPENDERS:
-        raise BadRequestError(f"kind is one of {', '.join(SPENDERS)}.")
+    if kind is not None and kind not in (GATEWAY, *SPENDERS):
+        raise BadRequestError(f"kind is one of {', '.join((GATEWAY, *SPENDERS))}.")
     now = time.time()
-    found: list[tuple[Entity, Limit]] = []
+    sees = by.role in ALL and kind in (None, GATEWAY) and body.get("id") is None
+    whole = terms if sees else None
+    found: list[tuple[Entity | None, Limit]] = [] if whole is None else [(None, one) for one in _held(whole.everybody)]
     more = False
     async with store.reading() as session:
-        for one in SPENDERS if kind is None else (str(kind),):
+        for one in SPENDERS if kind is None else {str(kind)} - {GATEWAY}:
             rows = await _with_budgets(session, by, one, body.get("id"))
             more = more or len(rows) > PAGE
             for row in rows[:PAGE]:
                 found += [(row, limit) for limit in await _budgets(session, one, row)]
         spent = await _spent(session, [limit for _, limit in found], now)
     told = [_shown(row, limit, nano, now) for (row, limit), nano in zip(found, spent, strict=True)]
-    return {"results": told, "more": more}
+    return {"results": told, "more": more, "gateway": {} if whole is None else whole.global_limits}
 
 
 async def _with_budgets(session: AsyncSession, by: Principal, kind: str, id: Any) -> list[Entity]:
@@ -64,9 +71,15 @@ async def _with_budgets(session: AsyncSession, by: Principal, kind: str, id: Any
     query = select(table).where(or_(*has)).order_by(table.id).limit(PAGE + 1)
     if id is not None:
         query = query.where(table.id == str(id))
-    if by.role not in ("admin", "viewer"):
+    if by.role not in ALL:
         query = query.where(visible(by, kind))
     return list((await session.execute(query)).scalars().all())
+
+
+def _held(everybody: Party | None) -> list[Limit]:
+    """Return the budgets of the whole gateway."""
+    limits = [] if everybody is None else [everybody.limit, *everybody.by_model.values()]
+    return [limit for limit in limits if limit.budget is not None]
 
 
 async def _budgets(session: AsyncSession, kind: str, row: Entity) -> list[Limit]:
@@ -83,7 +96,7 @@ async def _spent(session: AsyncSession, limits: Sequence[Limit], now: float) -> 
     """Return what is spent of each, in nano-dollars: one question for all that are alike and of one window."""
     alike: dict[tuple[tuple[str, ...], float | None], set[str]] = {}
     for limit in limits:
-        alike.setdefault(_likeness(limit, now), set()).add(limit.about[0][1])
+        alike.setdefault(_likeness(limit, now), set()).update(name for _, name in limit.about[:1])
     sums = {one: await _sums(session, one[0], ids, one[1]) for one, ids in alike.items()}
     return [sums[_likeness(limit, now)].get(tuple(name for _, name in limit.about), 0) for limit in limits]
 
@@ -105,21 +118,22 @@ async def _added(
     session: AsyncSession, table: type[Any], kinds: Sequence[str], ids: set[str], where: Sequence[Any]
 ) -> Sums:
     columns = [getattr(table, ABOUT[kind]) for kind in kinds]
-    query = select(*columns, func.sum(table.nano)).where(is_one_of(columns[0], sorted(ids)), *where).group_by(*columns)
+    whose = [is_one_of(columns[0], sorted(ids))] if columns else []  # the whole gateway's are everybody's
+    query = select(*columns, func.coalesce(func.sum(table.nano), 0)).where(*whose, *where).group_by(*columns)
     return {tuple(row[:-1]): int(row[-1]) for row in (await session.execute(query)).all()}
 
 
-def _shown(row: Entity, limit: Limit, nano: int, now: float) -> dict[str, Any]:
+def _shown(row: Entity | None, limit: Limit, nano: int, now: float) -> dict[str, Any]:
     begun, ends = period(limit.duration, now)
-    (kind, _), *others = limit.about
+    (kind, _), *others = limit.about if row is not None else ((GATEWAY, ""), *limit.about)
     within = dict(others)
-    shared = row.budget_id if row.budget_id and row.max_budget is None and not others else None
+    shared = row.budget_id if row is not None and row.max_budget is None and not others else ""
     return {
         "kind": kind,
-        "id": row.id,
+        "id": "" if row is None else row.id,
         "user_id": within.get("user"),
         "model": within.get("model"),
-        "budget_id": shared,
+        "budget_id": shared or None,
         "max_budget": (limit.budget or 0) / NANO,
         "soft_budget": None if limit.soft is None else limit.soft / NANO,
         "budget_duration": limit.duration,

@@ -158,6 +158,36 @@ export function table(columns, rows, { label, sort, cards = true, fixed = false 
   );
 }
 
+/**
+ * A list that grows: `load(mark)` resolves to {rows, next}, the first time without a mark and then with the last `next`;
+ * `show(rows)` is all that came so far. Resolves to what stands on the page, or to `none` where nothing came.
+ */
+export async function growing(load, show, none) {
+  const found = [];
+  const place = h("div", {}),
+    more = h("div", { class: "more" });
+  async function page(mark) {
+    const { rows, next } = await load(mark);
+    found.push(...rows);
+    fill(place, show(found));
+    fill(
+      more,
+      next && h("button", { class: "btn", type: "button", click: (event) => older(event, next) }, "Show older ones"),
+    );
+    more.hidden = !next;
+  }
+  async function older(event, mark) {
+    event.target.disabled = true;
+    try {
+      await page(mark);
+    } catch (error) {
+      fill(more, h("p", { class: "wrong", role: "alert" }, error.message));
+    }
+  }
+  await page();
+  return found.length ? [place, more] : none;
+}
+
 /** A name that leads somewhere, with what tells it from its like below. */
 export const named = (href, name, under) => [
   h("a", { class: "name", href }, name),

@@ -1,10 +1,10 @@
 // The audit log: who changed what, and what was there before and after.
 
 import * as api from "../api.js";
-import { fill, h } from "../dom.js";
+import { h } from "../dom.js";
 import * as format from "../format.js";
 import { namesOf } from "../names.js";
-import { empty, head, into, table, time } from "../view.js";
+import { empty, growing, head, into, table, time } from "../view.js";
 
 const PAGE = 50;
 const KINDS = [
@@ -47,39 +47,15 @@ export async function render({ values, signal }) {
     history.replaceState(null, "", `#/audit?${new URLSearchParams(asked())}`);
     return into(body, rows, { quiet: body.childElementCount > 0 });
   }
-  async function rows() {
-    const found = [];
-    const place = h("div", {}),
-      more = h("div", { class: "more" });
-    async function page(before) {
-      const { changes } = await api.get("audit", { ...asked(), limit: PAGE, before }, { signal });
-      found.push(...changes);
-      fill(place, table(columns(keyName), found, { label: "Changes" }));
-      fill(
-        more,
-        changes.length === PAGE &&
-          h(
-            "button",
-            {
-              class: "btn",
-              type: "button",
-              click: async (event) => {
-                event.target.disabled = true;
-                try {
-                  await page(found.at(-1).id);
-                } catch (error) {
-                  fill(more, h("p", { class: "wrong", role: "alert" }, error.message));
-                }
-              },
-            },
-            "Show older ones",
-          ),
-      );
-      more.hidden = changes.length < PAGE;
-    }
-    await page();
-    return found.length ? [place, more] : empty("No changes", "What is changed here or over HTTP stands in this list.");
-  }
+  const rows = () =>
+    growing(
+      async (before) => {
+        const { changes } = await api.get("audit", { ...asked(), limit: PAGE, before }, { signal });
+        return { rows: changes, next: changes.length === PAGE && changes.at(-1).id };
+      },
+      (found) => table(columns(keyName), found, { label: "Changes" }),
+      empty("No changes", "What is changed here or over HTTP stands in this list."),
+    );
   await apply();
   return h(
     "div",

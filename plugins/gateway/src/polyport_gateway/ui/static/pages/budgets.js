@@ -4,10 +4,12 @@ import * as api from "../api.js";
 import { fill, h } from "../dom.js";
 import { listing, page } from "../entities.js";
 import * as format from "../format.js";
+import { limits } from "../kinds.js";
 import { namesOf } from "../names.js";
 import { ago, empty, head, meter, named, pill, table } from "../view.js";
 
 const WORDS = {
+  gateway: ["Whole gateway", "settings"],
   key: ["Key", "keys"],
   user: ["User", "users"],
   team: ["Team", "teams"],
@@ -15,15 +17,17 @@ const WORDS = {
   customer: ["Customer", "customers"],
 };
 
+const KINDS = Object.keys(WORDS).filter((kind) => kind !== "gateway");
+const NONE = { max_budget: null, rpm_limit: null, tpm_limit: null, max_parallel_requests: null };
+
 export async function render({ id, values, signal }) {
   if (id) return page("budget").render({ id, values, signal });
-  const [{ results, more }, shared] = await Promise.all([
+  const [{ results, more, gateway }, shared] = await Promise.all([
     api.get("budget/usage", {}, { signal }),
     listing("budget", {}, { nested: true }),
   ]);
-  const names = Object.fromEntries(
-    await Promise.all(Object.keys(WORDS).map(async (kind) => [kind, await namesOf(kind)])),
-  );
+  const names = Object.fromEntries(await Promise.all(KINDS.map(async (kind) => [kind, await namesOf(kind)])));
+  const whole = limits({ ...NONE, ...gateway, max_budget: null });
   return h(
     "div",
     {},
@@ -35,7 +39,15 @@ export async function render({ id, values, signal }) {
       "div",
       { class: "stack" },
       more && h("p", { class: "note warn" }, "Of each kind the first 1,000 are shown."),
-      standing(results, names),
+      whole &&
+        h(
+          "p",
+          { class: "note" },
+          "The whole gateway may take, as its configuration says: ",
+          h("strong", {}, whole),
+          ".",
+        ),
+      standing(results, { gateway: () => WORDS.gateway[0], ...names }),
       shared,
     ),
   );
@@ -54,8 +66,8 @@ function standing(rows, names) {
   const kind = h(
     "select",
     { id: "budget-kind", change: () => draw() },
-    [["", "Everybody"], ...Object.entries(WORDS).map(([one, [word]]) => [one, `${word}s`])].map(([one, words]) =>
-      h("option", { value: one }, words),
+    [["", "All"], ["gateway", WORDS.gateway[0]], ...KINDS.map((one) => [one, `${WORDS[one][0]}s`])].map(
+      ([one, words]) => h("option", { value: one }, words),
     ),
   );
   const place = h("div", { class: "card flush" });
@@ -83,10 +95,10 @@ const columns = (names) => [
     head: "Whose",
     cell: (row) =>
       named(
-        `#/${WORDS[row.kind][1]}/${encodeURIComponent(row.id)}`,
+        `#/${[WORDS[row.kind][1], encodeURIComponent(row.id)].filter(Boolean).join("/")}`,
         row.user_id ? names.user(row.user_id) : names[row.kind](row.id),
         [
-          row.user_id ? `Member of ${names.team(row.id)}` : WORDS[row.kind][0],
+          row.user_id ? `Member of ${names.team(row.id)}` : row.id ? WORDS[row.kind][0] : "As its configuration says",
           row.model && `on ${row.model}`,
           row.budget_id && `by ${row.budget_id}`,
         ]

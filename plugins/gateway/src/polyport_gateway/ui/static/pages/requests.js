@@ -2,10 +2,10 @@
 
 import * as api from "../api.js";
 import { ranking } from "../charts.js";
-import { fill, h } from "../dom.js";
+import { h } from "../dom.js";
 import * as format from "../format.js";
 import { models, namesOf, options } from "../names.js";
-import { card, copying, empty, facts, folding, head, into, named, pill, table, tags, time } from "../view.js";
+import { card, copying, empty, facts, folding, growing, head, into, named, pill, table, tags, time } from "../view.js";
 
 const PAGE = 50;
 const SPANS = [
@@ -132,45 +132,21 @@ async function log(values, signal) {
     history.replaceState(null, "", `#/requests?${new URLSearchParams(given())}`);
     return into(body, rows, { quiet: body.childElementCount > 0 });
   }
-  async function rows() {
-    const found = [];
-    const place = h("div", {});
-    const more = h("div", { class: "more" });
-    async function page(cursor) {
-      const answer = await api.get("spend/logs", { ...asked(), limit: PAGE, cursor }, { signal });
-      found.push(...answer.results);
-      fill(place, table(columns(names), found, { label: "Requests" }));
-      fill(
-        more,
-        answer.next &&
-          h(
-            "button",
-            {
-              class: "btn",
-              type: "button",
-              click: async (event) => {
-                event.target.disabled = true;
-                try {
-                  await page(answer.next);
-                } catch (error) {
-                  fill(more, h("p", { class: "wrong", role: "alert" }, error.message));
-                }
-              },
-            },
-            "Show older ones",
-          ),
-      );
-      more.hidden = !answer.next;
-      count.textContent = `${found.length} requests shown`;
-    }
-    await page();
-    return found.length
-      ? [place, more]
-      : empty(
-          "No request fits",
-          "Take a longer time, or fewer filters. A request is here about a second after its answer.",
-        );
-  }
+  const rows = () =>
+    growing(
+      async (cursor) => {
+        const answer = await api.get("spend/logs", { ...asked(), limit: PAGE, cursor }, { signal });
+        return { rows: answer.results, next: answer.next };
+      },
+      (found) => {
+        count.textContent = `${found.length} requests shown`;
+        return table(columns(names), found, { label: "Requests" });
+      },
+      empty(
+        "No request fits",
+        "Take a longer time, or fewer filters. A request is here about a second after its answer.",
+      ),
+    );
   await apply();
   return h(
     "div",
