@@ -80,6 +80,11 @@ class Cycle:
             if not self.over:
                 self.cut(500)
 
+    @property
+    def starved(self) -> bool:
+        """Whether nothing happens before there is more of the body."""
+        return self.asked and self.more and not self.news and self.head is None
+
     async def receive(self) -> Message:
         """Return the next piece of the body, or that the peer is gone or has its reply."""
         connection = self.connection
@@ -128,7 +133,15 @@ class Cycle:
         self.chunked = self.left is None and not self.silent and scope["http_version"] == "1.1"
         if self.more and not self.asked and self._is_waited_for():
             self.keep_alive = False  # the peer may send the body after this or not: what comes next could be either
-        self.head = b"".join((STATUS[status], self.connection.shared.default_lines(), told))
+        shared = self.connection.shared
+        self.head = b"".join((STATUS[status], shared.default_lines(), told))
+        if self.left is None and not self.silent:
+            shared.loop.call_soon(self._show)
+
+    def _show(self) -> None:
+        """Send the head of a stream whose body is yet to come."""
+        if self.head and not (self.over or self.connection.gone):
+            self._write(b"", True)
 
     def _is_waited_for(self) -> bool:
         """Whether the peer waits for a word before it sends the body."""
@@ -167,7 +180,8 @@ class Cycle:
                 body += b"0\r\n\r\n"
         if head:
             self.head = b""
-            self.connection.shared.note(self.scope, int(head[9:12]))
+            if self.connection.shared.access_log:
+                self.connection.shared.note(self.scope, int(head[9:12]))
             head = b"".join((head, framing, b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"))
             if len(body) < LARGE:
                 transport.write(head + body)

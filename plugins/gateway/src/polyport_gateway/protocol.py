@@ -32,8 +32,10 @@ access = logging.getLogger("uvicorn.access")
 HIGH_WATER = 65_536
 #: Bytes of a request's address and headers; one read may be that much longer before it is noticed.
 MAX_HEAD, MAX_READ = 65_536, 262_144
-#: Seconds that a head may take to arrive, and that is listened to who still sends while its connection ends.
-HEAD_WITHIN, LINGER = 30, 5
+#: Seconds in which a head has to arrive, and the next piece of a body that the application waits for.
+HEAD_WITHIN, PIECE_WITHIN = 30, 60
+#: Seconds that is listened to who still sends while its connection ends.
+LINGER = 5
 
 
 class Refused(Exception):
@@ -67,19 +69,19 @@ class Shared:
         text = http.HTTPStatus(status).phrase.encode()
         head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(text)
         if scope is not None:
-            self.note(scope, status)
+            if self.access_log:
+                self.note(scope, status)
             text = b"" if scope["method"] == "HEAD" else text
         return STATUS[status] + self.default_lines() + head + text
 
     def note(self, scope: Any, status: int) -> None:
-        """Write a line of the access log, if there is one."""
-        if self.access_log:
-            place, version = get_path_with_query_string(scope), scope["http_version"]
-            access.info('%s - "%s %s HTTP/%s" %d', get_client_addr(scope), scope["method"], place, version, status)
+        """Write a line of the access log."""
+        place, version = get_path_with_query_string(scope), scope["http_version"]
+        access.info('%s - "%s %s HTTP/%s" %d', get_client_addr(scope), scope["method"], place, version, status)
 
-    def full(self) -> bool:
+    def full(self, limit: int) -> bool:
         """Whether there are more connections or requests than shall be."""
-        return self.limit is not None and max(len(self.state.connections), len(self.state.tasks)) >= self.limit
+        return max(len(self.state.connections), len(self.state.tasks)) >= limit
 
     def watch(self) -> None:
         """Look once a second for connections whose time is over, as long as there are any."""
@@ -161,11 +163,15 @@ class Protocol(asyncio.Protocol):
             self.cycle.keep_alive = False
 
     def tick(self) -> None:
-        """A second is over: close where nothing is answered and the time for the next thing is up."""
-        if self.cycle is None:
-            self._left -= 1
-            if self._left < 0:
+        """A second is over: end it where the time is up for what has to come from the peer."""
+        if self.cycle is not None and not self.cycle.starved:
+            return
+        self._left -= 1
+        if self._left < 0:
+            if self.cycle is None:
                 self.transport.close()
+            else:
+                self.cycle.cut(408)
 
     def pause_writing(self) -> None:
         """The peer does not read as fast as is written."""
@@ -260,6 +266,7 @@ class Protocol(asyncio.Protocol):
         if shared.config.root_path:
             root = shared.config.root_path
             scope["path"], scope["raw_path"] = root + scope["path"], root.encode("ascii") + scope["raw_path"]
+        self._left = PIECE_WITHIN
         cycle = self._latest = Cycle(self, scope, keep_alive)
         if self.cycle is None:
             self._start(cycle)
@@ -275,6 +282,7 @@ class Protocol(asyncio.Protocol):
         cycle.body.append(body)
         cycle.size += len(body)
         cycle.news = True
+        self._left = PIECE_WITHIN
         if cycle.size > HIGH_WATER:
             self._pause()
         if self._waiting:
@@ -297,8 +305,8 @@ class Protocol(asyncio.Protocol):
     def _start(self, cycle: Cycle) -> None:
         self.cycle = cycle
         shared = self.shared
-        run = cycle.run(service_unavailable if shared.full() else shared.app)
-        cycle.task = task = shared.loop.create_task(run)
+        app = service_unavailable if shared.limit is not None and shared.full(shared.limit) else shared.app
+        cycle.task = task = shared.loop.create_task(cycle.run(app))
         shared.state.tasks.add(task)
 
     def _refuse(self, status: int) -> None:
