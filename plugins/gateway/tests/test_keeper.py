@@ -20,13 +20,14 @@ import pytest
 import yaml
 from sqlalchemy import select
 
+from polyport.errors import BadRequestError
 from polyport.prices import Rates
-from polyport_gateway import management as manage, spending
+from polyport_gateway import management as manage, spending, standing
 from polyport_gateway.gate import Asked, GateError, Outcome
 from polyport_gateway.identity import MASTER
 from polyport_gateway.journal import Journal
 from polyport_gateway.keeper import Admitted, Keeper
-from polyport_gateway.ledger import Ledger
+from polyport_gateway.ledger import Entry, Ledger
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import EntryRow
 
@@ -149,6 +150,45 @@ def test_a_call_says_which_of_its_users_teams_spends(tmp_path: Path) -> None:
             assert (error.status_code, error.code) == (403, "team_not_allowed"), team
         await manage.update(store, MASTER, "team", {"team_id": "a", "members": {"bert": "member"}})
         assert (await refused(keeper, naming("a", free))).code == "team_not_allowed"
+
+    run(tmp_path, test)
+
+
+def test_limits_may_be_of_all_models_that_begin_alike(tmp_path: Path) -> None:
+    """They hold for those together, beside the limits of one, and money that was spent before counts."""
+
+    async def test(keeper: Keeper) -> None:
+        store = keeper.store
+        of_models = {"openai/*": {"rpm_limit": 3, "max_budget": 0.5}, "openai/mini": {"rpm_limit": 1}}
+        made = await manage.generate_key(store, MASTER, {"model_limits": of_models})
+        number = iter(range(100))
+
+        async def ask(model: str, nano: int = 0) -> str:
+            asked = chat(made["key"], next(number), model=model)
+            try:
+                admitted = keeper.admit_now(asked) or await keeper.admit(asked)
+            except GateError as error:
+                return error.message
+            await admitted.settle(outcome(asked, nano=nano))
+            return ""
+
+        assert [await ask("openai/mini"), await ask("openai/large", 3 * 10**8)] == ["", ""]
+        assert "openai/mini" in await ask("openai/mini")
+        assert await ask("openai/other") == ""
+        assert "3 requests a minute" in await ask("openai/large")
+        assert [await ask("azure/large", 10**9) for _ in range(3)] == [""] * 3
+        await keeper.ledger.drain()
+        assert await keeper.ledger.spent({"key": made["key_id"], "model": "openai/*"}, None) == 3 * 10**8
+        assert await keeper.ledger.spent({"model": "*"}, None) == 33 * 10**8
+        shown = (await standing.usage(store, MASTER, {}))["results"]
+        assert [(one["model"], one["spend"]) for one in shown] == [("openai/*", 0.3)]
+        batch = Entry(id="b", at=keeper.clock(), key_id=made["key_id"], model="openai/large", nano=2 * 10**8)
+        await keeper._charge(batch)
+        only_money = {"key_id": made["key_id"], "model_limits": {"openai/*": {"max_budget": 0.5}}}
+        await manage.update(store, MASTER, "key", only_money)
+        assert "budget" in await ask("openai/large")
+        with pytest.raises(BadRequestError, match="end with"):
+            await manage.update(store, MASTER, "key", {"key_id": made["key_id"], "model_rpm_limit": {"*/mini": 1}})
 
     run(tmp_path, test)
 

@@ -50,6 +50,24 @@ def by_id(told: dict[str, Any]) -> dict[tuple[str, str | None], Any]:
     return {(one["id"], one["model"]): one for one in told["results"]}
 
 
+def test_a_shared_budgets_window_is_whoever_goes_by_it_s(tmp_path: Path) -> None:
+    """When it begins anew is told, wherever somebody is shown; one's own window goes before it."""
+
+    async def test(store: Store, ledger: Ledger) -> None:
+        await manage.create(store, MASTER, "budget", {"budget_id": "daily", "max_budget": 5, "budget_duration": "1d"})
+        made = await manage.generate_key(store, MASTER, {"budget_id": "daily"})
+        midnight = (time.time() // DAY + 1) * DAY
+        info = await manage.info(store, MASTER, "key", {"key_id": made["key_id"]})
+        listed = (await manage.list_all(store, MASTER, "key", {}))["keys"]
+        updated = await manage.update(store, MASTER, "key", {"key_id": made["key_id"], "key_alias": "a"})
+        for one in (made, info, *listed, updated):
+            assert one["budget_reset_at"] in (midnight, midnight + DAY)
+        own = await manage.update(store, MASTER, "key", {"key_id": made["key_id"], "budget_duration": "1h"})
+        assert own["budget_reset_at"] <= time.time() + 3600
+
+    run(tmp_path, test)
+
+
 def test_the_whole_gateway_has_a_budget_too(tmp_path: Path) -> None:
     """What everybody spent, in its window, and of one model; for who sees everybody."""
     limits = {"max_budget": 50, "budget_duration": "1d", "rpm_limit": 9, "model_max_budget": {"gpt": 5}}

@@ -124,6 +124,14 @@ def _instant(name: str, value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+def _model(name: str, value: Any) -> str:
+    """Return the name of a model, or the beginning of several: openai/*."""
+    found = _text(name, value)
+    if "*" in found[:-1]:
+        raise _wrong(name, "models, or beginnings of their names that end with *, such as openai/*")
+    return found
+
+
 #: Limits: wire name -> column, reader. They may also stand for single models: {"model_limits": {"gpt-4o": {...}}}.
 LIMITS: dict[str, tuple[str, Read]] = {
     "rpm_limit": ("rpm", _count),
@@ -137,7 +145,7 @@ LIMITS: dict[str, tuple[str, Read]] = {
 
 def _model_limits(name: str, value: Any) -> dict[str, Any]:
     return {
-        _text(name, model): read(LIMITS, f"{name}.{model[:60]}", _object(name, limits))
+        _model(name, model): read(LIMITS, f"{name}.{model[:60]}", _object(name, limits))
         for model, limits in _object(name, value).items()
     }
 
@@ -164,7 +172,7 @@ def _of_models(limit: str) -> Read:
 
     def read_one(name: str, value: Any) -> Part:
         return Part(
-            {_text(name, model): _one(f"{name}.{model[:60]}", one) for model, one in _object(name, value).items()}
+            {_model(name, model): _one(f"{name}.{model[:60]}", one) for model, one in _object(name, value).items()}
         )
 
     def _one(name: str, value: Any) -> dict[str, Any]:
@@ -324,8 +332,11 @@ def _hint(name: str, fields: Mapping[str, tuple[str, Read]]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(fields))}."
 
 
-def show(kind: str, row: Entity) -> dict[str, Any]:
-    """Return an entity in the wire's names, with amounts in USD, and when its budget begins anew."""
+def show(kind: str, row: Entity, budget: BudgetRow | None = None) -> dict[str, Any]:
+    """Return an entity in the wire's names, with amounts in USD, and when its budget begins anew.
+
+    `budget` is the shared one that it names, if any: whose window holds where it has none of its own.
+    """
     fields = KINDS[kind][1]
     shown = {f"{kind}_id": row.id, "created_at": row.created_at, "updated_at": row.updated_at}
     for name, (column, _) in fields.items():
@@ -336,7 +347,8 @@ def show(kind: str, row: Entity) -> dict[str, Any]:
     if isinstance(row, TeamRow):
         limits = _told("member_limits", row.member_limits)
         shown |= {name: limits.get(OF_MEMBERS[name]) for name in MEMBERS}
-    shown["budget_reset_at"] = period(row.budget_duration, time.time())[1]
+    duration = row.budget_duration or (budget.budget_duration if budget is not None else "")
+    shown["budget_reset_at"] = period(duration, time.time())[1]
     if isinstance(row, KeyRow):
         shown["key_name"] = row.hint
     return shown

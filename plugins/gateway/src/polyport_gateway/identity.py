@@ -45,6 +45,10 @@ COLUMNS = {
 }
 
 
+#: How many models a caller's limits are remembered for.
+MODELS = 1000
+
+
 class Names(frozenset[str]):
     """Names of models, of which some may be patterns: openai/*."""
 
@@ -52,6 +56,11 @@ class Names(frozenset[str]):
         return super().__contains__(name) or any(
             "*" in one and isinstance(name, str) and fnmatchcase(name, one) for one in self
         )
+
+
+def fits(name: str, model: str) -> bool:
+    """Whether a name of limits is a model's: its own, or the beginning of several, openai/*."""
+    return name == model or (name.endswith("*") and bool(model) and model.startswith(name[:-1]))
 
 
 class Party(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,18 +116,36 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def limits_by_model(self) -> dict[str, Together]:
-        """The limits of its requests for the other models."""
+        """The limits of its requests for the other models, as far as they are known by name."""
         names = {name for party in self.parties for name in party.by_model}
         return {name: together(limits_of(self.parties, name)) for name in names}
 
+    @cached_property
+    def has_patterns(self) -> bool:
+        """Whether a party has limits for models by the beginning of their names."""
+        return any(name.endswith("*") for party in self.parties for name in party.by_model)
+
+    def limits_for(self, model: str) -> Together:
+        """Return the limits of its requests for a model."""
+        found = self.limits_by_model.get(model)
+        if found is not None or not self.has_patterns:
+            return found or self.limits
+        found = together(limits_of(self.parties, model))
+        if len(self.limits_by_model) < MODELS:  # what callers ask for is theirs to make up
+            self.limits_by_model[model] = found
+        return found
+
 
 def limits_of(parties: Iterable[Party], model: str = "") -> list[Limit]:
-    """Return the limits that a request falls under: of everybody for all models, and for this one."""
+    """Return the limits that a request falls under: of everybody for all models, and for this one.
+
+    Limits by the beginning of names, openai/*, hold for all those models together.
+    """
     found = []
     for party in parties:
         found.append(party.limit)
-        if model in party.by_model:
-            found.append(party.by_model[model])
+        if party.by_model:
+            found += [limit for name, limit in party.by_model.items() if fits(name, model)]
     return found
 
 

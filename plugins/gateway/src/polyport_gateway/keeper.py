@@ -187,7 +187,7 @@ class Keeper:
             return NOTHING
         if terms.store_prompts:
             CURRENT.set(asked.request_id)
-        limits = principal.limits_by_model.get(admitted.model, principal.limits)
+        limits = principal.limits_for(admitted.model)
         if customer is None and terms.everybody is None:
             return limits
         others = [one for one in (customer, terms.everybody) if one is not None]
@@ -254,7 +254,8 @@ class Keeper:
         parts = {name: getattr(entry, column) for name, column in ABOUT.items() if name not in ("model", "provider")}
         abouts: list[tuple[tuple[str, str], ...]] = [(), *(((kind, name),) for kind, name in parts.items() if name)]
         if entry.model:
-            abouts += [(*one, ("model", entry.model)) for one in abouts]
+            beginnings = [f"{entry.model[:length]}*" for length in range(len(entry.model) + 1)]
+            abouts += [(*one, ("model", name)) for one in abouts for name in (entry.model, *beginnings)]
         if entry.team_id and entry.user_id:
             abouts.append((("team", entry.team_id), ("user", entry.user_id)))
         await self.limits.charge([Limit(about=one).account for one in abouts], entry.nano)

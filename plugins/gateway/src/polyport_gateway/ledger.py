@@ -258,7 +258,7 @@ async def spent(store: Store, about: Mapping[str, str], since: float | None) -> 
     """
     first = 0 if since is None else -(-int(since) // DAY) * DAY
     days, single = (
-        [is_one_of(getattr(table, ABOUT[name]), [value]) for name, value in about.items()]
+        [is_of(name, getattr(table, ABOUT[name]), value) for name, value in about.items()]
         for table in (DayRow, EntryRow)
     )
     async with store.transaction() as connection:
@@ -266,6 +266,13 @@ async def spent(store: Store, about: Mapping[str, str], since: float | None) -> 
         if since is not None and since < first:
             total += await _sum(connection, EntryRow.nano, [*single, EntryRow.at >= since, EntryRow.at < first])
     return total
+
+
+def is_of(name: str, column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+    """Return whether a column is about somebody, or about a model, which may be the beginning of several: openai/*."""
+    if name == "model" and value.endswith("*"):
+        return func.substr(column, 1, len(value) - 1) == value[:-1]
+    return is_one_of(column, [value])
 
 
 async def _sum(connection: AsyncConnection, column: Any, where: list[ColumnElement[bool]]) -> int:

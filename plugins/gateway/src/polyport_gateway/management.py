@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -26,7 +26,7 @@ from polyport_gateway.fields import COMMON, KINDS, Part, read, show
 from polyport_gateway.identity import Principal, digest, make_key
 from polyport_gateway.ledger import ABOUT, spent
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import AuditRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
+from polyport_gateway.store.tables import AuditRow, BudgetRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
 
 #: What a key may belong to -> its table; named ones must be there.
 OWNERS: dict[str, type[Entity]] = {"user_id": UserRow, "team_id": TeamRow, "project_id": ProjectRow}
@@ -50,7 +50,7 @@ async def generate_key(store: Store, by: Principal, body: Mapping[str, Any]) -> 
         session.add(row)
         await session.flush()
         _audit(session, by, "generate", "key", row.id, {}, show("key", row))
-        return {"key": text, **show("key", row)}
+        return {"key": text, **await _shown(session, "key", row)}
 
 
 async def rotate_key(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ async def rotate_key(store: Store, by: Principal, body: Mapping[str, Any]) -> di
         before = show("key", row)
         row.digest, row.hint, row.updated_at = digest(text), _hint(text), time.time()
         _audit(session, by, "rotate", "key", row.id, before, show("key", row))
-        return {"key": text, **show("key", row)}
+        return {"key": text, **await _shown(session, "key", row)}
 
 
 async def block_key(store: Store, by: Principal, body: Mapping[str, Any], *, blocked: bool = True) -> dict[str, Any]:
@@ -85,7 +85,7 @@ async def create(store: Store, by: Principal, kind: str, body: Mapping[str, Any]
         session.add(row)
         await session.flush()
         _audit(session, by, "create", kind, row.id, {}, show(kind, row))
-        return show(kind, row)
+        return await _shown(session, kind, row)
 
 
 async def update(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ async def update(store: Store, by: Principal, kind: str, body: Mapping[str, Any]
             await _may_change(session, by, kind, row)  # nor may it be moved to where one has no say
         row.updated_at = time.time()
         _audit(session, by, "update", kind, row.id, before, show(kind, row))
-        return show(kind, row)
+        return await _shown(session, kind, row)
 
 
 async def delete(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ async def info(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) 
     async with store.reading() as session:
         row = await _found(session, kind, body)
         _may_read(by, kind, row)
-        shown = show(kind, row)
+        shown = await _shown(session, kind, row)
     if kind in ABOUT:
         shown["spend"] = await spent(store, {kind: row.id}, None) / NANO
     return shown
@@ -147,7 +147,19 @@ async def list_all(store: Store, by: Principal, kind: str, body: Mapping[str, An
         query = query.where(visible(by, kind))
     async with store.reading() as session:
         rows = (await session.execute(query.limit(limit_of(body)))).scalars().all()
-    return {f"{kind}s": [show(kind, row) for row in rows]}
+        budgets = await _budgets(session, rows)
+    return {f"{kind}s": [show(kind, row, budgets.get(row.budget_id)) for row in rows]}
+
+
+async def _shown(session: AsyncSession, kind: str, row: Entity) -> dict[str, Any]:
+    return show(kind, row, (await _budgets(session, [row])).get(row.budget_id))
+
+
+async def _budgets(session: AsyncSession, rows: Sequence[Entity]) -> dict[str, BudgetRow]:
+    """Return the shared budgets that rows name, by id."""
+    ids = sorted({row.budget_id for row in rows} - {""})
+    found = (await session.execute(select(BudgetRow).where(BudgetRow.id.in_(ids)))).scalars() if ids else ()
+    return {one.id: one for one in found}
 
 
 # --- who changed what ---

@@ -17,7 +17,7 @@ from polyport.errors import BadRequestError
 from polyport.types.bill import NANO
 from polyport_gateway.asking import PAGE, only
 from polyport_gateway.fields import KINDS
-from polyport_gateway.identity import Party, Principal, member_of, party
+from polyport_gateway.identity import Party, Principal, fits, member_of, party
 from polyport_gateway.ledger import ABOUT
 from polyport_gateway.limits import Limit, period
 from polyport_gateway.management import visible
@@ -98,7 +98,15 @@ async def _spent(session: AsyncSession, limits: Sequence[Limit], now: float) -> 
     for limit in limits:
         alike.setdefault(_likeness(limit, now), set()).update(name for _, name in limit.about[:1])
     sums = {one: await _sums(session, one[0], ids, one[1]) for one, ids in alike.items()}
-    return [sums[_likeness(limit, now)].get(tuple(name for _, name in limit.about), 0) for limit in limits]
+    return [_of(sums[_likeness(limit, now)], limit) for limit in limits]
+
+
+def _of(sums: Sums, limit: Limit) -> int:
+    """Return what of the sums is a limit's: those of all models that begin so, where it is about several."""
+    names = tuple(name for _, name in limit.about)
+    if not limit.about or limit.about[-1][0] != "model" or not names[-1].endswith("*"):
+        return sums.get(names, 0)
+    return sum(nano for mark, nano in sums.items() if mark[:-1] == names[:-1] and fits(names[-1], mark[-1]))
 
 
 def _likeness(limit: Limit, now: float) -> tuple[tuple[str, ...], float | None]:
@@ -118,7 +126,8 @@ async def _added(
     session: AsyncSession, table: type[Any], kinds: Sequence[str], ids: set[str], where: Sequence[Any]
 ) -> Sums:
     columns = [getattr(table, ABOUT[kind]) for kind in kinds]
-    whose = [is_one_of(columns[0], sorted(ids))] if columns else []  # the whole gateway's are everybody's
+    own = kinds[:1] not in ((), ("model",))  # those of the whole gateway are everybody's
+    whose = [is_one_of(columns[0], sorted(ids))] if own else []
     query = select(*columns, func.coalesce(func.sum(table.nano), 0)).where(*whose, *where).group_by(*columns)
     return {tuple(row[:-1]): int(row[-1]) for row in (await session.execute(query)).all()}
 
