@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from polyport.states import Limits, MemoryState, Outcome, Refusal, Ticket
+from polyport.states import WINDOW, Limits, MemoryState, Outcome, Refusal, Ticket, Window
 
 LIMITS = Limits(rpm=5, tpm=100, parallel=3)
 
@@ -104,3 +104,17 @@ def test_a_refusal_says_when_there_is_room():
     assert (refusal.limit, refusal.seconds) == ("rpm", 41.0)
     assert isinstance(run(state.take("d", limits, 10, 20.0 + refusal.seconds)), Ticket)
     assert run(state.take("e", limits, 51, 0.0)).limit == "tpm"
+
+
+def test_a_window_that_nobody_reads_does_not_grow():
+    """It holds the seconds of a minute, however long it counts."""
+    window = Window()
+    for second in range(1000):
+        window.add(2, second + 0.5)
+    assert len(window._counts) <= WINDOW + 1
+    assert window.read(1000.0) == 2 * WINDOW
+    window.give_back(1, 990)
+    window.give_back(1, 100)
+    assert window.read(1000.0) == 2 * WINDOW - 1
+    assert window.free_at(0, 1000.0) == 60.0
+    assert window.read(1100.0) == 0

@@ -213,6 +213,71 @@ def test_limits_are_told_and_kept(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_a_request_of_a_known_key_waits_for_nothing(tmp_path: Path) -> None:
+    """Once its key and what was spent are known: let in, told of limits, settled and refused as any other."""
+
+    async def test(keeper: Keeper) -> None:
+        made = await manage.generate_key(
+            keeper.store, MASTER, {"rpm_limit": 3, "max_budget": 1, "model_limits": {"rare": {"rpm_limit": 1}}}
+        )
+        first = chat(made["key"], 0)
+        assert keeper.admit_now(first) is None
+        await (await keeper.admit(first)).settle(outcome(first))
+        for number, left, fields in ((1, b"1", {}), (2, b"0", {"model": "rare"})):
+            asked = chat(made["key"], number, **fields)
+            admitted = keeper.admit_now(asked)
+            assert admitted is not None
+            assert (dict(admitted.headers)[b"x-ratelimit-remaining-requests"], admitted.caller.id) == (
+                left, made["key_id"],
+            )  # fmt: skip
+            assert admitted.settle_now(outcome(asked))
+            assert admitted.settle_now(outcome(asked, nano=99))
+        with pytest.raises(GateError) as error:
+            keeper.admit_now(chat(made["key"], 3))
+        assert (error.value.status_code, error.value.code) == (429, "rate_limit_exceeded")
+        assert {one: row["nano"] for one, row in (await entries(keeper)).items()} == {
+            f"request-{number}": 13_000 for number in range(3)
+        }
+        assert keeper.admit_now(chat(MASTER_KEY, 4)) is not None
+        assert keeper.admit_now(chat("sk-nobodys", 5)) is None
+
+    run(tmp_path, test)
+
+
+def test_what_has_changed_is_waited_for(tmp_path: Path) -> None:
+    """A customer that nobody has asked for yet; a key after a change of any key; and then that change holds."""
+
+    async def test(keeper: Keeper) -> None:
+        await manage.create(keeper.store, MASTER, "customer", {"customer_id": "jane", "rpm_limit": 1})
+        made = await manage.generate_key(keeper.store, MASTER, {})
+        await keeper.admit(chat(made["key"], 0))
+        assert keeper.admit_now(chat(made["key"], 1, user="jane")) is None
+        await keeper.admit(chat(made["key"], 2, user="jane"))
+        with pytest.raises(GateError):
+            keeper.admit_now(chat(made["key"], 3, user="jane"))
+        await manage.update(keeper.store, MASTER, "key", {"key": made["key"], "blocked": True})
+        assert keeper.admit_now(chat(made["key"], 4)) is None
+        assert (await refused(keeper, chat(made["key"], 5))).code == "key_blocked"
+        with pytest.raises(GateError):
+            keeper.admit_now(chat(made["key"], 6))
+
+    run(tmp_path, test)
+
+
+def test_a_key_that_is_the_masters_after_a_reload_is_the_masters(tmp_path: Path) -> None:
+    """What is known of keys is no longer so, once another master key holds."""
+
+    async def test(keeper: Keeper) -> None:
+        made = await manage.generate_key(keeper.store, MASTER, {})
+        assert (await keeper.admit(chat(made["key"], 0))).caller.id == made["key_id"]
+        keeper.follow(made["key"], "allow")
+        admitted = keeper.admit_now(chat(made["key"], 1))
+        assert admitted is not None
+        assert admitted.caller.id == MASTER.id
+
+    run(tmp_path, test)
+
+
 def test_a_budget_refuses_what_it_does_not_hold(tmp_path: Path) -> None:
     """By the estimate before, by the cost after; 400, which no SDK sends again. A restart changes nothing."""
 

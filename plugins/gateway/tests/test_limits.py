@@ -219,3 +219,23 @@ def test_accounts_that_stand_at_nothing_are_forgotten() -> None:
         assert len(limits._accounts) <= 100
 
     asyncio.run(run())
+
+
+def test_a_call_that_began_under_another_duration_leaves_the_new_one_as_it_is() -> None:
+    """What was spent today is not forgotten because an hour is over that no budget is for any more."""
+
+    async def run() -> None:
+        async def spent(about: Mapping[str, str], since: float | None) -> int:
+            return 600
+
+        limits, about = MemoryLimits(spent), (("key", "k"),)
+        hourly = Limit(about=about, budget=1000, duration="1h")
+        daily = Limit(about=about, budget=1000, duration="1d")
+        old = await limits.reserve([hourly], 0, 100, NOW)
+        assert isinstance(await limits.reserve([daily], 0, 100, NOW), Reservation)
+        await limits.settle(old, 0, 100, NOW + 3600)
+        refused = await limits.reserve([daily], 0, 250, NOW + 3600)
+        assert isinstance(refused, Refusal)
+        assert refused.kind == "budget"
+
+    asyncio.run(run())

@@ -82,18 +82,19 @@ def entry_of(entered: Entered, outcome: Outcome, now: float, *, tagging: bool = 
         upstream_id=clean(outcome.upstream_id),
         tags=tags_of(principal, asked) if tagging else principal.tags,
     )
-    rare = _rare(entered, outcome)
-    return msgspec.structs.replace(entry, **rare) if rare else entry
+    if outcome.error or outcome.failures or outcome.adaptations or outcome.guardrails or entered.made:
+        return msgspec.structs.replace(entry, **_rare(entered, outcome))
+    return entry
 
 
 def _rare(entered: Entered, outcome: Outcome) -> dict[str, Any]:
     """Return what few entries have."""
     found: dict[str, Any] = {}
     if outcome.error:
+        token = entered.asked.token
         found["error"] = clean(outcome.error, 64)
-        found["model"] = clean(_without(entered.asked.token, entered.model))
-    if outcome.message:
-        found["message"] = _without(entered.asked.token, outcome.message)
+        found["model"] = clean(_without(token, entered.model))
+        found["message"] = _without(token, outcome.message)
     if outcome.failures:
         found["failures"] = _plain(outcome.failures)
     if outcome.adaptations:
@@ -115,8 +116,9 @@ def tags_of(principal: Principal, asked: Asked) -> Sequence[str]:
     metadata = asked.fields.get("metadata")
     named = (metadata.get("tags") if isinstance(metadata, dict) else None) or asked.fields.get("tags")
     for header in TAGS:
-        if header in asked.headers:
-            named = [*_listed(named), *asked.headers[header].split(",")]
+        given = asked.headers.get(header)
+        if given:
+            named = [*_listed(named), *given.split(",")]
     if not named:
         return principal.tags
     own = [clean(one.strip(), 64) for one in _listed(named) if isinstance(one, str)]

@@ -10,19 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from polyport import catalog
 from polyport.errors import PolyportError
 from polyport.middleware.budget import DEFAULT_ANSWER, LIMITS
 from polyport.pricefile import of_params, rates_given
 from polyport.prices import MEASURES, Rates, Used, rates_of
 from polyport.router import Router
 from polyport.router.deployments import Deployment
+from polyport.router.groups import Groups
 
 #: Returns the prices that may hold for a model's name; none where nobody knows.
 Prices = Callable[[str], Sequence[Rates]]
 #: Operations that answer with tokens; others only read them.
 ANSWERING = frozenset({"completion", "text_completion", "responses", "messages", "passthrough", "realtime"})
 #: What is read; the rest of a request says how.
-CONTENT = ("messages", "input", "prompt", "system", "instructions", "tools", "query", "documents", "suffix", "contents")
+CONTENT = frozenset({
+    "messages", "input", "prompt", "system", "instructions", "tools", "query", "documents", "suffix", "contents",
+})  # fmt: skip
 #: Tokens of a picture, a file or a sound in a prompt: most are fewer.
 ATTACHED = 1000
 #: What stands for bytes, not for text.
@@ -30,18 +34,29 @@ BYTES = frozenset({"url", "data", "file_data", "image_url", "b64_json", "image",
 #: Nano-dollars of a token at one USD a million; and prices that are not simply so much a token.
 PER_TOKEN = 1000
 VARYING = frozenset({"tiers", "hours", *MEASURES})
+#: Models whose prices are remembered: a caller may name anything.
+MODELS = 1000
 #: Characters of a token: of English four, of many other scripts about one and a half.
 ASCII, OTHER = 4.0, 1.5
 
 
 def tokens(operation: str, fields: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many tokens a request has, and how many its answer may have."""
-    prompt = math.ceil(sum([_size(fields[name]) for name in CONTENT if name in fields]))
+    size = 0.0
+    for name in fields:
+        if name in CONTENT:
+            size += _size(fields[name])
+    prompt = math.ceil(size)
     if operation not in ANSWERING:
         return prompt, 0
-    limit = next((value for name in LIMITS if isinstance(value := fields.get(name), int)), DEFAULT_ANSWER)
+    answer = DEFAULT_ANSWER
+    for name in LIMITS:
+        limit = fields.get(name)
+        if isinstance(limit, int):
+            answer = max(0, limit)
+            break
     answers = fields.get("n")
-    return prompt, max(0, limit) * (max(1, answers) if isinstance(answers, int) else 1)
+    return prompt, answer * max(1, answers) if isinstance(answers, int) else answer
 
 
 def nano(prompt: int, answer: int, fields: Mapping[str, Any], prices: Sequence[Rates]) -> int | None:
@@ -84,14 +99,38 @@ def rates_at(router: Router, deployment: Deployment) -> Rates | None:
 
 
 def prices_of(router: Callable[[], Router]) -> Prices:
-    """Return what knows the prices of a router's models; of the router that serves now, after a reload too."""
+    """Return what knows the prices of a router's models; of the router that serves now, after a reload too.
+
+    They are looked up once for each model, until its deployments or what is known of prices changes.
+    """
+    held: tuple[Groups, int] | None = None
+    known: dict[str, list[Rates]] = {}
 
     def prices(model: str) -> list[Rates]:
+        nonlocal held
         serving = router()
-        found = [rates_at(serving, one) for one in (serving.groups.of(model) if serving.groups.has(model) else ())]
-        return [rates for rates in found if rates is not None]
+        if held is None or held[0] is not serving.groups or held[1] != _changes[0]:
+            held = serving.groups, _changes[0]
+            known.clear()
+        found = known.get(model)
+        if found is None:
+            found = [rates for one in serving.groups.find(model) if (rates := rates_at(serving, one)) is not None]
+            if len(known) < MODELS:
+                known[model] = found
+        return found
 
     return prices
+
+
+#: How often what is known of prices has changed.
+_changes = [0]
+
+
+def _note_change() -> None:
+    _changes[0] += 1
+
+
+catalog.on_change.append(_note_change)
 
 
 def _used(prompt: int, answer: int, fields: Mapping[str, Any], rates: Rates) -> Used:
@@ -113,15 +152,21 @@ def _used(prompt: int, answer: int, fields: Mapping[str, Any], rates: Rates) -> 
 
 def _size(value: Any, name: str = "") -> float:
     kind = type(value)
+    if kind is dict:
+        size = 4.0
+        for key, inner in value.items():
+            if type(inner) is str and key not in BYTES and not inner.startswith("data:"):  # most are: no call for it
+                size += len(inner) / (ASCII if inner.isascii() else OTHER)
+            else:
+                size += _size(inner, key)
+        return size
     if kind is str:
         if name in BYTES or value.startswith("data:"):
             return ATTACHED
         return len(value) / (ASCII if value.isascii() else OTHER)
-    if kind is dict:
-        size = 4.0
-        for key, inner in value.items():
-            size += _size(inner, key)
-        return size
     if kind is list or kind is tuple:
-        return sum([_size(inner, name) for inner in value])
+        size = 0.0
+        for inner in value:
+            size += _size(inner, name)
+        return size
     return 1 if isinstance(value, int | float) else 0

@@ -110,6 +110,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return next((party for party in self.parties if party.blocked), None)
 
     @cached_property
+    def bound(self) -> bool:
+        """Whether anything is to be checked of its requests beside their limits and models."""
+        lasts = self.expires is None and self.blocked is None
+        return not (lasts and self.role != "viewer" and not self.routes and not self.ips)
+
+    @cached_property
     def limits(self) -> Together:
         """The limits of its requests for models that none of its parties has limits for."""
         return together(limits_of(self.parties))
@@ -168,7 +174,7 @@ class Bearer(Protocol):
 
 def digest(key: str) -> str:
     """Return what is kept of a key."""
-    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 def make_key() -> str:
@@ -220,7 +226,8 @@ class Identity:
         found = self._keys.get(mark) if self._is_fresh() else None
         if found is None:
             return MASTER if self._is_master(mark) else None
-        self._check(found)
+        if found.bound:
+            self._check(found)
         return found
 
     def customer_now(self, id: str) -> Party | None:
@@ -476,9 +483,8 @@ def common(parties: Iterable[Party]) -> Names | None:
 
 def allows_route(principal: Principal, path: str) -> bool:
     """Whether a key may be used on a path (without /v1). Patterns may end in *."""
-    if not principal.routes:
-        return True
-    return any(fnmatchcase(path, route.removeprefix("/v1")) for route in principal.routes)
+    bare = [route.removeprefix("/v1") for route in principal.routes]
+    return not bare or any(fnmatchcase(path, route) for route in bare)
 
 
 def allows_address(principal: Principal, client: str | None) -> bool:

@@ -175,9 +175,10 @@ class Keeper:
 
     def _enter(self, asked: Asked, principal: Principal) -> Admitted:
         """Return the admission of a request that has nothing reserved yet. Raises GateError for what it may not do."""
-        _check(principal, asked.client, asked.path)
-        if asked.operation and principal.role == "viewer":
-            raise GateError(403, "viewer", "A key with the role viewer reads, and calls no models.")
+        if principal.bound:
+            _check(principal, asked.client, asked.path)
+            if asked.operation and principal.role == "viewer":
+                raise GateError(403, "viewer", "A key with the role viewer reads, and calls no models.")
         return Admitted(self, asked, principal)
 
     def _limits(self, admitted: Admitted, customer: Party | None) -> Together:
@@ -295,7 +296,7 @@ class Admitted:
         self.policy: Policy | None = principal.policy
         model = asked.model or ""
         self.model = self.aliases.get(model, model)
-        self.customer = clean(asked.user) if asked.operation else ""
+        self.customer = clean(asked.user) if asked.user and asked.operation else ""
         self.taken: Reservation | None = None
         self.made: Sequence[Owned] = ()
         self._settled = False

@@ -103,7 +103,7 @@ class Reservation(msgspec.Struct):
 class Held(Reservation):
     """A reservation in this process, with the accounts that it was taken of: one in use is not forgotten."""
 
-    accounts: Sequence[_Account] = ()
+    accounts: Sequence[tuple[Limit, _Account]] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -209,9 +209,8 @@ class _Account:
         self.ends = math.inf if ends is None else ends
 
     def renew(self, now: float) -> None:
-        """Begin anew, where a new period has begun."""
-        if now >= self.ends:
-            self.learn(0, self.duration, period(self.duration, now)[1])
+        """Begin anew, since the period has ended."""
+        self.learn(0, self.duration, period(self.duration, now)[1])
 
     def knows(self, limit: Limit) -> bool:
         """Whether what was spent is known for a limit's duration."""
@@ -235,23 +234,25 @@ class MemoryLimits:
         """Take of every account, or of none."""
         while (found := self.reserve_now(limits, tokens, nano, now)) is None:
             for limit in limits:
-                if limit.counts_money and not self._account(limit.account, now).knows(limit):
+                if limit.counts_money:
                     await self._know(limit, now)
         return found
 
     def reserve_now(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Held | Refusal | None:
         """Take of every account, or of none; None where it must be looked up first what was spent."""
-        accounts = [self._accounts.get(limit.account) or self._account(limit.account, now) for limit in limits]
-        for limit, account in zip(limits, accounts, strict=True):
-            if limit.counts_money and not account.knows(limit):
+        accounts = []
+        for limit in limits:
+            account = self._accounts.get(limit.account) or self._account(limit.account, now)
+            if limit.counts_money and not (account.known and account.duration == limit.duration):
                 return None
-        for limit, account in zip(limits, accounts, strict=True):
+            accounts.append((limit, account))
+        for limit, account in accounts:
             refusal = _refusal(limit, account, tokens, nano, now)
             if refusal is not None:
                 return refusal
         taken = Held("", limits, tokens, nano, int(now), None, None, accounts)
-        for limit, account in zip(limits, accounts, strict=True):
-            _take(limit, account, taken, now)
+        for limit, account in accounts:
+            _take(limit, account, taken)
         return taken
 
     async def settle(self, taken: Reservation, tokens: int | None, nano: int, now: float) -> list[Limit]:
@@ -262,12 +263,13 @@ class MemoryLimits:
     def settle_now(self, taken: Held, tokens: int | None, nano: int, now: float) -> list[Limit]:
         """Put what was used in place of what was taken."""
         crossed = []
-        for limit, account in zip(taken.limits, taken.accounts, strict=True):
+        for limit, account in taken.accounts:
             account.busy -= 1
             account.reserved -= taken.nano
             if tokens is not None and tokens != taken.tokens:
                 _correct(account.tokens, taken, tokens, now)
-            account.renew(now)
+            if now >= account.ends:
+                account.renew(now)
             if limit.soft is not None and account.spent < limit.soft <= account.spent + nano:
                 crossed.append(limit)
             account.spent += nano
@@ -325,20 +327,21 @@ def _refusal(limit: Limit, account: _Account, tokens: int, nano: int, now: float
         fits = tokens <= limit.tpm
         return Refusal(limit, "tpm", account.tokens.free_at(limit.tpm - tokens, now) if fits else None)
     if limit.budget is not None:
-        account.renew(now)
+        if now >= account.ends:
+            account.renew(now)
         if account.spent >= limit.budget or account.spent + account.reserved + nano > limit.budget:
             end = period(limit.duration, now)[1]
             return Refusal(limit, "budget", None if end is None else end - now)
     return None
 
 
-def _take(limit: Limit, account: _Account, taken: Held, now: float) -> None:
+def _take(limit: Limit, account: _Account, taken: Held) -> None:
     """Take of an account, and note how much is left of its limit, where that is the least."""
     account.busy += 1
     account.reserved += taken.nano
-    account.requests.add(1, now)
+    account.requests.add(1, taken.second)
     if taken.tokens:
-        account.tokens.add(taken.tokens, now)
+        account.tokens.add(taken.tokens, taken.second)
     if limit.rpm is not None:
         left = limit.rpm - account.requests.total
         if taken.requests is None or left < taken.requests[1]:

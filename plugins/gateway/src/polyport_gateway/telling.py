@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from polyport.states import WINDOW
 from polyport.types.bill import NANO
@@ -66,26 +67,24 @@ def told(taken: Reservation, surface: str, clock: Callable[[], float]) -> list[t
     https://docs.anthropic.com/en/api/rate-limits#response-headers
     """
     found: list[tuple[bytes, bytes]] = []
-    if taken.requests is not None:
-        found += _room(REQUESTS, *taken.requests)
-    if taken.tokens_left is not None:
-        found += _room(TOKENS, *taken.tokens_left)
+    for names, room in ((REQUESTS, taken.requests), (TOKENS, taken.tokens_left)):
+        if room is not None:
+            limit, left = room
+            found += _limit(names, limit)
+            found.append((names[1], b"%d" % left if left > 0 else b"0"))
     if surface == "anthropic" and found:
         end = datetime.fromtimestamp(clock() + WINDOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
         found += [(ANTHROPIC[name], end if name in RESETS else value) for name, value in found]
     return found
 
 
-def _room(names: tuple[bytes, bytes, bytes], limit: int, left: int) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the headers of a limit, of which so much is left."""
-    return (names[0], b"%d" % limit), (names[1], b"%d" % max(0, left)), (names[2], MINUTE)
+@lru_cache(1024)
+def _limit(names: tuple[bytes, bytes, bytes], limit: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of a limit that are the same with every reply."""
+    return (names[0], b"%d" % limit), (names[2], _length(WINDOW).encode())
 
 
 def _length(seconds: float) -> str:
     """Return a length of time as OpenAI writes it: 1s, 6m0s."""
     whole = math.ceil(seconds)
     return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
-
-
-#: The length of the window, as it is told.
-MINUTE = _length(WINDOW).encode()
