@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from polyport.dialects.openai import ChatEvents, ResponseEvents
+from polyport.dialects.openai import ChatEvents, Quirks, ResponseEvents
+from polyport.dialects.openai_answers import chunk_type, own_words
 from polyport.errors import APIError
 from polyport.flow import Items, Passed, Streaming
 from polyport.metering import ChunkMeter, Passing
+from polyport.types.usage import Usage
+from polyport.wire.relay import Relay
 
 FAST = settings(max_examples=80, deadline=None)
 FRAME = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -108,6 +111,51 @@ def test_a_subclass_does_not_pass_on_unless_it_says_so() -> None:
     assert Streaming(Items([]), ChatEvents()).relay().passes
     seen = Streaming(Items([]), ChatEvents()).tap(print)
     assert not seen.relay().passes
+
+
+REASONS = Quirks(kept=frozenset({"reasoning"}), finishes={"model_length": "length"})
+
+
+def test_what_a_look_alike_says_in_words_of_its_own_is_written_anew() -> None:
+    """Reasoning under its other name, an end in OpenAI's word; all else goes out as it came."""
+    thought = event([{"index": 0, "delta": {"reasoning": "Hm."}, "finish_reason": None}])
+    ended = event([{"index": 0, "delta": {}, "finish_reason": "model_length"}])
+    words = [word("a", own=1.50), word("b", own=1.50)]
+    relay = ChatEvents(chunk_type(REASONS), own_words(REASONS)).relay()
+    passed, error = read(relay, [thought, *words, ended, event([], usage=USED), DONE])
+    assert not error
+    first, *middle, last_but_one, used = [one.data for one in passed]
+    told = json.loads(first.removeprefix(b"data: "))["choices"][0]["delta"]
+    assert (told["reasoning_content"], told.get("reasoning")) == ("Hm.", None)
+    assert json.loads(last_but_one.removeprefix(b"data: "))["choices"][0]["finish_reason"] == "length"
+    assert (b"".join(middle), used) == (b"".join(words), event([], usage=USED))
+
+
+def test_where_every_answer_is_of_another_shape_none_is_passed_on() -> None:
+    """Content in parts, or usage that is counted differently."""
+    for quirks in (Quirks(kept=frozenset({"content"})), Quirks(usage=type("Other", (Usage,), {}))):
+        assert own_words(quirks) is None
+        assert ChatEvents(chunk_type(quirks), own_words(quirks)).relay() is None
+
+
+def test_another_wire_is_passed_on_to_who_wants_that_one() -> None:
+    """By its name; to others it is decoded."""
+
+    class Foreign(ChatEvents):
+        """Somebody's own events."""
+
+        wire = "foreign"
+
+        def relay(self) -> Any:
+            """Pass all on."""
+            return Relay(self, (b"data:",), all=True)
+
+    assert not Streaming(Items([]), Foreign()).relay().passes
+    assert not Streaming(Items([]), ChatEvents()).relay("foreign").passes
+    assert Streaming(Items([]), Foreign()).relay("foreign").passes
+    passed, _ = read(Foreign().relay(), [word("a"), word("b"), last(), DONE])
+    assert b"".join(one.data for one in passed) == word("a") + word("b") + last() + DONE
+    assert [one.chunk is not None for one in passed] == [True, True, True, False]
 
 
 def test_lines_that_end_otherwise_are_passed_on_with_line_feeds() -> None:

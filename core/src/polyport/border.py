@@ -42,8 +42,8 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     `operation` is its row in the operations table; `secrets` finds environment variables and secret plugins' values.
     `shown_to_wire` are the keys that the latest request was signed with, to be hidden in whatever comes back. `group`
     is the name that a router was asked for; "" without one. `relay`: a stream is wanted as it comes (`Passed`), where
-    the provider's wire is the operation's own, and no layer has to see its chunks. `reach` sends the requests
-    that belong to somebody else (`unsigned`).
+    the provider's wire is this one ("own": the operation's), and no layer has to see its chunks; "" is none. `reach`
+    sends the requests that belong to somebody else (`unsigned`).
     """
 
     operation: Any
@@ -57,7 +57,7 @@ class Call(msgspec.Struct, kw_only=True, weakref=True):
     shown_to_wire: list[str] = []
     random: Random = msgspec.field(default_factory=Random)
     group: str = ""
-    relay: bool = False
+    relay: str = ""
     reach: Reach | None = None
 
     def __repr__(self) -> str:

@@ -282,7 +282,7 @@ class Client(Closing, Interface):
         proceed = core or self._attempts
         for layer in self._layers():
             proceed = _wrap(layer, proceed)
-            call.relay = False  # it may have to see, or to change, every chunk
+            call.relay = ""  # it may have to see, or to change, every chunk
         return _observe(call, proceed)
 
     def _layers(self) -> list[Middleware]:
@@ -351,7 +351,7 @@ class Client(Closing, Interface):
         """Return the flow of one attempt, which begins here."""
         call.meta.provider, call.meta.model = call.provider.name, call.request.model
         flow = exchange(self.answer(call), call)
-        return _relayed(flow) if call.relay else flow
+        return _relayed(flow, call.relay) if call.relay else flow
 
     def answer(self, call: Call) -> Flow[Any]:
         """Return the provider's flow for a call, or a bridge's. Raises UnsupportedParamsError without either."""
@@ -401,11 +401,11 @@ def _listed(given: Any) -> tuple[Any, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _relayed(flow: Flow[Any]) -> Flow[Any]:
+def _relayed(flow: Flow[Any], wire: str) -> Flow[Any]:
     """The same flow, whose stream lets events through as they come."""
     result = yield from flow
     if type(result) is Streaming:
-        result.relay()
+        result.relay(wire)
     return result
 
 

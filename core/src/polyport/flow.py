@@ -231,6 +231,10 @@ class Raw:
         return []
 
 
+#: The wire of which an operation's own shape is.
+OWN = "own"
+
+
 class Passed(msgspec.Struct, frozen=True):
     """Events of a stream on their way through: `data` as it came, whole events; `chunk` is what one of them says.
 
@@ -291,13 +295,14 @@ class Streaming(Generic[C]):
         self._epilogues.append(flow)
         return self
 
-    def relay(self) -> Streaming[Any]:
+    def relay(self, wire: str = OWN) -> Streaming[Any]:
         """Let the events through as they come, as `Passed`, where the decoder knows how; else change nothing.
 
-        A decoder knows how that has a `relay()` which returns a Decoder[Passed]: its wire is the operation's own, so
-        that what comes can go out unread. To be called before anything is added or read.
+        A decoder knows how that has a `relay()` which returns a Decoder[Passed], and whose `wire` is the one wanted:
+        by default the operation's own, so that what comes can go out in its place; or another by its name ("gemini").
+        To be called before anything is added or read.
         """
-        offered = getattr(self.decoder, "relay", None)
+        offered = getattr(self.decoder, "relay", None) if getattr(self.decoder, "wire", OWN) == wire else None
         relay = None if offered is None or self._maps or self._pending else offered()
         if relay is not None:
             self.decoder, self.passes = relay, True

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import http.server
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+
+from .services import listening
 
 genai = pytest.importorskip("google.genai")
 pytest.importorskip("polyport_openai")
@@ -110,3 +114,83 @@ def test_models_are_listed(gateway: Any) -> None:
     """Under v1beta, in Google's shape."""
     told = httpx.get(f"{gateway.url}/v1beta/models", headers={"x-goog-api-key": KEY}).json()
     assert "models/gpt" in [model["name"] for model in told["models"]]
+
+
+# --- over Gemini itself ---
+
+#: What Gemini says in one turn: a thought, a text and a call, each with what has to come back.
+SAID = [
+    {"text": "Hm.", "thought": True}, {"text": "Looking", "thoughtSignature": "c2lnbmVk"},
+    {"functionCall": {"name": "look", "args": {}}, "thoughtSignature": "Y2FsbGVk"},
+]  # fmt: skip
+
+
+class Google(http.server.ThreadingHTTPServer):
+    """A provider that speaks Gemini's dialect. `asked` has (path, body) of every request."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.asked: list[tuple[str, Any]] = []
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Answers as Gemini does."""
+
+    protocol_version = "HTTP/1.1"
+    server: Google
+
+    def log_message(self, *args: object) -> None: ...
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
+        self.server.asked.append((self.path, body))
+        candidate = {"index": 0, "content": {"role": "model", "parts": SAID}, "finishReason": "STOP",
+                     "groundingMetadata": {"webSearchQueries": ["q"]}}  # fmt: skip
+        told = {"candidates": [candidate], "modelVersion": "gemini-2.5-flash", "responseId": "r",
+                "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10}}  # fmt: skip
+        sent, kind = json.dumps(told).encode(), "application/json"
+        if "alt=sse" in self.path:
+            sent, kind = b"data: %s\r\n\r\n" % sent, "text/event-stream"
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(sent)))
+        self.end_headers()
+        self.wfile.write(sent)
+
+
+@pytest.fixture(scope="module")
+def google() -> Iterator[Google]:
+    """Gemini, simulated."""
+    with listening(Google()) as server:
+        yield server
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_what_only_gemini_has_goes_both_ways(
+    google: Google, upstream: Any, start: Callable[..., Any], streamed: bool
+) -> None:
+    """Grounding is told; thoughts, texts and calls go back with their signatures; to another vendor without."""
+    pytest.importorskip("polyport_gemini")
+    params = {"api_base": f"http://127.0.0.1:{google.server_port}", "api_key": "sk-u"}
+    other = {"api_base": upstream.url, "api_key": "sk-u"}
+    gateway = start({
+        "model_list": [{"model_name": "flash", "params": {"model": "gemini/gemini-2.5-flash", **params}},
+                       {"model_name": "gpt", "params": {"model": "openai/gpt-4o", **other}}],
+        "general_settings": {"master_key": KEY},
+    })  # fmt: skip
+    with httpx.Client() as http:
+        client = genai.Client(api_key=KEY, http_options={"base_url": gateway.url, "httpx_client": http})
+        chat = client.chats.create(model="flash")
+        answer = list(chat.send_message_stream("Hello?"))[-1] if streamed else chat.send_message("Hello?")
+        assert answer.candidates[0].grounding_metadata.web_search_queries == ["q"]
+        result = genai.types.Part.from_function_response(name="look", response={"seen": True})
+        chat.send_message(result)
+        contents = google.asked[-1][1]["contents"]
+        (said,) = (one["parts"] for one in contents if one["role"] == "model")
+        assert [one.get("thoughtSignature") for one in said] == [None, "c2lnbmVk", "Y2FsbGVk"]
+        assert [one.get("text") for one in said] == ["Hm.", "Looking", None]
+        client.chats.create(model="gpt", history=chat.get_history()).send_message("And?")
+    assert upstream.last["messages"][1]["content"] == "Looking"
+    assert "provider_specific_fields" not in json.dumps(upstream.last)

@@ -16,6 +16,9 @@ from polyport_gateway.gate import Asked, Caller, Free, Outcome
 
 pytest.importorskip("polyport_openai")
 pytest.importorskip("polyport_anthropic")
+pytest.importorskip("polyport_gemini")
+pytest.importorskip("polyport_groq")
+pytest.importorskip("polyport_mistral")
 
 FRAME = b'"id":"c1","object":"chat.completion.chunk","created":1,"model":"gpt-x","own":1.50,"usage":null'
 WORDS = [
@@ -72,7 +75,7 @@ def call(pieces: Sequence[bytes], body: Any = CHAT, path: str = "/v1/chat/comple
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
         await reader.readexactly(int(length.split(b":")[1]))
-        kind = b"text/event-stream" if body.get("stream") else b"application/json"
+        kind = b"text/event-stream" if body.get("stream") or "alt=sse" in path else b"application/json"
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n" % kind)
         for piece in pieces:
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
@@ -89,6 +92,9 @@ def call(pieces: Sequence[bytes], body: Any = CHAT, path: str = "/v1/chat/comple
             for name, provider, model, more in (
                 ("gpt", "openai", "gpt-4o", "/v1"),
                 ("claude", "anthropic", "claude-sonnet-4-5", ""),
+                ("flash", "gemini", "gemini-2.5-flash", ""),
+                ("llama", "groq", "llama-3.3-70b-versatile", "/v1"),
+                ("small", "mistral", "mistral-small-2603", "/v1"),
             )
         ]
         app = App(
@@ -110,8 +116,8 @@ def call(pieces: Sequence[bytes], body: Any = CHAT, path: str = "/v1/chat/comple
         scope = {
             "type": "http",
             "method": "POST",
-            "path": path,
-            "query_string": b"",
+            "path": path.partition("?")[0],
+            "query_string": path.partition("?")[2].encode(),
             "headers": headers,
             "client": None,
         }
@@ -244,3 +250,111 @@ def test_anthropics_events_go_out_as_they_came() -> None:
     assert wire[-1]["body"] == events[-1]
     assert outcome(wire).usage == BILLED
     assert outcome(wire).nano == 7 * 3000 + 3 * 15000
+
+
+# --- Gemini's ---
+
+FLASH = "/v1beta/models/flash:"
+CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+COUNTED = (
+    b'"usageMetadata" : {"promptTokenCount":7,"candidatesTokenCount":2,"thoughtsTokenCount":1,"totalTokenCount":10}'
+)
+GROUNDED = b'"groundingMetadata":{"webSearchQueries":["q"]}, "own":1.50'
+GENERATED = (
+    b'{"candidates" : [{"index":0,"content":{"role":"model","parts":[{"text":"Well","thoughtSignature":"c2ln"}]},'
+    b'"finishReason":"STOP",%s}],\n %s,"modelVersion":"gemini-2.5-flash","responseId":"r"}\n' % (GROUNDED, COUNTED)
+)
+
+
+def piece(part: bytes, *more: bytes) -> bytes:
+    """Return an event of Gemini's."""
+    told = b",".join([b'"content":{"role":"model","parts":[%s]}' % part, b'"index":0', *more[:1]])
+    frame = b",".join([b'"candidates":[{%s}]' % told, b'"responseId":"r"', b'"own":1.50', *more[1:]])
+    return b"data: {%s}\n\n" % frame
+
+
+PIECES = [
+    piece(b'{"text":"Hm.","thought":true}'), piece(b'{"text":""}'), piece(b'{"text":"Well"}'),
+    piece(b'{"functionCall":{"name":"look","args":{"at":1e2}},"thoughtSignature":"c2ln"}'),
+    piece(b'{"text":", hello"}', b'"finishReason":"STOP",' + GROUNDED, COUNTED),
+]  # fmt: skip
+#: Thoughts are billed as what was written.
+THOUGHT = {"input": 7, "output": 2, "reasoning": 1}
+
+
+def test_geminis_replies_go_out_as_they_came() -> None:
+    """With what only Gemini tells: grounding, signatures, its own counts; accounted for all the same."""
+    wire = call([GENERATED], CONTENTS, f"{FLASH}generateContent")
+    assert body_of(wire) == GENERATED
+    assert (outcome(wire).usage, outcome(wire).nano) == (THOUGHT, 7 * 300 + 3 * 2500)
+
+
+def test_geminis_events_go_out_as_they_came() -> None:
+    """Also those that come to nothing elsewhere, wherever the stream is cut; the stream ends after its settlement."""
+    stream = b"".join(PIECES)
+    for cuts in (PIECES, [stream[start : start + 61] for start in range(0, len(stream), 61)]):
+        wire = call(cuts, CONTENTS, f"{FLASH}streamGenerateContent?alt=sse")
+        assert body_of(wire) == stream
+        assert (outcome(wire).usage, outcome(wire).nano) == (THOUGHT, 7 * 300 + 3 * 2500)
+        assert wire[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+        assert wire.index(outcome(wire)) == len(wire) - 2
+
+
+def test_geminis_events_are_decoded_for_who_speaks_another_dialect() -> None:
+    """They are no chunks of OpenAI's, nor OpenAI's Gemini's."""
+    chunks = body_of(call(PIECES, {**CHAT, "model": "flash"}))
+    assert b"candidates" not in chunks
+    assert b'"content":"Well"' in chunks
+    asked = {**CONTENTS, "generationConfig": {"maxOutputTokens": 9}}
+    told = body_of(call([*WORDS, LAST, USED, DONE], asked, "/v1beta/models/gpt:streamGenerateContent?alt=sse"))
+    assert b'"choices"' not in told
+    assert b'"text":"w4"' in told
+
+
+def test_an_error_among_geminis_events_is_told() -> None:
+    """Before the first content as a reply, after it in the stream."""
+    failed = b'data: {"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}\n\n'
+    path = f"{FLASH}streamGenerateContent?alt=sse"
+    start = next(one for one in call([failed], CONTENTS, path) if isinstance(one, dict))
+    assert start["status"] == 503
+    wire = call([PIECES[2], failed], CONTENTS, path)
+    assert body_of(wire).startswith(PIECES[2])
+    assert b"overloaded" in body_of(wire)
+    assert outcome(wire).status == 503
+
+
+# --- look-alikes' ---
+
+GROQ_FIRST = b'data: {%s,"choices":[{"index":0,"delta":{"role":"assistant"}}],"x_groq":{"id":"q"}}\n\n' % FRAME
+GROQ_LAST = b'data: {%s,"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"q"}}\n\n' % FRAME
+THINKING = b'data: {%s,"choices":[{"index":0,"delta":{"reasoning":"Hm.","channel":"analysis"}}]}\n\n' % FRAME
+
+
+def test_groqs_text_goes_out_as_it_came() -> None:
+    """Reasoning under OpenAI's look-alikes' name, and usage where it is looked for."""
+    wire = call([GROQ_FIRST, THINKING, *WORDS, GROQ_LAST, USED, DONE], {**CHAT, "model": "llama"})
+    sent = body_of(wire)
+    assert b"".join(WORDS) in sent
+    assert b'"reasoning_content":"Hm."' in sent
+    assert outcome(wire).usage == BILLED
+    assert outcome(wire).nano == 7 * 590 + 3 * 790
+    early = b'data: {%s,"choices":[],"x_groq":{"id":"q","error":"gone"}}\n\n' % FRAME
+    wire = call([GROQ_FIRST, *WORDS, early], {**CHAT, "model": "llama"})
+    assert b"ended the stream early: gone" in body_of(wire)
+
+
+def test_mistrals_text_goes_out_as_it_came() -> None:
+    """Chunks of content, and reasons to finish, are in OpenAI's words."""
+    thinking = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]
+    first = b'data: {%s,"choices":[{"index":0,"delta":{"content":%s}}]}\n\n' % (FRAME, json.dumps(thinking).encode())
+    ended = b'data: {%s,"choices":[{"index":0,"delta":{"content":""},"finish_reason":"model_length"}],%s}\n\n' % (
+        FRAME.replace(b',"usage":null', b""),
+        b'"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}',
+    )
+    wire = call([first, *WORDS, ended, DONE], {**CHAT, "model": "small"})
+    sent = body_of(wire)
+    assert b"".join(WORDS) in sent
+    assert b'"reasoning_content":"Hm."' in sent
+    assert b'"role":"assistant"' in sent
+    assert b'"finish_reason":"length"' in sent
+    assert outcome(wire).usage == BILLED

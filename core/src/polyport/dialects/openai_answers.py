@@ -28,6 +28,13 @@ def chunk_type(quirks: Quirks) -> type[ChatCompletionChunk]:
     return _types(quirks.kept, quirks.beside, tuple(quirks.finishes.items()), quirks.usage)[1]
 
 
+def own_words(quirks: Quirks) -> tuple[bytes, ...] | None:
+    """Return what stands in answers that a look-alike writes otherwise than OpenAI; None where it stands in all."""
+    if "content" in quirks.kept or quirks.usage is not Usage:
+        return None
+    return tuple(f'"{word}"'.encode() for word in sorted({*quirks.kept, *quirks.beside, *quirks.finishes}))
+
+
 @cache
 def _types(
     kept: frozenset[str], beside: frozenset[str], finishes: tuple[tuple[str, str], ...], usage: type[Usage]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from polyport.dialects.openai_answers import chunk_type, completion_type
+from polyport.dialects.openai_answers import chunk_type, completion_type, own_words
 from polyport.dialects.openai_errors import error_of
 from polyport.dialects.openai_events import ChatEvents, CompletionEvents
 from polyport.dialects.openai_messages import History, tell_schema
@@ -31,8 +31,17 @@ class Chat(Wire):
         if request.stream:
             return Streaming(reply, self.chat_events(request))
         answer = self.to_completion(reply)
-        as_it_came = type(self).to_completion is Chat.to_completion and type(answer) is ChatCompletion
-        return answer.relay() if as_it_came else answer
+        return answer.relay() if self._as_openai_has_it(reply.content) else answer
+
+    def _as_openai_has_it(self, body: bytes) -> bool:
+        words = self.own_words
+        plain = type(self).to_completion is Chat.to_completion and words is not None
+        return plain and not any(word in body for word in words or ())
+
+    @cached_property
+    def own_words(self) -> tuple[bytes, ...] | None:
+        """What stands in answers that this provider writes otherwise than OpenAI; None where it stands in all."""
+        return own_words(self.quirks)
 
     @cached_property
     def _completion(self) -> type[ChatCompletion]:
@@ -52,7 +61,7 @@ class Chat(Wire):
 
     def chat_events(self, request: ChatRequest) -> Decoder[ChatCompletionChunk]:
         """Return the decoder of a streamed answer."""
-        return ChatEvents(self._chunk)
+        return ChatEvents(self._chunk, self.own_words)
 
     def to_completion(self, reply: HttpReply) -> ChatCompletion:
         """Return a whole answer. Raises the error that look-alikes put into the body of a success."""

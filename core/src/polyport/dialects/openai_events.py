@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -96,13 +97,31 @@ class ChatEvents(ResultEvents[ChatCompletionChunk]):
     https://platform.openai.com/docs/api-reference/chat-streaming
     """
 
-    def __init__(self, kind: type[ChatCompletionChunk] = ChatCompletionChunk) -> None:
+    def __init__(
+        self, kind: type[ChatCompletionChunk] = ChatCompletionChunk, own_words: tuple[bytes, ...] | None = None
+    ) -> None:
         super().__init__(kind)
-        self._kind = kind
+        self._own_words = () if kind is ChatCompletionChunk else own_words
 
     def relay(self) -> Decoder[Passed] | None:
-        """Pass OpenAI's own chunks on as they come; a subclass, or another type, reads them differently."""
-        return Relay(self, MARKS) if type(self) is ChatEvents and self._kind is ChatCompletionChunk else None
+        """Pass OpenAI's own chunks on as they come; those with a word of the look-alike's are read and written anew.
+
+        A subclass reads them differently, and says itself whether it passes any on.
+        """
+        return self.passing() if type(self) is ChatEvents else None
+
+    def passing(self, *words: bytes) -> Decoder[Passed] | None:
+        """Return what passes chunks on, but for those with `words` in them, or the look-alike's own."""
+        if self._own_words is None:
+            return None
+        words += self._own_words
+        return Relay(self, (*MARKS, *words), written=partial(self.written, words) if words else None)
+
+    def written(self, words: Sequence[bytes], event: bytes, chunk: ChatCompletionChunk) -> bytes:
+        """Return an event as it goes out: anew, where it has one of these words."""
+        if not any(word in event for word in words):
+            return event
+        return b"data: %s\n\n" % msgspec.json.encode(chunk.to_dict())
 
     def decode(self, data: bytes) -> ChatCompletionChunk:
         """Return the chunk. Raises the error that a chunk without choices may hold in its place."""

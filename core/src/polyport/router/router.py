@@ -146,14 +146,14 @@ class Router(Closing, Interface):
         """Return the flow of a call without running it: for drivers of your own, such as the simulation."""
         return self.plan(function, **fields)[1]
 
-    def plan(self, function: str, *, relay: bool = False, **fields: Any) -> tuple[Call, Flow[Any]]:
+    def plan(self, function: str, *, relay: str = "", **fields: Any) -> tuple[Call, Flow[Any]]:
         """Return a call and its flow without running it; the call's `meta` tells what happens, failures included.
 
-        With `relay`, a stream may be one of `Passed`: see `Streaming.relay`.
+        With `relay`, the wire that is wanted, a stream may be one of `Passed`: see `Streaming.relay`.
         """
         return self._plan(BY_FUNCTION[function], fields, relay=relay)
 
-    def _plan(self, operation: Operation, fields: dict[str, Any], *, relay: bool = False) -> tuple[Call, Flow[Any]]:
+    def _plan(self, operation: Operation, fields: dict[str, Any], *, relay: str = "") -> tuple[Call, Flow[Any]]:
         call = self._prepare(operation, fields)
         call.relay = relay
         if not call.group:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Self, TypedDict, TypeVar
 import msgspec
 
 from polyport.errors import BadRequestError, UnsupportedParamsError
-from polyport.flow import TimeoutSpec
+from polyport.flow import OWN, TimeoutSpec
 from polyport.types.bill import Bill
 from polyport.types.guard import Guarded
 
@@ -220,18 +220,22 @@ class Result(Fields, dict=True):
         if extra is not None:
             self.__dict__["_extra"] = extra
 
-    def relay(self) -> Self:
+    def relay(self, wire: str = OWN) -> Self:
         """Declare that the kept bytes say in the operation's own shape what this says: they may go out in its place.
 
-        Who changes such a result takes that back by `keep`.
+        Or in another shape, by its name ("gemini"). Who changes such a result takes that back by `keep`.
         """
-        self.__dict__["_relay"] = True
+        self.__dict__["_relay"] = wire
         return self
 
     @property
     def relayed(self) -> bytes | None:
         """The reply as it came, where it may go out in place of this; None for results that were made or changed."""
-        return self.__dict__.get("_bytes") if "_relay" in self.__dict__ else None
+        return self.relayed_as(OWN)
+
+    def relayed_as(self, wire: str) -> bytes | None:
+        """Return the reply as it came, where it may go out to who wants it in this shape."""
+        return self.__dict__.get("_bytes") if self.__dict__.get("_relay") == wire else None
 
     def carry(self, extra: dict[str, Any]) -> None:
         """Give a result that is made here, not decoded, the fields that `extra` is to hold."""

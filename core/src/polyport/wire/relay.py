@@ -8,7 +8,7 @@ better: each is looked for in every byte, and that is most of what a stream cost
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from polyport.errors import APIConnectionError, APIError, InvalidResponseError
@@ -26,14 +26,24 @@ class Reader(Decoder[Any], Protocol):
 class Relay:
     """A Decoder[Passed] around the decoder of a stream's events, which says what those come to that are read.
 
-    An event that comes to no chunk, such as `[DONE]`, goes no further: who writes a stream writes its end.
+    An event that comes to no chunk, such as `[DONE]`, goes no further, as who writes a stream writes its end; with
+    `all`, it does. `written` says how an event goes out that was read, given its first chunk, where that is not as it
+    came: for a wire that is another's but for some words.
     """
 
-    __slots__ = ("_begun", "_decoder", "_error", "_events", "_marks", "_unread")
+    __slots__ = ("_all", "_begun", "_decoder", "_error", "_events", "_marks", "_unread", "_written")
 
-    def __init__(self, decoder: Reader, marks: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        decoder: Reader,
+        marks: Sequence[bytes],
+        *,
+        all: bool = False,
+        written: Callable[[bytes, Any], bytes] | None = None,
+    ) -> None:
         self._decoder = decoder
         self._marks = tuple(marks)
+        self._all, self._written = all, written
         self._events = SSE()
         self._begun = False
         self._unread = b""
@@ -99,7 +109,8 @@ class Relay:
         """Return an event with what it says."""
         chunks = self._decoder.feed(event)
         if not chunks:
-            return []
-        found = [Passed(event, chunks[0]), *(Passed(b"", chunk) for chunk in chunks[1:])]
+            return [Passed(event)] if self._all else []
+        data = event if self._written is None else self._written(event, chunks[0])
+        found = [Passed(data, chunks[0]), *(Passed(b"", chunk) for chunk in chunks[1:])]
         self._begun = self._begun or any(one.is_content() for one in found)
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyport.flow import Passed
+from polyport.flow import OWN, Passed
 from polyport.operations import Operation
 from polyport_gateway import replies
 from polyport_gateway.surface import Events, Problem, Surface
@@ -49,7 +49,7 @@ class Anthropic(Surface):
     """What the official `anthropic` SDKs talk to."""
 
     name = "anthropic"
-    relays = True
+    relays = OWN
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
         """Return the parameters; betas come in a header here, and the SDK's beta resources say so in the address."""

@@ -168,7 +168,7 @@ class Exchange:
             counted = counting.about(model, self._fields)
             await self._reply(self._surface.answer(counted, self._fields), counting.EMULATED)
             return
-        relay = bool(self._fields.get("stream")) and self._surface.relays
+        relay = self._surface.relays if self._fields.get("stream") else ""
         if self._surface.plans:
             self._call, flow = self._surface.plan(self._running, self._admission, operation, self._fields)
         else:

@@ -35,6 +35,7 @@ class Gemini(Surface):
     """What the official `google-genai` SDKs talk to; one for whole answers, one for streams."""
 
     name = "gemini"
+    relays = "gemini"
 
     def __init__(self, *, stream: bool = False) -> None:
         self._stream = stream
@@ -59,7 +60,8 @@ class Gemini(Surface):
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
         """Return the completion as a GenerateContentResponse."""
-        return Answer(replies.encode(to_response(result)))
+        came = result.relayed_as(self.relays)
+        return Answer(replies.encode(to_response(result)) if came is None else came)
 
     def events(self, operation: Operation, fields: Mapping[str, Any], headers: Mapping[str, str]) -> Events:
         """Return how a stream is written: every event is a response."""

@@ -15,6 +15,10 @@ SOUNDS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/
           "audio/ogg": "ogg"}  # fmt: skip
 
 
+#: Where Gemini's plugin looks for the parts of an earlier answer whose signatures a chat has no place for.
+KEPT = "gemini_parts"
+
+
 def to_messages(contents: Any) -> list[dict[str, Any]]:
     """Return the messages. Raises BadRequestError that names the part."""
     if isinstance(contents, str | dict):
@@ -74,6 +78,7 @@ def _messages(content: Any, path: str, calls: Calls) -> Iterator[dict[str, Any]]
     parts = _parts(content, path)
     said: list[dict[str, Any]] = []
     message: dict[str, Any] = {"role": "assistant" if content.get("role") == "model" else "user"}
+    kept: list[dict[str, Any]] = []
     for place, part in enumerate(parts):
         where = f"{path}.parts[{place}]"
         call, answer = _object(part, "functionCall", where), _object(part, "functionResponse", where)
@@ -81,12 +86,17 @@ def _messages(content: Any, path: str, calls: Calls) -> Iterator[dict[str, Any]]
             told = msgspec.json.encode(answer.get("response")).decode()
             yield {"role": "tool", "tool_call_id": calls.answered(answer, where), "content": told}
         elif call is not None:
-            message.setdefault("tool_calls", []).append(_call(part, call, calls))
+            made = _call(part, call, calls)
+            message.setdefault("tool_calls", []).append(made)
+            part = {**part, "functionCall": {**call, "id": made["id"]}}
         elif part.get("thought"):
             message["reasoning_content"] = message.get("reasoning_content", "") + str(part.get("text", ""))
         else:
             said.append(_part(part, where))
+        kept.append(part)
     if message["role"] == "assistant":
+        if any(_of(part, "thoughtSignature") and "functionCall" not in part for part in kept):
+            message["provider_specific_fields"] = {KEPT: [_camel_names(part) for part in kept]}
         said_text = [one.get("text") for one in said]
         if not all(isinstance(text, str) for text in said_text):
             raise BadRequestError(f"What a model said earlier is text and calls of functions at {path}")
@@ -95,6 +105,13 @@ def _messages(content: Any, path: str, calls: Calls) -> Iterator[dict[str, Any]]
         message["content"] = said[0]["text"] if len(said) == 1 and said[0]["type"] == "text" else said
     if message.get("content") is not None or "tool_calls" in message:
         yield message
+
+
+def _camel_names(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part with its signature under the name that it has on the wire."""
+    signature = part.get("thought_signature")
+    rest = {name: value for name, value in part.items() if name != "thought_signature"}
+    return part if signature is None else {**rest, "thoughtSignature": signature}
 
 
 def _call(part: dict[str, Any], call: dict[str, Any], calls: Calls) -> dict[str, Any]:

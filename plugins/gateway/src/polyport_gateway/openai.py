@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polyport.flow import Passed
+from polyport.flow import OWN, Passed
 from polyport.operations import Operation
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.completion import TextCompletion
@@ -63,7 +63,7 @@ class OpenAI(Surface):
     """What the official `openai` SDKs talk to."""
 
     name = "openai"
-    relays = True
+    relays = OWN
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
         """Return the parameters; downloads come in pieces."""

@@ -125,8 +125,8 @@ class Surface:
     """One vendor's interface."""
 
     name = ""
-    #: Whether its wire is that of core's operations, so that events may go out as they came.
-    relays = False
+    #: The wire of which events may go out as they came: core's operations' own, or one by its name; "" for none.
+    relays = ""
     #: Whether its calls are more than one of core's: then `plan` makes them.
     plans = False
 

@@ -9,7 +9,7 @@ from polyport.wire.dates import created_at
 from polyport_gemini.body import to_body
 from polyport_gemini.reply import to_completion
 from polyport_gemini.sound import as_asked
-from polyport_gemini.stream import ContentEvents
+from polyport_gemini.stream import WIRE, ContentEvents
 from polyport_gemini.wire import ContentWire
 
 
@@ -25,4 +25,4 @@ class Chat(ContentWire):
             decoder = ContentEvents(request.model, include_usage=request.wants_usage, created=created_at(reply.headers))
             return Streaming(reply, decoder)
         reply = yield self.ask(request, "generateContent", body)
-        return as_asked(to_completion(reply, request.model), request)
+        return as_asked(to_completion(reply, request.model), request).relay(WIRE)

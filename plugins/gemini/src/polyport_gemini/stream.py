@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from polyport.flow import Decoder, Passed
 from polyport.types.chat import ChatCompletionChunk, ChunkChoice, Delta, FunctionCall, ReplyAudio, ToolCall
 from polyport.wire.decoding import Decoding, unreadable
+from polyport.wire.relay import Relay
 from polyport.wire.sse import SSE, Event
 from polyport_gemini.errors import from_body
 from polyport_gemini.media import Piece
@@ -22,6 +24,8 @@ from polyport_gemini.usage import UsageMetadata
 
 _decode = msgspec.json.Decoder(Generated).decode
 NOTHING = UsageMetadata()
+#: What replies of `generateContent` are called, where somebody wants them as they come.
+WIRE = "gemini"
 
 
 class ContentEvents(Decoding[Event, ChatCompletionChunk]):
@@ -31,6 +35,8 @@ class ContentEvents(Decoding[Event, ChatCompletionChunk]):
     last chunk of its own, without choices, as OpenAI does it.
     """
 
+    wire = WIRE
+
     def __init__(self, model: str = "", *, include_usage: bool = False, created: int = 0) -> None:
         super().__init__(SSE())
         self._include_usage = include_usage
@@ -38,6 +44,10 @@ class ContentEvents(Decoding[Event, ChatCompletionChunk]):
         self._id, self._model = "", model
         self._usage: UsageMetadata | None = None
         self._choices: dict[int, _Choice] = {}
+
+    def relay(self) -> Decoder[Passed]:
+        """Pass events on as they come, for who wants Gemini's own; all are read, because each may tell of the end."""
+        return Relay(self, (b"data:",), all=True)
 
     def take(self, event: Event) -> list[ChatCompletionChunk]:
         """Return the chunks an event comes to."""

@@ -10,7 +10,7 @@ import msgspec
 from polyport.dialects.openai import Chat, ChatEvents, History
 from polyport.dialects.openai_answers import chunk_type
 from polyport.errors import InternalServerError
-from polyport.flow import Decoder
+from polyport.flow import Decoder, Passed
 from polyport.types.chat import ChatCompletionChunk, ChatRequest
 from polyport.types.record import learn
 from polyport.types.usage import Usage
@@ -39,7 +39,10 @@ class GroqChat(Chat):
 
     def chat_events(self, request: ChatRequest) -> Decoder[ChatCompletionChunk]:
         """Return the decoder of a streamed answer."""
-        return GroqEvents(chunk_type(self.quirks), usage_comes=request.wants_usage)
+        return GroqEvents(chunk_type(self.quirks), self.own_words, usage_comes=request.wants_usage)
+
+
+X_GROQ = b'"x_groq"'
 
 
 class _Told(msgspec.Struct):
@@ -57,14 +60,24 @@ class GroqEvents(ChatEvents):
     `usage_comes`: usage was asked for, and follows in a chunk of its own.
     """
 
-    def __init__(self, type: type[ChatCompletionChunk], *, usage_comes: bool = False) -> None:
-        super().__init__(type)
+    def __init__(
+        self,
+        type: type[ChatCompletionChunk],
+        own_words: tuple[bytes, ...] | None = None,
+        *,
+        usage_comes: bool = False,
+    ) -> None:
+        super().__init__(type, own_words)
         self._usage_comes = usage_comes
+
+    def relay(self) -> Decoder[Passed] | None:
+        """Pass text on as it comes; reasoning, tools that ran there and what `x_groq` tells are written anew."""
+        return self.passing(X_GROQ)
 
     def decode(self, data: bytes) -> ChatCompletionChunk:
         """Return the chunk with the usage that `x_groq` holds. Raises the error that it holds."""
         chunk = super().decode(data)
-        if b'"x_groq"' not in data:
+        if X_GROQ not in data:
             return chunk
         told = msgspec.json.decode(data, type=learn(_Chunk)).x_groq or _Told()
         if told.error is not None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyport.dialects.openai import Chat, ChatEvents, History, stream_error
 from polyport.dialects.openai_errors import error_of
-from polyport.flow import Decoder, Flow, HttpReply, Streaming
+from polyport.flow import Decoder, Flow, HttpReply, Passed, Streaming
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
 from polyport.types.record import Request
 from polyport_mistral import ocr
-from polyport_mistral.answers import MistralChunk, MistralCompletion
+from polyport_mistral.answers import FINISHES, MistralChunk, MistralCompletion
 from polyport_mistral.history import MistralHistory
 
 #: OpenAI's tiers -> Mistral's: the faster one where the account has it, or never.
@@ -83,12 +83,25 @@ def _rename_tier(request: ChatRequest, body: dict[str, Any]) -> None:
     request.adapt("service_tier", "renamed", f"{given} is {TIERS[given]} here")
 
 
+#: What stands in events that are not OpenAI's: content in chunks, calls, reasons to finish, usage by counts of its own.
+OWN_WORDS = (b'"type"', b'"tool_calls"', *(b'"%s"' % reason.encode() for reason in FINISHES), b'"prompt_tokens"')
+
+
 class MistralEvents(ChatEvents):
     """Decodes a chat stream; each choice begins with the assistant's role, where other makers' models leave it out."""
 
     def __init__(self) -> None:
-        super().__init__(MistralChunk)
+        super().__init__(MistralChunk, OWN_WORDS)
         self._begun: set[int] = set()
+
+    def relay(self) -> Decoder[Passed] | None:
+        """Pass text on as it comes; chunks of content, calls, usage and what else is Mistral's are written anew."""
+        return self.passing()
+
+    def written(self, words: Sequence[bytes], event: bytes, chunk: ChatCompletionChunk) -> bytes:
+        """Return an event as it goes out, with its role where that was left out."""
+        roleless = b'"role"' not in event and any(choice.delta.role for choice in chunk.choices)
+        return super().written((*words, b"") if roleless else words, event, chunk)
 
     def decode(self, data: bytes) -> ChatCompletionChunk:
         """Return the chunk. Raises the error that may come in its place."""
