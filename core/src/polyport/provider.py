@@ -128,6 +128,13 @@ class Provider:
         """Return a DELETE below the base URL."""
         return self.request("DELETE", path, headers=headers)
 
+    def wire_of(self, model: str) -> str:
+        """Return the name of the dialect ("gemini") whose own parameters a model's chats take as they are; "" for none.
+
+        It is not OpenAI's, whose parameters are chat's. Replies that are marked by this name can be had as they come.
+        """
+        return ""
+
     def address(self, base: str, path: str, call: Call) -> str:
         """Return where a path is below a base: the user's, the environment's or the provider's own.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
 from collections.abc import Callable, Iterator
@@ -167,30 +168,117 @@ def google() -> Iterator[Google]:
         yield server
 
 
-@pytest.mark.parametrize("streamed", [True, False])
-def test_what_only_gemini_has_goes_both_ways(
-    google: Google, upstream: Any, start: Callable[..., Any], streamed: bool
-) -> None:
-    """Grounding is told; thoughts, texts and calls go back with their signatures; to another vendor without."""
+@pytest.fixture(scope="module")
+def both(google: Google, upstream: Any, start: Callable[..., Any]) -> Iterator[Any]:
+    """The SDK, on a gateway in front of Gemini and of another vendor."""
     pytest.importorskip("polyport_gemini")
     params = {"api_base": f"http://127.0.0.1:{google.server_port}", "api_key": "sk-u"}
     other = {"api_base": upstream.url, "api_key": "sk-u"}
+    models = {
+        "flash": {"model": "gemini/gemini-2.5-flash", **params},
+        "gpt": {"model": "openai/gpt-4o", **other},
+    }
+    mixed = [{"model_name": "mixed", "params": one} for one in models.values()]
     gateway = start({
-        "model_list": [{"model_name": "flash", "params": {"model": "gemini/gemini-2.5-flash", **params}},
-                       {"model_name": "gpt", "params": {"model": "openai/gpt-4o", **other}}],
+        "model_list": [*({"model_name": name, "params": one} for name, one in models.items()), *mixed],
         "general_settings": {"master_key": KEY},
     })  # fmt: skip
     with httpx.Client() as http:
-        client = genai.Client(api_key=KEY, http_options={"base_url": gateway.url, "httpx_client": http})
-        chat = client.chats.create(model="flash")
-        answer = list(chat.send_message_stream("Hello?"))[-1] if streamed else chat.send_message("Hello?")
-        assert answer.candidates[0].grounding_metadata.web_search_queries == ["q"]
-        result = genai.types.Part.from_function_response(name="look", response={"seen": True})
-        chat.send_message(result)
-        contents = google.asked[-1][1]["contents"]
-        (said,) = (one["parts"] for one in contents if one["role"] == "model")
-        assert [one.get("thoughtSignature") for one in said] == [None, "c2lnbmVk", "Y2FsbGVk"]
-        assert [one.get("text") for one in said] == ["Hm.", "Looking", None]
-        client.chats.create(model="gpt", history=chat.get_history()).send_message("And?")
+        yield genai.Client(api_key=KEY, http_options={"base_url": gateway.url, "httpx_client": http})
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_what_only_gemini_tells_goes_both_ways(google: Google, upstream: Any, both: Any, streamed: bool) -> None:
+    """Grounding is told; thoughts, texts and calls go back with their signatures; to another vendor without."""
+    chat = both.chats.create(model="flash")
+    answer = list(chat.send_message_stream("Hello?"))[-1] if streamed else chat.send_message("Hello?")
+    assert answer.candidates[0].grounding_metadata.web_search_queries == ["q"]
+    result = genai.types.Part.from_function_response(name="look", response={"seen": True})
+    chat.send_message(result)
+    contents = google.asked[-1][1]["contents"]
+    (said,) = (one["parts"] for one in contents if one["role"] == "model")
+    assert [one.get("thoughtSignature") for one in said] == [None, "c2lnbmVk", "Y2FsbGVk"]
+    assert [one.get("text") for one in said] == ["Hm.", "Looking", None]
+    both.chats.create(model="gpt", history=chat.get_history()).send_message("And?")
     assert upstream.last["messages"][1]["content"] == "Looking"
     assert "provider_specific_fields" not in json.dumps(upstream.last)
+
+
+IMAGES: dict[str, Any] = {"image_search": {}}
+SAFE = {"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}
+RAN = [
+    {"role": "user", "parts": [{"text": "2 + 2?"}]},
+    {"role": "model", "parts": [{"executable_code": {"code": "print(2 + 2)", "language": "PYTHON"}},
+                                {"code_execution_result": {"outcome": "OUTCOME_OK", "output": "4"}}, {"text": "4"}]},
+    {"role": "user", "parts": [{"text": "Sure?"}]},
+]  # fmt: skip
+
+
+def test_what_only_gemini_takes_goes_to_gemini(google: Google, both: Any) -> None:
+    """Its settings, its tools, and what they did."""
+    config = {
+        "safety_settings": [SAFE], "media_resolution": "MEDIA_RESOLUTION_LOW", "max_output_tokens": 9,
+        "tools": [{"code_execution": {}}, {"url_context": {}}, {"google_search": {"search_types": IMAGES}}],
+        "speech_config": {"voice_config": {"prebuilt_voice_config": {"voice_name": "Kore"}}},
+        "tool_config": {"retrieval_config": {"language_code": "de"}},
+    }  # fmt: skip
+    both.models.generate_content(model="flash", contents=RAN, config=config)
+    sent = google.asked[-1][1]
+    assert sent["safetySettings"] == [SAFE]
+    assert sent["generationConfig"]["mediaResolution"] == "MEDIA_RESOLUTION_LOW"
+    assert sent["generationConfig"]["maxOutputTokens"] == 9
+    assert sent["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"]["voiceName"] == "Kore"
+    assert sent["tools"] == [
+        {"codeExecution": {}},
+        {"urlContext": {}},
+        {"googleSearch": {"searchTypes": IMAGES}},
+    ]
+    assert sent["toolConfig"]["retrievalConfig"] == {"languageCode": "de"}
+    assert [[*part] for part in sent["contents"][1]["parts"]] == [["executableCode"], ["codeExecutionResult"], ["text"]]
+
+
+@pytest.mark.parametrize("model", ["gpt", "mixed"])
+@pytest.mark.parametrize(
+    ("contents", "config", "path"),
+    [
+        ("x", {"safety_settings": [SAFE]}, "$.safetySettings"),
+        ("x", {"media_resolution": "MEDIA_RESOLUTION_LOW"}, "$.generationConfig.mediaResolution"),
+        ("x", {"tools": [{"code_execution": {}}]}, "$.tools[0].codeExecution"),
+        ("x", {"tool_config": {"retrieval_config": {"language_code": "de"}}}, "$.toolConfig.retrievalConfig"),
+        (RAN, {}, "$.contents[1].parts[0]"),
+    ],
+)
+def test_what_only_gemini_takes_is_refused_of_others(
+    both: Any, model: str, contents: Any, config: Any, path: str
+) -> None:
+    """By its path; also of a model that another vendor may answer for."""
+    with pytest.raises(genai.errors.ClientError) as refused:
+        both.models.generate_content(model=model, contents=contents, config=config)
+    assert refused.value.code == 400
+    assert f"{path} has no place in a chat of every vendor" in refused.value.message
+
+
+@pytest.mark.parametrize("config", [{"cached_content": "cachedContents/1"}, {"tools": [{"file_search": {}}]}])
+def test_what_nobody_owns_here_is_refused_of_all(both: Any, config: Any) -> None:
+    """Caches and stores of files may be anybody's."""
+    with pytest.raises(genai.errors.ClientError):
+        both.models.generate_content(model="flash", contents="x", config=config)
+
+
+def test_the_sdks_other_calls(both: Any) -> None:
+    """Models are listed and looked up; several texts, counted and embedded; its asynchronous side."""
+    assert {"models/flash", "models/gpt"} <= {one.name for one in both.models.list()}
+    assert both.models.get(model="gpt").name == "models/gpt"
+    with pytest.raises(genai.errors.ClientError) as unknown:
+        both.models.get(model="nope")
+    assert unknown.value.status == "NOT_FOUND"
+
+    async def later() -> Any:
+        async with httpx.AsyncClient() as http:
+            base = both._api_client._http_options.base_url
+            asked = genai.Client(api_key=KEY, http_options={"base_url": base, "httpx_async_client": http}).aio
+            pieces = [one async for one in await asked.models.generate_content_stream(model="gpt", contents="x")]
+            whole = await asked.models.generate_content(model="gpt", contents="x")
+            return "".join(one.text or "" for one in pieces), whole.text
+
+    assert asyncio.run(later()) == ("Well, hello", "Well, hello")

@@ -580,21 +580,119 @@ def test_cohere_rerank(gateway: Any, kind: str, blocking: bool) -> None:
 # --- langchain ---
 
 
-def test_langchain(gateway: Any) -> None:
-    """Invoke, stream, tools, structured output, vectors."""
-    about = {"base_url": f"{gateway.url}/v1", "api_key": KEY, "max_retries": 0}
+@pytest.fixture(scope="module")
+def about(gateway: Any) -> Iterator[dict[str, Any]]:
+    """How langchain's classes are told of the gateway."""
     with httpx.Client() as http:
-        chat = langchain_openai.ChatOpenAI(model="gpt", http_client=http, **about)
-        said = chat.invoke("Hello?")
-        assert (said.content, said.usage_metadata["total_tokens"]) == ("Well, hello", 10)
-        pieces = list(chat.stream("Hello?", stream_usage=True))
-        assert "".join(piece.content for piece in pieces) == "Well, hello"
-        assert sum(piece.usage_metadata["total_tokens"] for piece in pieces if piece.usage_metadata) == 10
-        called = chat.bind_tools([TOOL]).invoke("Look")
-        assert [(one["name"], one["args"]) for one in called.tool_calls] == [("look", {"at": "sea"})]
-        assert chat.with_structured_output(City, method="json_schema").invoke("Where?") == City(city="Paris", people=2)
-        vectors = langchain_openai.OpenAIEmbeddings(
-            model="embed", http_client=http, check_embedding_ctx_length=False, **about
-        )
-        assert vectors.embed_documents(["a", "b"]) == [[0.5, -1.0]] * 2
-        assert vectors.embed_query("a") == [0.5, -1.0]
+        yield {"base_url": f"{gateway.url}/v1", "api_key": KEY, "max_retries": 0, "http_client": http}
+
+
+@pytest.fixture(scope="module", params=["chat completions", "responses"])
+def talk(about: dict[str, Any], request: pytest.FixtureRequest) -> Any:
+    """A chat, over either of OpenAI's interfaces."""
+    responses = request.param == "responses"
+    return langchain_openai.ChatOpenAI(model="gpt", use_responses_api=responses, stream_usage=True, **about)
+
+
+def test_langchain_answers(talk: Any) -> None:
+    """Invoked, streamed, several at once; with what was used."""
+    said = talk.invoke("Hello?")
+    assert said.text in ("Well, hello", "hello")
+    assert said.usage_metadata["total_tokens"] == 10
+    pieces = list(talk.stream("Hello?"))
+    assert "".join(piece.text for piece in pieces) == said.text
+    assert sum(piece.usage_metadata["total_tokens"] for piece in pieces if piece.usage_metadata) == 10
+    assert [one.text for one in talk.batch(["a", "b", "c"])] == [said.text] * 3
+
+
+def test_langchain_calls_tools(talk: Any, vendors: Vendors) -> None:
+    """A call, and its result going back."""
+    from langchain_core.messages import HumanMessage, ToolMessage
+
+    bound = talk.bind_tools([TOOL], tool_choice="look")
+    called = bound.invoke("Look")
+    assert [(one["name"], one["args"]) for one in called.tool_calls] == [("look", {"at": "sea"})]
+    result = ToolMessage("blue", tool_call_id=called.tool_calls[0]["id"])
+    assert talk.invoke([HumanMessage("Look"), called, result]).text
+    sent = json.dumps(vendors.last)
+    assert "call_1" in sent
+    assert "blue" in sent
+
+
+def test_langchain_streams_calls(about: dict[str, Any]) -> None:
+    """Their pieces come to one call."""
+    chat = langchain_openai.ChatOpenAI(model="gpt", **about).bind_tools([TOOL])
+    first, *rest = chat.stream("Look")
+    for piece in rest:
+        first += piece
+    assert [(one["name"], one["args"]) for one in first.tool_calls] == [("look", {"at": "sea"})]
+
+
+@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+def test_langchain_structures_its_output(about: dict[str, Any], vendors: Vendors, method: str) -> None:
+    """By a schema, or as JSON alone."""
+    chat = langchain_openai.ChatOpenAI(model="gpt", **about)
+    found = chat.with_structured_output(City, method=method).invoke("Where? Answer in JSON.")
+    assert found == City(city="Paris", people=2)
+    assert vendors.last["response_format"]["type"] == {"json_schema": "json_schema", "json_mode": "json_object"}[method]
+
+
+def test_langchain_structures_its_output_by_a_call(about: dict[str, Any]) -> None:
+    """A model that calls a tool with the answer."""
+    chat = langchain_openai.ChatOpenAI(model="gpt", **about)
+    schema = {"title": "look", "description": "Look.", **LOOK["parameters"]}  # type: ignore[dict-item]
+    assert chat.with_structured_output(schema, method="function_calling").invoke("Where?") == {"at": "sea"}
+
+
+def test_langchain_shows_pictures_and_sounds(talk: Any, vendors: Vendors) -> None:
+    """In langchain's own words for them."""
+    from langchain_core.messages import HumanMessage
+
+    picture = {"type": "image", "base64": base64.b64encode(PNG).decode(), "mime_type": "image/png"}
+    assert talk.invoke([HumanMessage([{"type": "text", "text": "What is this?"}, picture])]).text
+    assert base64.b64encode(PNG).decode() in json.dumps(vendors.last)
+    assert vendors.asked[-1][1] in ("/chat/completions", "/responses")
+
+
+def test_langchain_goes_on_from_a_response(about: dict[str, Any], vendors: Vendors) -> None:
+    """By its id, with reasoning and the tools that OpenAI runs asked for."""
+    chat = langchain_openai.ChatOpenAI(
+        model="gpt", use_responses_api=True, use_previous_response_id=True, reasoning={"effort": "low"}, **about
+    ).bind_tools([{"type": "web_search"}])
+    first = chat.invoke("Hello?", extra_body={"metadata": {"id": "resp_1"}})
+    assert first.response_metadata["id"] == "resp_1"
+    chat.invoke([("human", "Hello?"), first, ("human", "And?")])
+    assert (vendors.last["previous_response_id"], vendors.last["reasoning"]) == ("resp_1", {"effort": "low"})
+    assert vendors.last["tools"][0]["type"] == "web_search"
+
+
+def test_langchain_embeds(about: dict[str, Any], vendors: Vendors) -> None:
+    """Documents and queries, of as many numbers as are asked for."""
+    vectors = langchain_openai.OpenAIEmbeddings(model="embed", dimensions=2, check_embedding_ctx_length=False, **about)
+    assert vectors.embed_documents(["a", "b"]) == [[0.5, -1.0]] * 2
+    assert vectors.embed_query("a") == [0.5, -1.0]
+    assert vendors.last["dimensions"] == 2
+
+
+def test_langchain_completes_and_is_told_of_errors(about: dict[str, Any]) -> None:
+    """Text without a chat; an unknown model is OpenAI's error."""
+    assert langchain_openai.OpenAI(model="text", **about).invoke("Hello") == " world"
+    with pytest.raises(openai.NotFoundError, match="nope"):
+        langchain_openai.ChatOpenAI(model="nope", **about).invoke("Hello?")
+
+
+def test_langchain_waits_for_nobody(gateway: Any) -> None:
+    """Its asynchronous side, with several streams at once."""
+
+    async def run() -> list[str]:
+        async with httpx.AsyncClient() as http:
+            chat = langchain_openai.ChatOpenAI(
+                model="gpt", base_url=f"{gateway.url}/v1", api_key=KEY, http_async_client=http
+            )
+
+            async def ask() -> str:
+                return "".join([piece.text async for piece in chat.astream("Hello?")])
+
+            return [*await asyncio.gather(*(ask() for _ in range(4))), (await chat.ainvoke("Hello?")).text]
+
+    assert asyncio.run(run()) == ["Well, hello"] * 5

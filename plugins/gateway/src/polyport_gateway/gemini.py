@@ -1,6 +1,7 @@
 """Gemini's interface: generateContent and streamGenerateContent. https://ai.google.dev/api/generate-content
 
-What of a request has no place in a chat of another vendor is refused by its path, not left out.
+What of a request has no place in a chat of another vendor goes to models that speak Gemini's dialect, and is refused
+by its path for all others, not left out.
 """
 
 from __future__ import annotations
@@ -8,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from polyport.border import Call
 from polyport.errors import BadRequestError
+from polyport.flow import Flow
 from polyport.operations import Operation
 from polyport_gateway import replies
+from polyport_gateway.gate import Admission
 from polyport_gateway.gemini_answers import Pieces, to_response
 from polyport_gateway.gemini_contents import parts_text, to_messages
+from polyport_gateway.running import Running
 from polyport_gateway.surface import Answer, Events, Problem, Surface
 
 #: https://cloud.google.com/apis/design/errors#handling_errors
@@ -28,6 +33,17 @@ PLAIN = {
     "stopSequences": "stop", "candidateCount": "n", "seed": "seed", "presencePenalty": "presence_penalty",
     "frequencyPenalty": "frequency_penalty", "responseLogprobs": "logprobs", "logprobs": "top_logprobs",
 }  # fmt: skip
+#: What only Gemini has, beside and in `generationConfig`, and its tools: given to models of its dialect as it is.
+#: Caches and stores of files are missing: nobody owns them here.
+OWN = frozenset({"safetySettings", "labels", "serviceTier", "modelArmorConfig"})
+OWN_CONFIG = frozenset({
+    "audioTimestamp", "audioTranscriptionConfig", "enableAffectiveDialog", "enableEnhancedCivicAnswers", "imageConfig",
+    "mediaResolution", "modelSelectionConfig", "routingConfig", "speechConfig", "translationConfig",
+})  # fmt: skip
+OWN_TOOLS = frozenset({
+    "codeExecution", "computerUse", "enterpriseWebSearch", "googleMaps", "googleSearch", "googleSearchRetrieval",
+    "urlContext",
+})  # fmt: skip
 EFFORTS = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
 
 
@@ -36,27 +52,49 @@ class Gemini(Surface):
 
     name = "gemini"
     relays = "gemini"
+    plans = True
 
     def __init__(self, *, stream: bool = False) -> None:
         self._stream = stream
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-        """Return the chat that a request is. Raises BadRequestError for what no chat has."""
+        """Return the chat that a request is; `foreign` names what only Gemini has. Raises BadRequestError."""
         if self._stream and fields.get("alt") != "sse":
             raise BadRequestError("Streams are sent as server-sent events here: add ?alt=sse")
         chat: dict[str, Any] = {"model": fields["model"]}
         system: list[dict[str, Any]] = []
+        foreign: list[str] = []
         for name, value in camels(fields).items():
             if name == "contents":
-                chat["messages"] = to_messages(value)
+                chat["messages"] = to_messages(value, foreign)
             elif name == "systemInstruction":
                 system = [{"role": "system", "content": parts_text(value, "$.systemInstruction")}]
             elif name in SECTIONS:
-                chat |= SECTIONS[name](value)
+                chat |= SECTIONS[name](value, foreign)
+            elif name in OWN:
+                chat[name] = value
+                foreign.append(f"$.{name}")
             elif name not in ("model", "alt"):
-                raise BadRequestError(f"$.{name} has no place in a chat of every vendor; leave it out")
+                raise BadRequestError(f"$.{name} has no place here; leave it out")
         chat["messages"] = system + chat.get("messages", [])
+        if foreign:
+            chat["foreign"] = foreign
         return chat | {"stream": True} if self._stream else chat
+
+    def plan(
+        self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
+    ) -> tuple[Call, Flow[Any]]:
+        """Return the call. Raises BadRequestError where something is asked for that only Gemini has of others."""
+        foreign = fields.get("foreign")
+        if foreign and not running.speaks(self.relays, fields["model"]):
+            raise BadRequestError(
+                f"{foreign[0]} has no place in a chat of every vendor; leave it out, or ask a model of Gemini's"
+            )
+        asked = {name: value for name, value in fields.items() if name != "foreign"}
+        if not asked.get("stream"):
+            return running.router.plan(operation.function, **asked)
+        usage = {"stream_options": {"include_usage": True}}
+        return running.router.plan(operation.function, relay=self.relays, **asked, **usage)
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
         """Return the completion as a GenerateContentResponse."""
@@ -109,7 +147,7 @@ def _camel(name: str) -> str:
     return first + "".join(part.title() for part in rest)
 
 
-def _generation(given: Any) -> dict[str, Any]:
+def _generation(given: Any, foreign: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     config = camels(given, "$.generationConfig")
     schema = config.pop("responseJsonSchema", None) or config.pop("responseSchema", None)
@@ -126,9 +164,13 @@ def _generation(given: Any) -> dict[str, Any]:
     if modalities is not None:
         found["modalities"] = [str(one).lower() for one in modalities]
     for name, value in config.items():
-        if name not in PLAIN:
-            raise BadRequestError(f"$.generationConfig.{name} has no place in a chat of every vendor; leave it out")
-        found[PLAIN[name]] = value
+        if name in OWN_CONFIG:
+            foreign.append(f"$.generationConfig.{name}")
+            found[name] = value
+        elif name in PLAIN:
+            found[PLAIN[name]] = value
+        else:
+            raise BadRequestError(f"$.generationConfig.{name} has no place here; leave it out")
     return found
 
 
@@ -143,17 +185,20 @@ def _thinking(given: Any) -> dict[str, Any]:
     return {"thinking": {"type": "enabled", "budget_tokens": budget} if budget else {"type": "disabled"}}
 
 
-def _tools(given: Any) -> dict[str, Any]:
+def _tools(given: Any, foreign: list[str]) -> dict[str, Any]:
     tools: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
     for place, one in enumerate(given if isinstance(given, list) else [given]):
         for name, value in camels(one, f"$.tools[{place}]").items():
             if name == "functionDeclarations":
                 tools += [_tool(camels(declared)) for declared in value]
-            elif name == "googleSearch":
+            elif name == "googleSearch" and not value:
                 found["web_search_options"] = {}
+            elif name in OWN_TOOLS:
+                foreign.append(f"$.tools[{place}].{name}")
+                tools.append({name: value})
             else:
-                raise BadRequestError(f"$.tools[{place}].{name} is not among the tools of every vendor")
+                raise BadRequestError(f"$.tools[{place}].{name} is not among the tools that can be had here")
     return found | ({"tools": tools} if tools else {})
 
 
@@ -164,8 +209,14 @@ def _tool(declared: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {k: v for k, v in function.items() if v is not None} | parameters}
 
 
-def _tool_config(given: Any) -> dict[str, Any]:
-    calling = camels(camels(given, "$.toolConfig").get("functionCallingConfig") or {}, "$.toolConfig")
+def _tool_config(given: Any, foreign: list[str]) -> dict[str, Any]:
+    config = camels(given, "$.toolConfig")
+    calling = camels(config.pop("functionCallingConfig", None) or {}, "$.toolConfig")
+    foreign += [f"$.toolConfig.{name}" for name in config]
+    return {**({"toolConfig": config} if config else {}), **_choice(calling)}
+
+
+def _choice(calling: dict[str, Any]) -> dict[str, Any]:
     mode, names = calling.get("mode"), calling.get("allowedFunctionNames")
     if mode is None:
         return {}
@@ -201,7 +252,7 @@ def to_schema(given: Any) -> Any:
     return made
 
 
-SECTIONS: dict[str, Callable[[Any], dict[str, Any]]] = {
+SECTIONS: dict[str, Callable[[Any, list[str]], dict[str, Any]]] = {
     "generationConfig": _generation,
     "tools": _tools,
     "toolConfig": _tool_config,

@@ -17,10 +17,12 @@ SOUNDS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/
 
 #: Where Gemini's plugin looks for the parts of an earlier answer whose signatures a chat has no place for.
 KEPT = "gemini_parts"
+#: Fields of a message, of which one at least has to say something.
+SAYING = ("content", "tool_calls", "provider_specific_fields")
 
 
-def to_messages(contents: Any) -> list[dict[str, Any]]:
-    """Return the messages. Raises BadRequestError that names the part."""
+def to_messages(contents: Any, foreign: list[str]) -> list[dict[str, Any]]:
+    """Return the messages; `foreign` is told of parts that only Gemini reads. Raises BadRequestError."""
     if isinstance(contents, str | dict):
         contents = [contents]
     if not isinstance(contents, list) or not contents:
@@ -29,7 +31,7 @@ def to_messages(contents: Any) -> list[dict[str, Any]]:
     return [
         message
         for place, content in enumerate(contents)
-        for message in _messages(content, f"$.contents[{place}]", calls)
+        for message in _messages(content, f"$.contents[{place}]", calls, foreign)
     ]
 
 
@@ -72,7 +74,7 @@ def _parts(content: Any, path: str) -> list[dict[str, Any]]:
     return parts
 
 
-def _messages(content: Any, path: str, calls: Calls) -> Iterator[dict[str, Any]]:
+def _messages(content: Any, path: str, calls: Calls, foreign: list[str]) -> Iterator[dict[str, Any]]:
     if isinstance(content, str):
         content = {"parts": [{"text": content}]}
     parts = _parts(content, path)
@@ -88,22 +90,23 @@ def _messages(content: Any, path: str, calls: Calls) -> Iterator[dict[str, Any]]
         elif call is not None:
             made = _call(part, call, calls)
             message.setdefault("tool_calls", []).append(made)
-            part = {**part, "functionCall": {**call, "id": made["id"]}}
+            rest = {name: value for name, value in part.items() if name != "function_call"}
+            part = {**rest, "functionCall": {**call, "id": made["id"]}}
         elif part.get("thought"):
             message["reasoning_content"] = message.get("reasoning_content", "") + str(part.get("text", ""))
+        elif message["role"] == "assistant" and not isinstance(part.get("text"), str):
+            foreign.append(where)  # a picture that a model made, code that Google ran: its own alone
         else:
             said.append(_part(part, where))
         kept.append(part)
     if message["role"] == "assistant":
-        if any(_of(part, "thoughtSignature") and "functionCall" not in part for part in kept):
+        alien = any(where.startswith(f"{path}.") for where in foreign)
+        if alien or any(_of(part, "thoughtSignature") and "functionCall" not in part for part in kept):
             message["provider_specific_fields"] = {KEPT: [_camel_names(part) for part in kept]}
-        said_text = [one.get("text") for one in said]
-        if not all(isinstance(text, str) for text in said_text):
-            raise BadRequestError(f"What a model said earlier is text and calls of functions at {path}")
-        message["content"] = "".join(map(str, said_text)) or None
+        message["content"] = "".join(one["text"] for one in said) or None
     elif said:
         message["content"] = said[0]["text"] if len(said) == 1 and said[0]["type"] == "text" else said
-    if message.get("content") is not None or "tool_calls" in message:
+    if any(message.get(name) is not None for name in SAYING):
         yield message
 
 

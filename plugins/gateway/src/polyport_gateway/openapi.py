@@ -21,6 +21,7 @@ from polyport.types.audio import Binary
 from polyport.types.record import Request
 from polyport.types.upload import Upload
 from polyport_gateway import desk, replies
+from polyport_gateway.anthropic_batches import Batches
 from polyport_gateway.anthropic_results import LINES
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import FILES, Receive
@@ -272,7 +273,7 @@ def _of_route(path: str, route: Route, names: Mapping[Any, str]) -> Schema:
         made["responses"]["200"] = {"description": "The models", "content": _json({"type": "object"})}
         return made
     if operation.body == "none":
-        made["parameters"] += [*_query(operation, inside, route.surface.plans)]
+        made["parameters"] += [*_query(operation, inside, isinstance(route.surface, Batches))]
     else:
         made["requestBody"] = _body(operation, route, names)
     made["responses"]["200"] = {"description": "The answer", "content": _answer(operation, route, names)}
@@ -282,7 +283,7 @@ def _of_route(path: str, route: Route, names: Mapping[Any, str]) -> Schema:
 def _body(operation: Operation, route: Route, names: Mapping[Any, str]) -> Schema:
     if route.surface.name == GEMINI.name:
         return {"required": True, "content": _json(CONTENTS)}
-    if route.surface.plans:
+    if isinstance(route.surface, Batches):
         return {"required": True, "content": _json(REQUESTS)}
     named = _ref(names[operation.request])
     if operation.body != "multipart":
@@ -297,7 +298,7 @@ def _answer(operation: Operation, route: Route, names: Mapping[Any, str]) -> Sch
         return {"*/*": {}}
     if route.surface.name == GEMINI.name:
         return {**_json({"type": "object"}), "text/event-stream": {}}
-    if route.surface.plans:
+    if isinstance(route.surface, Batches):
         return {**_json({"type": "object"}), LINES: {}}
     told = _json(_ref(names[operation.response]) if operation.response in names else {"type": "object"})
     if operation.response.__name__ == "Transcription":
@@ -305,10 +306,10 @@ def _answer(operation: Operation, route: Route, names: Mapping[Any, str]) -> Sch
     return {**told, **({"text/event-stream": {}} if operation.chunk is not None else {})}
 
 
-def _query(operation: Operation, inside: list[str], plans: bool) -> Iterator[Schema]:
+def _query(operation: Operation, inside: list[str], batches: bool) -> Iterator[Schema]:
     names = [name for name in operation.request.__struct_fields__ if name not in {*Request.FRAME, *inside}]
     names += ["provider"] if operation.by_provider else []
-    for name in ["after_id", "limit"] if plans and operation.function == "list_batches" else names:
+    for name in ["after_id", "limit"] if batches and operation.function == "list_batches" else names:
         yield {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
 
 

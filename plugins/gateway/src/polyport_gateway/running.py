@@ -88,6 +88,12 @@ class Running:
         places = [router.place_of(one)[0] for one in router.groups.of(model)]
         return any(operation.hook in router.client.providers.get(provider).answers for provider in places)
 
+    def speaks(self, wire: str, model: str) -> bool:
+        """Whether all that may answer for a model take a dialect's own parameters."""
+        router = self.router
+        places = [router.place_of(one) for one in router.groups.of(model)]
+        return all(router.client.providers.get(provider).plugin.wire_of(name) == wire for provider, name in places)
+
     def upstream(self, model: str) -> str:
         """Return the provider's own name of a model."""
         return self.router.place_of(self.router.groups.of(model)[0])[1]

@@ -16,6 +16,10 @@ from polyport_gemini.wire import ContentWire
 class Chat(ContentWire):
     """POST {model}:generateContent and :streamGenerateContent. https://ai.google.dev/api/generate-content"""
 
+    def wire_of(self, model: str) -> str:
+        """All of them are Gemini's."""
+        return WIRE
+
     @hookimpl
     def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
         """Answer a conversation."""

@@ -63,6 +63,10 @@ class Vertex(Chat, Tokens, Vectors, VertexImages, Speech, Transcriptions, Vertex
         made.headers = {**made.headers, **tier(request)}
         return made
 
+    def wire_of(self, model: str) -> str:
+        """Google's own models speak Gemini's dialect, Claude and partners' do not."""
+        return super().wire_of(model) if names.family(model) == "gemini" else ""
+
     @hookimpl
     def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
         """Answer a conversation: Claude in Anthropic's words, partners in OpenAI's, Google's models in Gemini's."""
