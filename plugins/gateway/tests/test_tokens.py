@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -257,6 +258,50 @@ def test_a_token_that_was_proved_is_taken_until_it_expires(tmp_path: Path, issue
     run(tmp_path, test, **trusting(issuer))
 
 
+def test_a_signing_key_that_was_withdrawn_is_not_believed_for_long(tmp_path: Path, issuer: Provider) -> None:
+    """Also of a token that was proved before; one of the new key is taken instead."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        old = bearing(token_of(issuer))
+        assert (await client.get("/key/list", headers=old)).status_code == 200
+        issuer.new_key("k2")
+        new = bearing(token_of(issuer))
+        assert await becomes(client, new, 200)
+        assert await becomes(client, old, 401)
+        assert (await client.get("/key/list", headers=new)).status_code == 200
+
+    run(tmp_path, test, **trusting(issuer, keys_seconds=0.2))
+
+
+def test_keys_of_an_issuer_that_is_away_are_believed_so_long_and_no_longer(tmp_path: Path, issuer: Provider) -> None:
+    """Then it has to be asked, and it is once it is back. Nobody waits for it in vain again and again."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        token = bearing(token_of(issuer))
+        assert (await client.get("/key/list", headers=token)).status_code == 200
+        issuer.down = True
+        begun, asked = time.monotonic(), len(issuer.asked)
+        while time.monotonic() - begun < 1:
+            status = (await client.get("/key/list", headers=token)).status_code
+            assert status == 200 or time.monotonic() - begun > 1
+        assert len(issuer.asked) <= asked + 2
+        assert await becomes(client, token, 503)
+        issuer.down = False
+        assert await becomes(client, token, 200)
+
+    run(tmp_path, test, **trusting(issuer, keys_seconds=0.1, keys_stale_seconds=3))
+
+
+async def becomes(client: httpx.AsyncClient, headers: dict[str, str], status: int, within: float = 20) -> bool:
+    """Whether a token is answered so after a while."""
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        if (await client.get("/key/list", headers=headers)).status_code == status:
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
 @pytest.mark.parametrize("kind", ["public_key", "jwks_url"])
 def test_keys_may_be_given_or_have_an_address(tmp_path: Path, issuer: Provider, kind: str) -> None:
     """Ed25519 as PEM, without asking anybody; or a JWK set, without a document about the issuer."""
@@ -294,6 +339,7 @@ def test_without_the_setting_a_jwt_is_an_unknown_key(tmp_path: Path, issuer: Pro
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
+        ({"keys_seconds": 0}, "keys_seconds"),
         ({"audiense": "x"}, "did you mean 'audience'"),
         ({"audience": ""}, "audience is empty"),
         ({"audience": None}, r"jwt_auth\[0\].audience"),

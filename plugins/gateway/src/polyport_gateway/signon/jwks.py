@@ -1,7 +1,8 @@
 """Tokens that somebody else signed: JWTs, and the public keys that prove them.
 
 The keys are fetched when they are first needed, again when a token names one that is not there (rotation), and else
-once an hour; while their server is away, those that are known go on for a day. PyJWT does the cryptography.
+every five minutes, so that one that was withdrawn is not believed for long; while their server is away, those that are
+known go on for an hour. PyJWT does the cryptography.
 https://www.rfc-editor.org/rfc/rfc7517 https://www.rfc-editor.org/rfc/rfc8725 https://pyjwt.readthedocs.io/en/stable/
 """
 
@@ -22,8 +23,9 @@ from polyport.errors import BadRequestError
 from polyport_gateway.gate import GateError
 from polyport_gateway.signon.settings import ALGORITHMS
 
-#: Seconds after which keys are fetched again; after which they are no longer taken; and between two fetches at least.
-FRESH, USABLE, PAUSE = 3600.0, 86_400.0, 1.0
+#: Seconds after which keys are fetched again; after which they are no longer taken; between two fetches at least; and
+#: between two that fail while there are keys: requests wait for a fetch, and must not wait for a server that is away.
+FRESH, USABLE, PAUSE, AWAY = 300.0, 3600.0, 1.0, 15.0
 #: Seconds by which clocks may differ.
 LEEWAY = 30
 #: Characters of the longest token.
@@ -47,11 +49,18 @@ class TokenError(GateError):
 
 
 class Keys:
-    """The public keys of one issuer. `fetch` returns its JWK set; `fixed` are keys that are known without."""
+    """The public keys of one issuer. `fetch` returns its JWK set; `fixed` are keys that are known without.
 
-    def __init__(self, fetch: Fetch | None = None, fixed: Sequence[dict[str, Any]] = ()) -> None:
-        self._fetch, self._keys = fetch, _usable(fixed)
+    They are fetched again after `fresh` seconds, and taken for `usable` seconds if they cannot be.
+    """
+
+    def __init__(
+        self, fetch: Fetch | None = None, fixed: Sequence[dict[str, Any]] = (), *, fresh: float = FRESH,
+        usable: float = USABLE,
+    ) -> None:  # fmt: skip
+        self._fetch, self._keys, self._fresh, self._usable = fetch, _usable(fixed), fresh, usable
         self._fetched = self._tried = float("-inf")
+        self._failed = False
         self._fetching = asyncio.Lock()
 
     async def verify(
@@ -59,6 +68,13 @@ class Keys:
         require: Sequence[str] = ("exp",),
     ) -> dict[str, Any]:  # fmt: skip
         """Return the claims of a token. Raises TokenError, and GateError (503) where no key can be fetched."""
+        return (await self.prove(token, issuer=issuer, audience=audience, algorithms=algorithms, require=require))[0]
+
+    async def prove(
+        self, token: str, *, issuer: str | None, audience: str | Sequence[str] | None, algorithms: Sequence[str],
+        require: Sequence[str] = ("exp",),
+    ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
+        """Return the claims of a token, and the key that proves them; errors as `verify`."""
         header = _header(token)
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in algorithms or algorithm not in ALGORITHMS:
@@ -68,13 +84,18 @@ class Keys:
         why: Exception | None = None
         for key in await self._find(kid, str(algorithm)):
             try:
-                return _decode(token, key, str(algorithm), issuer, audience, require)
+                return _decode(token, key, str(algorithm), issuer, audience, require), key
             except jwt.InvalidSignatureError as error:
                 why = error
         raise TokenError("its signature is wrong, or of a key that is not known") from why
 
+    async def still(self, key: dict[str, Any]) -> bool:
+        """Whether a key that proved something is one of these now. Raises GateError where none can be fetched."""
+        await self._refresh(self._fresh)
+        return key in self._keys
+
     async def _find(self, kid: object, algorithm: str) -> list[dict[str, Any]]:
-        await self._refresh(FRESH)
+        await self._refresh(self._fresh)
         found = self._named(kid, algorithm)
         if not found and self._fetch is not None:
             await self._refresh(PAUSE)
@@ -92,24 +113,26 @@ class Keys:
 
     async def _refresh(self, age: float) -> None:
         """Fetch the keys if they are older than this; one request does, others wait for it."""
-        if self._fetch is None:
+        if self._fetch is None or time.monotonic() - self._fetched < age:
             return
         async with self._fetching:
             now = time.monotonic()
-            if now - self._fetched < age or now - self._tried < PAUSE:
-                if now - self._fetched > USABLE:
+            known = now - self._fetched <= self._usable
+            pause = AWAY if self._failed and known else PAUSE
+            if now - self._fetched < age or now - self._tried < pause:
+                if not known:
                     raise _away()
                 return
-            self._tried = now
             try:
                 given = await self._fetch()
             except GateError:
-                if now - self._fetched > USABLE:
+                self._tried, self._failed = time.monotonic(), True
+                if not known:
                     raise
                 return
             keys = given.get("keys")
             self._keys = _usable(keys if isinstance(keys, list) else [])
-            self._fetched = now
+            self._fetched, self._tried, self._failed = now, now, False
 
 
 def _away() -> GateError:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -129,7 +129,8 @@ class JwtRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Its keys are at `jwks_url`, or are `public_key` (PEM), or where the issuer's own document says. `scopes` maps scopes
     to routes (patterns, without /v1), which are then the only ones. `unknown` says what becomes of a token whose user,
     team or project is not here: refuse it, create them, or ignore that they are unknown: then it has no limits by them.
-    `limits_claim` is an object with the names that keys have: {"rpm_limit": 10, "max_budget": 5}.
+    `limits_claim` is an object with the names that keys have: {"rpm_limit": 10, "max_budget": 5}. The keys are fetched
+    anew every `keys_seconds`; where that cannot be done, they are believed for `keys_stale_seconds`.
     """
 
     id: str
@@ -151,6 +152,8 @@ class JwtRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scopes: dict[str, tuple[str, ...]] = {}
     unknown: Literal["refuse", "create", "ignore"] = "refuse"
     timeout: float = 10.0
+    keys_seconds: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    keys_stale_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

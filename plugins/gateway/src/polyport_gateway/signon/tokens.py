@@ -3,8 +3,10 @@
     jwt_auth:
       - {id: cloud, issuer: https://login.example.com, audience: polyport, team_claim: team, scopes: {chat: [/chat/*]}}
 
-A token that was proved is remembered by its digest until it expires. What it stands for is looked up as a key's is: its
-user, team and project, with their limits. In the ledger and the audit log it is `jwt:<id>:<subject>`.
+A token that was proved is remembered by its digest until it expires, or its issuer withdraws the key that proved it
+(`keys_seconds`: how often that is looked at; `keys_stale_seconds`: how long without an answer). What it stands for is
+looked up as a key's is: its user, team and project, with their limits. In the ledger and the audit log it is
+`jwt:<id>:<subject>`.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from polyport_gateway.signon.settings import ROLES, JwtRules
 from polyport_gateway.store import Store
 from polyport_gateway.store.tables import Entity, ProjectRow, TeamRow, UserRow
 
-#: Tokens that are remembered, and for how many seconds: then a key that was withdrawn is no longer taken.
+#: Tokens that are remembered, and for how many seconds.
 REMEMBERED, PROVED = 10_000, 3600.0
 #: Numbers of configurations: what one made of a token is not what another makes of it.
 NUMBERS = itertools.count()
@@ -54,7 +56,10 @@ TABLES: dict[str, type[Entity]] = {"user": UserRow, "team": TeamRow, "project": 
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token says, by our names. `owners` are ids of user, team and project; `expires` in seconds since 1970."""
+    """What a token says, by our names. `owners` are ids of user, team and project; `expires` in seconds since 1970.
+
+    `key` is the public one that proves it.
+    """
 
     id: str
     expires: float
@@ -63,6 +68,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None
     limits: Mapping[str, Any]
     routes: tuple[str, ...]
+    key: dict[str, Any]
 
 
 class Trusted:
@@ -73,15 +79,18 @@ class Trusted:
         issuer = Issuer(rules.id, rules.issuer, http, rules.timeout)
         if rules.public_key is not None:
             self._keys = Keys(fixed=[jwk_of(rules.public_key, f"jwt_auth {rules.id}")])
-        elif rules.jwks_url is not None:
-            self._keys = Keys(partial(issuer.keys_at, rules.jwks_url))
         else:
-            self._keys = Keys(issuer.keys)
+            fetch = issuer.keys if rules.jwks_url is None else partial(issuer.keys_at, rules.jwks_url)
+            self._keys = Keys(fetch, fresh=rules.keys_seconds, usable=rules.keys_stale_seconds)
+
+    async def still(self, service: Service) -> bool:
+        """Whether the key that proved a token is one of the issuer's. Raises GateError where that cannot be known."""
+        return await self._keys.still(service.key)
 
     async def service(self, token: str) -> Service:
         """Return what a token says. Raises GateError: 401 for one that proves nothing, 403 without a scope."""
         rules = self.rules
-        claims = await self._keys.verify(
+        claims, key = await self._keys.prove(
             token, issuer=rules.issuer, audience=rules.audience, algorithms=rules.algorithms, require=("iss", "exp")
         )
         subject = claim(claims, rules.subject_claim)
@@ -96,6 +105,7 @@ class Trusted:
             models=None if models is None else tuple(texts(models)),
             limits=_limits(claim(claims, rules.limits_claim)),
             routes=self._routes(claims),
+            key=key,
         )
 
     def _owner(self, claims: dict[str, Any], kind: str) -> str:
@@ -155,7 +165,7 @@ class Tokens:
     async def _prove(self, token: str, mark: str) -> tuple[Trusted, Service]:
         now = self._clock()
         until, trusted, service = self._proved.get(mark, (0.0, None, None))
-        if trusted is not None and service is not None and now < until:
+        if trusted is not None and service is not None and now < until and await trusted.still(service):
             return trusted, service
         named = unverified(token).get("iss")
         trusted = next((one for one in self._trusted if one.rules.issuer == named), None)
