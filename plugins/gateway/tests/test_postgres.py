@@ -180,6 +180,40 @@ def test_replicas_that_drain_together_count_each_request_once(server: PostgreSQL
     asyncio.run(run())
 
 
+def test_lines_that_were_drained_before_a_kill_count_once(server: PostgreSQL, tmp_path: Path) -> None:
+    """All of a file, some of it, and a line that is in it twice; few rows, and many, which are copied."""
+
+    async def run() -> None:
+        store = Store(server.url)
+        await store.migrate()
+        ledger = Ledger(store, Journal(tmp_path / "journal"))
+        before = await counts(store)
+
+        async def drained(*numbers: int) -> int:
+            for number in numbers:
+                whole = {"usage": {"input": 1}, "stream": True, "tags": ("é",), "first_byte": 0.5}
+                ledger.record(Entry(id=f"twice-{number}", at=2e9 + number, **whole))
+            return await ledger.drain()
+
+        assert await drained(*range(300)) == 300
+        assert await drained(*range(300)) == 0
+        assert await drained(*range(200, 500), 499) == 200
+        assert await drained(499, 500) == 1
+        after = await counts(store)
+        assert (after[0] - before[0], after[1] - before[1]) == (501, 501)
+        async with store.transaction() as connection:
+            query = select(EntryRow.__table__).where(EntryRow.id.in_(["twice-7", "twice-500"]))
+            rows = (await connection.execute(query)).mappings().all()
+        assert len(rows) == 2
+        for row in rows:
+            kept = (row["usage"], row["stream"], row["cache_hit"], row["tags"], row["failures"], row["first_byte"])
+            assert kept == ({"input": 1}, True, False, ["é"], [], 0.5)
+        await ledger.aclose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
 def test_the_ledger_has_a_partition_a_month_and_drops_it_when_it_is_old(server: PostgreSQL, tmp_path: Path) -> None:
     """Replicas make one together; a month goes whole, when all of it is old, and the days stay."""
 

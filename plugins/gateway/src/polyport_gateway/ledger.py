@@ -94,9 +94,9 @@ class Entry(Whose, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     charged: bool = False
 
 
-#: The ledger's columns, and how many of them are bound as they are.
+#: The ledger's columns; where its flags begin, and its JSON.
 COLUMNS = Entry.__struct_fields__[: Entry.__struct_fields__.index("made")]
-PLAIN = COLUMNS.index("stream")
+FLAGS, TEXTS = COLUMNS.index("stream"), COLUMNS.index("usage")
 OWNED: tuple[str, ...] = tuple(column.name for column in OwnedRow.__table__.columns)
 
 _encode = msgspec.json.Encoder().encode
@@ -219,10 +219,10 @@ class Ledger:
         return {partitions.month_of(day * DAY) for day in {one.at // DAY for one in entries}} - self._months
 
     async def _insert(self, segment: Segment, batch: _Batch, *, one_by_one: bool = False) -> _Moved:
-        """Insert batches from this one on, and add to the roll-ups what is new. Raises _Partly."""
-        moved, sums = _Moved(), Sums()
+        """Insert batches from this one on, or only this one, and add to the roll-ups what is new. Raises _Partly."""
+        moved, sums, most = _Moved(), Sums(), 1 if one_by_one else MOST
         async with self.store.transaction() as connection:
-            while batch.read and moved.read < MOST and not self._without_room(batch.entries):
+            while batch.read and moved.read < most and not self._without_room(batch.entries):
                 fresh = await _insert(connection, batch.entries, one_by_one)
                 sums.add(fresh)
                 moved.add(batch, fresh)
@@ -346,7 +346,8 @@ def _decode(lines: bytes) -> tuple[list[Entry], int]:
 
 async def _insert(connection: AsyncConnection, entries: list[Entry], one_by_one: bool) -> Sequence[Entry]:
     """Insert entries, and return those that are new. Raises _Partly where a statement cannot say which."""
-    rows = [_row(one) for one in entries]
+    booleans = connection.dialect.name == "postgresql"
+    rows = [_row(one, booleans) for one in entries]
     if one_by_one:
         new = [await loading.insert_new(connection, EntryRow, COLUMNS, [row]) for row in rows]
         return [entry for entry, count in zip(entries, new, strict=True) if count]
@@ -356,13 +357,14 @@ async def _insert(connection: AsyncConnection, entries: list[Entry], one_by_one:
     return entries if count else ()
 
 
-def _row(entry: Entry) -> Row:
-    plain = astuple(entry)[:PLAIN]
+def _row(entry: Entry, booleans: bool) -> Row:
+    """Return the columns of an entry, with booleans or with 0 and 1, as a database takes them."""
+    row = astuple(entry)
     flags = (1 if entry.stream else 0, 1 if entry.estimated else 0, 1 if entry.cache_hit else 0)
     lists: Row = NONE
     if entry.failures or entry.adaptations or entry.guardrails or entry.tags:
         lists = tuple(map(_text, (entry.failures, entry.adaptations, entry.guardrails, entry.tags)))
-    return (*plain, *flags, _text(entry.usage), *lists)
+    return (*row[:FLAGS], *(row[FLAGS:TEXTS] if booleans else flags), _text(entry.usage), *lists)
 
 
 def _text(value: Any) -> str:
