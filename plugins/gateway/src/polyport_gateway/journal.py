@@ -25,6 +25,8 @@ SUFFIX = ".journal"
 class Segment:
     """A file of lines that this process holds, until it is dropped or closed."""
 
+    __slots__ = ("_file", "drained", "path", "size", "unreadable")
+
     def __init__(self, path: Path, file: int) -> None:
         self.path = path
         self.size = os.fstat(file).st_size
@@ -32,15 +34,17 @@ class Segment:
         #: What its reader has done with it: bytes that are in the ledger, lines that could not be read.
         self.drained = self.unreadable = 0
 
-    def write(self, data: bytes, *, fsync: bool) -> None:
+    def write(self, data: bytes) -> None:
         """Add bytes whole, or not at all. Raises the OSError of a disk that is full."""
         written = os.write(self._file, data)
         if written != len(data):
             os.ftruncate(self._file, self.size)  # half a line would spoil the next one
             raise OSError(f"{self.path} took only {written} of {len(data)} bytes: is the disk full?")
         self.size += written
-        if fsync:
-            os.fsync(self._file)
+
+    def sync(self) -> None:
+        """Wait until the disk has it."""
+        os.fsync(self._file)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return whole lines from an offset on: what is in `size` bytes, or one that is longer; at the end, b""."""
@@ -92,7 +96,9 @@ class Journal:
     def append(self, line: bytes) -> None:
         """Add a line (without its end). Raises OSError where it could not be kept: then do not acknowledge."""
         with self._lock:
-            self._current.write(line + b"\n", fsync=self._fsync)
+            self._current.write(line + b"\n")
+            if self._fsync:
+                self._current.sync()
 
     def take(self) -> list[Segment]:
         """Return what can be drained: this process's lines so far, and what processes that are gone left behind."""

@@ -42,8 +42,11 @@ PER_DECADE, FIRST = 5, 0.001
 ENDS = [FIRST * 10 ** (number / PER_DECADE) for number in range(len(BUCKETS) - 1)]
 
 Row = tuple[Any, ...]
-#: (time, dimensions ..., and a tag where there is one) -> what was taken, and how many were in each bucket.
-Counted = dict[Row, list[int]]
+#: When a time begins, the dimensions, and the tag, where it is about one.
+Kind = tuple[float, Row, str | None]
+#: What was taken, then how many were in each bucket.
+Counted = dict[Kind, list[int]]
+FIRST_BUCKET = len(TAKEN)
 
 
 def bucket(seconds: float) -> int:
@@ -77,11 +80,13 @@ class Sums:
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Count entries."""
+        hours, tagged = self._hours, self._tagged
         for one in entries:
-            kind = (int(one.at // HOUR) * HOUR, *_told_apart(one))
-            _count(self._hours, kind, one)
-            for tag in one.tags:
-                _count(self._tagged, (*kind, tag), one)
+            time, kind = one.at // HOUR * HOUR, _told_apart(one)
+            _count(hours, (time, kind, None), one)
+            if one.tags:
+                for tag in one.tags:
+                    _count(tagged, (time, kind, tag), one)
 
     def rows(self) -> dict[type[Rolled], list[Row]]:
         """Return the rows of each table, in the order of its columns."""
@@ -90,29 +95,28 @@ class Sums:
         return {table: [_row(kind, counts) for kind, counts in sums.items()] for table, sums in found.items()}
 
 
-def _count(sums: Counted, kind: Row, entry: Entry) -> None:
+def _count(sums: Counted, kind: Kind, entry: Entry) -> None:
     found = sums.get(kind)
     if found is None:
         found = sums[kind] = [0] * (len(TAKEN) + len(BUCKETS))
     found[0] += entry.prompt
     found[1] += entry.completion
     found[2] += entry.nano
-    found[len(TAKEN) + bucket(entry.seconds)] += 1
+    found[FIRST_BUCKET + bucket(entry.seconds)] += 1
 
 
 def _by_day(hours: Counted) -> Counted:
     days: Counted = {}
-    for (at, *rest), found in hours.items():
-        day = (at // DAY * DAY, *rest)
+    for (at, dimensions, tag), found in hours.items():
+        day = (at // DAY * DAY, dimensions, tag)
         known = days.get(day)
-        days[day] = list(found) if known is None else list(map(add, known, found))
+        days[day] = found if known is None else list(map(add, known, found))
     return days
 
 
-def _row(kind: Row, found: Sequence[int]) -> Row:
-    at, *dimensions = kind
-    tag = dimensions[len(DIMENSIONS) :]
+def _row(kind: Kind, found: Sequence[int]) -> Row:
+    at, dimensions, tag = kind
     mark = hashlib.blake2b(msgspec.json.encode(kind), digest_size=16).hexdigest()
-    requests = sum(found[len(TAKEN) :])
+    requests = sum(found[FIRST_BUCKET:])
     failures = requests if dimensions[_STATUS] >= 400 else 0
-    return (mark, at, *dimensions[: len(DIMENSIONS)], requests, failures, *found, *tag)
+    return (mark, int(at), *dimensions, requests, failures, *found, *(() if tag is None else (tag,)))
