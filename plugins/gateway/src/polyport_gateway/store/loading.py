@@ -35,11 +35,8 @@ async def insert_new(
 
     JSON comes as text; flags come as 0 and 1 where the database is SQLite, whose driver takes long for booleans.
     """
-    if (
-        connection.dialect.name == "postgresql"
-        and len(rows) >= COPIED
-        and await _copy(connection, table, columns, rows)
-    ):
+    many = connection.dialect.name == "postgresql" and len(rows) >= COPIED
+    if many and await _copy(connection, table, columns, rows):
         return len(rows)
     return await _run(connection, table, columns, rows, "ON CONFLICT DO NOTHING")
 
