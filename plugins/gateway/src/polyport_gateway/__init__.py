@@ -8,7 +8,7 @@ Behind it    config foreign running reloading      config.yaml, LiteLLM's as wel
 The seam     gate                                  who may call, and what it came to
 Accounts     keeper identity limits shared         the gate with accounts: who calls, what is reserved, here or in Redis
              estimate policy terms owning          what a call may cost; what holds for whom; whose a file is
-             ledger journal rollups store/         what it did cost, kept through kill -9
+             ledger entries journal rollups store/ what it did cost, kept through kill -9
              upkeep notices prompts                what is done now and then
 Management   desk management fields spending       over HTTP: keys, users, teams, budgets, reports, the audit log
              standing asking console showing

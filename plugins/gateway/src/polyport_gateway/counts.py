@@ -20,7 +20,7 @@ from polyport_prometheus.metrics import DURATIONS, FIRSTS
 MODELS, PROVIDERS, TEAMS, DEPLOYMENTS, WORDS = 200, 100, 200, 500, 100
 #: Kinds of requests that are looked up at once.
 KINDS = 10_000
-#: Requests that are counted in one go: what is done many times in a row costs a third of what it costs in between.
+#: Requests that are counted in one go: done many times in a row, it costs half of what it costs in between others.
 ROUND = 50
 
 

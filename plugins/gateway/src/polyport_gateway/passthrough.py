@@ -217,7 +217,7 @@ class Passage(Exchange):
             headers=self._headers,
             fields={**told, **counted} if row is not None and row.answers else {**told, "max_tokens": 0},
         )
-        self._admission = await self._gate.admit(self._asked)
+        self._admission = self._gate.admit_now(self._asked) or await self._gate.admit(self._asked)
 
     # --- the request ---
 

@@ -13,7 +13,7 @@ from polyport_gateway.gate import Admission, Asked, Outcome
 SPAN, STEP = 300, 10
 #: Deployments that are counted; a pattern among the models may lead to any number.
 MANY = 10_000
-#: Requests that are counted in one go: what is done many times in a row costs a third of what it costs in between.
+#: Requests that are counted in one go: done many times in a row, it costs half of what it costs in between others.
 ROUND = 50
 #: Statuses of requests that any deployment would have refused.
 WRONG = (400, 413, 422)
