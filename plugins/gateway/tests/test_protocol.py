@@ -569,6 +569,21 @@ def test_the_application_is_told_that_the_caller_left() -> None:
         until(lambda: held.saw == ["begun", "http.disconnect", "sent"], "the application sees it")
 
 
+def test_several_may_wait_for_the_caller_to_leave() -> None:
+    """Each is told, and one that stops to wait takes nothing from the others."""
+    told_of: list[str] = []
+
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["body"] == b"hel"
+        first, second, third = (asyncio.ensure_future(receive()) for _ in range(3))
+        await asyncio.sleep(0)
+        first.cancel()
+        told_of.extend([(await waiter)["type"] for waiter in (second, third)])
+
+    wire = talk(POST[:-2], application=watched)
+    assert (told_of, wire.sent) == (["http.disconnect"] * 2, [])
+
+
 def test_a_stopping_server_finishes_what_is_on_its_way() -> None:
     """Connections that are idle, or have half a request, are closed at once; a stream goes on to its end."""
     held = Held()

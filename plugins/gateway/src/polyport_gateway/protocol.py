@@ -113,9 +113,9 @@ class Protocol(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         known = vars(server_state)
-        if "shared" not in known:
-            known["shared"] = Shared(config, server_state, app_state)
-        self.shared: Shared = known["shared"]
+        if "polyport" not in known:
+            known["polyport"] = Shared(config, server_state, app_state)
+        self.shared: Shared = known["polyport"]
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.cycle: Cycle | None = None
         self.full = self.gone = self._paused = False
