@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .conftest import Gateway
+from polyport_gateway import config
+from polyport_gateway.app import App
+from polyport_gateway.assembly import app_of
+from polyport_gateway.exchange import WATCH_AFTER
+
+from .conftest import KEY, Gateway, Upstream, config_for
 
 MODELS = [{"model_name": "gpt", "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-upstream"}}]
 #: Starts a gateway as a server does, and prints what is imported then.
@@ -86,3 +94,62 @@ def test_a_configuration_that_cannot_be_used_is_one_line_and_a_code(tmp_path: Pa
     assert done.stderr.startswith("Error: ")
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+class Caller:
+    """A connection that asks once, by ASGI, and waits for the answer."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.body = json.dumps({"model": "gpt", "messages": [{"role": "user", "content": "hi"}], **fields}).encode()
+        self.asked = False
+        self.sent: list[Any] = []
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the request, and then nothing until the end."""
+        if not self.asked:
+            self.asked = True
+            return {"type": "http.request", "body": self.body, "more_body": False}
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        """Take a part of the answer."""
+        self.sent.append(message)
+
+    async def ask(self, app: App) -> int:
+        """Return the status of the answer."""
+        headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"",
+                 "headers": headers, "client": ("127.0.0.1", 1), "scheme": "http", "http_version": "1.1"}  # fmt: skip
+        await app(scope, self.receive, self.send)
+        return int(self.sent[0]["status"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_leaves_no_cycles_of_objects(tmp_path: Path, well: Upstream, stream: bool) -> None:
+    """However long it took: what it held is gone with it, and does not wait for Python's collector."""
+    given = config_for(well)
+    given["general_settings"]["data_dir"] = str(tmp_path)
+
+    async def main() -> list[str]:
+        app = app_of(config.read(given))
+        for hook in app.starting:
+            await hook()
+        await Caller(stream=stream).ask(app)
+        well.slow = 2 * WATCH_AFTER
+        gc.collect()
+        gc.disable()
+        try:
+            assert await asyncio.gather(*(Caller(stream=stream).ask(app) for _ in range(5))) == [200] * 5
+            await asyncio.sleep(0)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            return sorted({type(one).__qualname__ for one in gc.garbage if type(one).__module__.startswith("polyport")})
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+            await app.aclose()
+
+    assert asyncio.run(main()) == []

@@ -361,6 +361,7 @@ class Watch:
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # its error's traceback leads here: a cycle, with all that the request held
 
 
 def told_of(error: BaseException) -> tuple[str, str]:
