@@ -525,3 +525,97 @@ def test_where_guardrails_watch_there_are_no_batches(vendors: Vendors, start: Ca
         pytest.raises(anthropic.PermissionDeniedError, match="Guardrails cannot see"),
     ):
         client.messages.batches.create(requests=ask("gpt", "a"))
+
+
+# --- a provider that has lines of its own ---
+
+
+class Mistral(http.server.ThreadingHTTPServer):
+    """A vendor whose lines and results are neither OpenAI's nor Anthropic's."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Jobs)
+        self.lines: list[dict[str, Any]] = []
+        self.status = "RUNNING"
+
+
+class Jobs(http.server.BaseHTTPRequestHandler):
+    """Answers as Mistral does. https://docs.mistral.ai/studio-api/batch-processing"""
+
+    protocol_version = "HTTP/1.1"
+    server: Mistral
+
+    def log_message(self, *args: object) -> None: ...
+
+    def do_GET(self) -> None:
+        self.serve()
+
+    def do_POST(self) -> None:
+        self.serve()
+
+    def serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        done = self.server.status == "SUCCESS"
+        job = {
+            "id": "job", "object": "batch", "status": self.server.status, "input_files": ["in"], "created_at": DAY,
+            "endpoint": "/v1/chat/completions", "total_requests": 2, "succeeded_requests": 1 if done else 0,
+            "failed_requests": 1 if done else 0, **({"output_file": "out", "error_file": "err"} if done else {}),
+            "completed_at": DAY + 3600 if done else None, "model": "mistral-small-2603",
+        }  # fmt: skip
+        thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+        said = {**completion({"model": "mistral-small-2603"})}
+        said["choices"][0]["message"]["content"] = [thought, {"type": "text", "text": "Well, hello"}]
+        told: dict[str, Any] = {
+            "POST /files": {"id": "in", "object": "file", "bytes": 1, "created_at": DAY, "filename": "f.jsonl",
+                            "purpose": "batch", "sample_type": "batch_request"},
+            "GET /files/out": {"id": "out", "object": "file", "bytes": 1, "created_at": DAY, "filename": "o",
+                               "purpose": "batch", "sample_type": "batch_result"},
+            "GET /files/err": {"id": "err", "object": "file", "bytes": 1, "created_at": DAY, "filename": "e",
+                               "purpose": "batch", "sample_type": "batch_error"},
+            "GET /files/out/content": {"id": "1", "custom_id": "a", "response": {"status_code": 200, "body": said}},
+            "GET /files/err/content": {"id": "2", "custom_id": "b", "response": {
+                "status_code": 400, "body": {"object": "error", "message": "No such thing"}}},
+        }  # fmt: skip
+        asked = f"{self.command} {self.path.removeprefix('/v1').partition('?')[0]}"
+        if asked == "POST /files":
+            self.server.lines = [json.loads(line) for line in part(self.headers["content-type"], body).splitlines()]
+        sent = json.dumps(told.get(asked, job)).encode() + b"\n"
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(sent)))
+        self.end_headers()
+        self.wfile.write(sent)
+
+
+def test_a_provider_that_translates_lines_by_itself(start: Callable[..., Any]) -> None:
+    """Mistral's lines and results: asked and answered in its own words, told in Anthropic's."""
+    pytest.importorskip("polyport_mistral")
+    with listening(Mistral()) as mistral:
+        base = f"http://127.0.0.1:{mistral.server_port}/v1"
+        params = {"model": "mistral/mistral-small-2603", "api_key": "sk-m", "api_base": base, "temperature": 0.5}
+        gateway = start({
+            "model_list": [{"model_name": "small", "litellm_params": params}],
+            "general_settings": {"master_key": KEY},
+        })  # fmt: skip
+        think = {"type": "enabled", "budget_tokens": 1024}
+        with anthropic.Anthropic(base_url=gateway.url, api_key=KEY, max_retries=0) as client:
+            raw = client.messages.batches.with_raw_response.create(
+                requests=ask("small", "a", "b", tools=[SEE], thinking=think)
+            )
+            assert raw.headers["x-polyport-adaptations"] == "thinking emulated; reasoning_effort clamped"
+            made = raw.parse()
+            assert (made.processing_status, made.request_counts.processing) == ("in_progress", 2)
+            assert [line["custom_id"] for line in mistral.lines] == ["a", "b"]
+            body = mistral.lines[0]["body"]
+            assert (body["model"], body["max_tokens"], body["temperature"]) == ("mistral-small-2603", 99, 0.5)
+            assert body["tools"][0]["function"]["name"] == "look"
+            mistral.status = "SUCCESS"
+            results = {one.custom_id: one.result for one in client.messages.batches.results(made.id)}
+    blocks = results["a"].message.content
+    assert [(block.type, getattr(block, block.type)) for block in blocks] == [
+        ("thinking", "Hm."), ("text", "Well, hello")
+    ]  # fmt: skip
+    assert (results["b"].type, results["b"].error.error.type) == ("errored", "invalid_request_error")
+    assert results["b"].error.error.message == "No such thing"

@@ -300,6 +300,17 @@ def test_geminis_events_go_out_as_they_came() -> None:
         assert wire.index(outcome(wire)) == len(wire) - 2
 
 
+def test_a_masked_answer_of_geminis_is_not_the_one_that_came() -> None:
+    """What a guardrail changed is what goes out, whole or streamed."""
+    pytest.importorskip("polyport_guardrails")
+    mask = {"guardrail": "regex", "mode": "post_call", "pattern": "Well", "action": "mask", "default_on": True}
+    rails = [{"guardrail_name": "g", "litellm_params": mask}]
+    for reply, method in ([GENERATED], "generateContent"), (PIECES, "streamGenerateContent?alt=sse"):
+        sent = body_of(call(reply, CONTENTS, f"{FLASH}{method}", guardrails=rails))
+        assert b"[PATTERN]" in sent
+        assert b"Well" not in sent
+
+
 def test_geminis_events_are_decoded_for_who_speaks_another_dialect() -> None:
     """They are no chunks of OpenAI's, nor OpenAI's Gemini's."""
     chunks = body_of(call(PIECES, {**CHAT, "model": "flash"}))

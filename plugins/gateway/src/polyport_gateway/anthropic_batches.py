@@ -30,7 +30,7 @@ from polyport.states import Standing
 from polyport.types.batch import SINCE, Batch, BatchList
 from polyport.types.chat import ChatRequest
 from polyport.types.messages import MessagesRequest
-from polyport.types.record import OPTION_NAMES
+from polyport.types.record import OPTION_NAMES, Meta
 from polyport.types.upload import Upload
 from polyport_gateway import asked, replies
 from polyport_gateway.anthropic import Anthropic
@@ -172,6 +172,7 @@ class Creation(Batches):
             upload = Upload("requests.jsonl", b"\n".join(lines) + b"\n", "application/jsonl")
             file = yield from client.flow("create_file", **there, file=upload, purpose="batch")
             yield noting(admission, "create_file", {}, file, call)
+            _tell(call, file.meta)
             start.input_file_id = file.id
             made: Batch = yield from client.onion(call)
             counts = made.request_counts or {}
@@ -289,9 +290,14 @@ def _line(running: Running, place: Place, params: dict[str, Any], batch: Call) -
     call = without_prices(router.deployed(call, Candidate(place.deployment, Standing(), provider, model)))
     request: Any = call.request
     url, body = yield from exchange(message_line(call.provider, request), call)
-    told_of = batch.meta.adaptations
-    told_of += [one for one in call.meta.adaptations if one not in told_of][: TOLD - len(told_of)]
+    _tell(batch, call.meta)
     return url, {**body, **(call.options.extra_body or {})}
+
+
+def _tell(batch: Call, meta: Meta) -> None:
+    """Have a batch tell how its lines were adapted, where that is not told already."""
+    told_of = batch.meta.adaptations
+    told_of += [one for one in meta.adaptations if one not in told_of][: max(0, TOLD - len(told_of))]
 
 
 def _common(running: Running, models: Mapping[str, Any]) -> dict[str, Place]:

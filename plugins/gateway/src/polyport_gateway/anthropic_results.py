@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from polyport import border
 from polyport.border import Call
 from polyport.errors import BadRequestError, PolyportError
-from polyport.flow import Flow, Items, Raw, Streaming
+from polyport.flow import Flow, HttpReply, Items, Raw, Streaming
 from polyport.lines import message_of
 from polyport.operations import Operation
 from polyport.plugins import LoadedProvider
@@ -106,14 +107,14 @@ class MessageLines:
         if line.response is None:
             told = line.error or {}
             kind = NOT_RUN.get(str(told.get("code")))
-            return {"type": kind} if kind else _errored(told, 500, None)
+            return {"type": kind} if kind else _errored({"error": told}, 500, None)
         answer = line.response
         if answer.status_code >= 400:
-            return _errored(answer.body.get("error"), answer.status_code, answer.request_id)
+            return _errored(answer.body, answer.status_code, answer.request_id)
         try:
             message = message_of(self._provider, "", answer.body)
         except PolyportError as error:
-            return _errored({"message": error.message}, error.status_code or 500, answer.request_id)
+            return _errored({"error": {"message": error.message}}, error.status_code or 500, answer.request_id)
         return {"type": "succeeded", "message": message}
 
 
@@ -129,11 +130,11 @@ class _Line(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
-def _errored(told: Any, status: int, request_id: str | None) -> dict[str, Any]:
+def _errored(body: dict[str, Any], status: int, request_id: str | None) -> dict[str, Any]:
     """Return the result of a request that failed: in Anthropic's words, where they are, else by its status."""
-    found = told if isinstance(told, dict) else {"message": str(told)}
-    kind = found.get("type")
+    found = body.get("error")
+    kind = found.get("type") if isinstance(found, dict) else None
     if kind not in KINDS:
         kind = TYPES.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
-    error = {"type": kind, "message": str(found.get("message") or f"HTTP {status}")}
+    error = {"type": kind, "message": border.message_of(body, HttpReply(status=status))}
     return {"type": "errored", "error": {"type": "error", "error": error, "request_id": request_id}}
