@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from polyport_gateway import config
 from polyport_gateway.app import App
 from polyport_gateway.assembly import app_of
 from polyport_gateway.exchange import WATCH_AFTER
+from polyport_gateway.store import AT_ONCE, Store
 
 from .conftest import KEY, Gateway, Upstream, config_for
 
@@ -94,6 +96,21 @@ def test_a_configuration_that_cannot_be_used_is_one_line_and_a_code(tmp_path: Pa
     assert done.stderr.startswith("Error: ")
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_many_that_ask_sqlite_share_few_connections(tmp_path: Path) -> None:
+    """Each connection has a thread and pages of its own; who finds none free waits for one."""
+
+    async def main() -> int:
+        store = Store(f"sqlite:///{tmp_path / 'gateway.db'}")
+        before = threading.active_count()
+        await store.migrate()
+        assert await asyncio.gather(*(store.revision() for _ in range(50))) == [0] * 50
+        threads = threading.active_count() - before
+        await store.aclose()
+        return threads
+
+    assert 1 <= asyncio.run(main()) <= AT_ONCE
 
 
 class Caller:

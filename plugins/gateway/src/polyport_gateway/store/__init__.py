@@ -50,6 +50,8 @@ VERSION = Table(
     Column("version_num", String(32), nullable=False),
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
+#: Connections to SQLite, each with a thread, and with up to 2 MB of the same pages: the last one used is taken first.
+AT_ONCE = 4
 #: PostgreSQL lock that replicas take in turn to make the tables; any number that nobody else uses.
 MIGRATION_LOCK = 7_091_276_500
 
@@ -69,7 +71,7 @@ class Store:
                 options |= {"pool_size": pool, "pool_timeout": timeout, "connect_args": {"timeout": timeout}}
             elif parsed.database not in (None, "", ":memory:"):
                 Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-                options["pool_use_lifo"] = True  # taken in turn, each would come to hold 2 MB of the same pages
+                options |= {"pool_size": AT_ONCE, "max_overflow": 0, "pool_use_lifo": True}
             self.engine = create_async_engine(parsed, hide_parameters=True, **options)
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
             raise BadRequestError("database_url is no URL: write sqlite:///file.db or postgresql://…") from error
