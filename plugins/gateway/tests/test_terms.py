@@ -21,8 +21,9 @@ from polyport_gateway import config, management as manage, spending
 from polyport_gateway.assembly import app_of
 from polyport_gateway.config import ConfigError
 from polyport_gateway.identity import MASTER
+from polyport_gateway.journal import Journal
 from polyport_gateway.keeper import Keeper
-from polyport_gateway.ledger import Entry
+from polyport_gateway.ledger import Entry, Ledger
 from polyport_gateway.limits import Limit
 from polyport_gateway.notices import Notices
 from polyport_gateway.store import Store
@@ -365,29 +366,31 @@ def test_a_webhook_that_stays_away_is_given_up(tmp_path: Path) -> None:
 # --- what is kept ---
 
 
-def test_what_is_old_is_dropped_and_the_days_stay(tmp_path: Path, well: Any) -> None:
+def test_what_is_old_is_dropped_and_the_days_stay(tmp_path: Path) -> None:
     """Requests, roll-ups by hour and prompts, each after its own time; what was spent is still known."""
 
-    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
-        now = 1_764_590_400.0
+    async def test() -> None:
+        store = Store(f"sqlite:///{tmp_path}/gateway.db")  # no keeper's, which would drop by the clock
+        await store.migrate()
+        ledger, now = Ledger(store, Journal(tmp_path / "journal")), 1_764_590_400.0
         for number in range(BATCH + 10):
-            keeper.ledger.record(Entry(id=f"old-{number}", at=now - 40 * DAY, model="m", nano=1))
-        keeper.ledger.record(Entry(id="new", at=now - 5 * DAY, model="m", nano=1))
-        await keeper.ledger.drain()
-        async with keeper.store.transaction() as connection:
+            ledger.record(Entry(id=f"old-{number}", at=now - 40 * DAY, model="m", nano=1))
+        ledger.record(Entry(id="new", at=now - 5 * DAY, model="m", nano=1))
+        await ledger.drain()
+        async with store.transaction() as connection:
             for name, at in (("old", now - 31 * DAY), ("new", now)):
-                await connection.execute(
-                    keeper.store.insert(PromptRow), {"id": name, "at": at, "asked": "", "answer": ""}
-                )
-        assert await drop_old(keeper.store, Terms(), now) == 1
-        assert await drop_old(keeper.store, Terms(ledger_retention_days=30, hours_retention_days=10), now) == BATCH + 11
-        async with keeper.store.transaction() as connection:
+                await connection.execute(store.insert(PromptRow), {"id": name, "at": at, "asked": "", "answer": ""})
+        assert await drop_old(store, Terms(), now) == 1
+        assert await drop_old(store, Terms(ledger_retention_days=30, hours_retention_days=10), now) == BATCH + 11
+        async with store.transaction() as connection:
             assert list((await connection.execute(select(EntryRow.id))).scalars()) == ["new"]
             assert len(list((await connection.execute(select(HourRow.id))).scalars())) == 1
             assert list((await connection.execute(select(PromptRow.id))).scalars()) == ["new"]
-        assert await keeper.ledger.spent({"model": "m"}, None) == BATCH + 11
+        assert await ledger.spent({"model": "m"}, None) == BATCH + 11
+        await ledger.aclose()
+        await store.aclose()
 
-    run(tmp_path, test, well.url)
+    asyncio.run(test())
 
 
 @pytest.mark.parametrize("kept", [False, True])
