@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import itertools
 import json
@@ -192,6 +193,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return {"data": found, "has_more": False, "first_id": ends[:1], "last_id": ends and ends[-1]} | {
                 "first_id": ends[0] if ends else None, "last_id": ends[-1] if ends else None
             }  # fmt: skip
+        if name not in own:
+            return 404, {"type": "error", "error": {"type": "not_found_error", "message": "No such batch"}}
         if self.command == "DELETE":
             del vendors.batches[name]
             return {"id": name, "type": "message_batch_deleted"}
@@ -486,6 +489,20 @@ def test_a_key_asks_for_its_models_alone(client: Any, key: Callable[..., str]) -
     routes = client.with_options(api_key=key(allowed_routes=["/messages"]))
     with pytest.raises(anthropic.PermissionDeniedError, match="may not be used for /messages/batches"):
         routes.messages.batches.create(requests=ask("gpt", "a"))
+
+
+@pytest.mark.parametrize("verb", ["retrieve", "cancel", "delete"])
+def test_an_id_leads_nowhere_but_to_providers_of_the_configuration(gateway: Any, vendors: Vendors, verb: str) -> None:
+    """Whoever made it up, an admin included: no key of the environment is used."""
+    vendors.asked.clear()
+    forged = base64.urlsafe_b64encode(b'{"provider": "groq", "id": "batch_1"}').decode().rstrip("=")
+    with anthropic.Anthropic(base_url=gateway.url, api_key=KEY, max_retries=0) as client:
+        with pytest.raises(anthropic.NotFoundError):
+            getattr(client.messages.batches, verb)(f"msgbatch_pp_{forged}")
+        with pytest.raises(anthropic.APIStatusError) as strange:
+            getattr(client.messages.batches, verb)("msgbatch_pp_nonsense")
+    assert strange.value.status_code < 500
+    assert all(asked[0].endswith(("nonsense", "nonsense/cancel")) for asked in vendors.asked)
 
 
 def test_one_that_was_refused_as_a_whole_says_why(client: Any, vendors: Vendors) -> None:

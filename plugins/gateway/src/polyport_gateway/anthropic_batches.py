@@ -102,7 +102,10 @@ class Batches(Anthropic):
         self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
     ) -> tuple[Call, Flow[Any]]:
         """Return the call, and its flow."""
-        left_out = {"given", "provider"} if ids.read(fields["given"]) is not None else {"given"}
+        issued = ids.read(fields["given"])
+        if issued is not None and issued.provider not in running.providers:
+            raise NotFoundError(f"There is no {fields['given'][:100]!r} here.")
+        left_out = {"given", "provider"} if issued is not None else {"given"}
         kept = {name: value for name, value in fields.items() if name not in left_out}
         return running.router.plan(operation.function, **{**kept, "batch_id": fields["given"]})
 
