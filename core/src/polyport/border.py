@@ -116,6 +116,22 @@ def exchange(flow: Flow[T], call: Call) -> Flow[T]:
         flow.close()
 
 
+def exchange_once(request: HttpRequest, tell: Callable[[Any, HttpReply], T], call: Call) -> Flow[T]:
+    """`exchange` for a hook that is one request and one reply: finish it, send it, have the reply read."""
+    secrets = call.shown_to_wire
+    try:
+        finish(request, call)
+        auth = call.provider.plugin.auth
+        if isinstance(auth, Signer) and auth.header not in request.headers:
+            yield from auth.sign(request, call)
+        secrets[:] = request.secrets
+        reply: HttpReply = yield request
+        return tell(call.request, _accept(reply, request, call))
+    except APIError as raised:
+        raised.hide(secrets)
+        raise
+
+
 def finish(request: HttpRequest, call: Call) -> None:
     """Make the request what goes out: absolute URL, headers, encoded body, timeout, and the key where one is enough."""
     options, plugin = call.options, call.provider.plugin

@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from polyport import ids, plugins
-from polyport.border import Call, Middleware, Next, attribute, exchange, stamp
+from polyport.border import Call, Middleware, Next, attribute, exchange, exchange_once, stamp
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import NOW, Flow, Streaming, TimeoutSpec
 from polyport.interface import Closing, Interface
@@ -350,7 +350,12 @@ class Client(Closing, Interface):
     def send(self, call: Call) -> Flow[Any]:
         """Return the flow of one attempt, which begins here."""
         call.meta.provider, call.meta.model = call.provider.name, call.request.model
-        flow = exchange(self.answer(call), call)
+        turn = call.provider.turns.get(call.operation.hook)
+        request = None if turn is None else turn.ask(call.request)
+        if turn is None or request is None:
+            flow = exchange(self.answer(call), call)
+        else:
+            flow = exchange_once(request, turn.tell, call)
         return _relayed(flow, call.relay) if call.relay else flow
 
     def answer(self, call: Call) -> Flow[Any]:

@@ -20,7 +20,7 @@ import pluggy
 
 from polyport.errors import NotFoundError, PluginError
 from polyport.hookspecs import PROJECT, ProviderSpec
-from polyport.provider import Provider
+from polyport.provider import Provider, Turn
 from polyport.types.record import learn
 
 PROVIDERS = "polyport.providers"
@@ -140,6 +140,12 @@ class LoadedProvider:
         #: Hook -> the method itself: with one plugin behind a hook, pluggy's call would only add its own time.
         self.answers: dict[str, Callable[..., Any]] = {
             caller.name: caller.get_hookimpls()[0].function for caller in manager.get_hookcallers(plugin) or ()
+        }
+        #: Hook -> its two methods, of those that are one request and one reply.
+        self.turns = {
+            name: Turn(*(getattr(plugin, method) for method in marked))
+            for name, answer in self.answers.items()
+            if (marked := getattr(answer, "turn", None)) is not None
         }
 
 

@@ -31,6 +31,30 @@ if TYPE_CHECKING:
     from polyport.border import Call
 
 T = TypeVar("T")
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A hook that is one request and one reply. `ask(request)` returns the HttpRequest, or None for what takes more.
+
+    `tell(request, reply)` returns the result.
+    """
+
+    ask: Callable[[Any], HttpRequest | None]
+    tell: Callable[[Any, HttpReply], Any]
+
+
+def in_one_turn(ask: str, tell: str) -> Callable[[H], H]:
+    """Mark a hook whose flow only yields what the method `ask` returns and returns what the method `tell` makes of it.
+
+    Core then calls these two and spares the flow, but for requests that `ask` returns None for. See `Turn`.
+    """
+
+    def mark(hook: H) -> H:
+        hook.turn = (ask, tell)  # type: ignore[attr-defined]
+        return hook
+
+    return mark
 
 
 class Setting(msgspec.Struct, frozen=True):

@@ -10,9 +10,9 @@ from polyport.dialects.openai_errors import error_of
 from polyport.dialects.openai_events import ChatEvents, CompletionEvents
 from polyport.dialects.openai_messages import History, tell_schema
 from polyport.dialects.openai_wire import Wire, takes_completion_limit
-from polyport.flow import Decoder, Flow, HttpReply, Streaming
+from polyport.flow import Decoder, Flow, HttpReply, HttpRequest, Streaming
 from polyport.hookspecs import hookimpl
-from polyport.provider import decode
+from polyport.provider import decode, in_one_turn
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
 from polyport.types.completion import TextCompletion, TextCompletionRequest
 
@@ -21,6 +21,7 @@ class Chat(Wire):
     """POST /chat/completions. https://platform.openai.com/docs/api-reference/chat/create"""
 
     @hookimpl
+    @in_one_turn("ask_chat", "tell_chat")
     def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
         """Answer a conversation; files by URL are fetched first, where the provider cannot."""
         history = self.history(request)
@@ -28,6 +29,16 @@ class Chat(Wire):
         if history.remote:
             yield from history.inline()
         reply = yield self.post(self.chat_path(request), json=body, stream=request.stream)
+        return self.tell_chat(request, reply)
+
+    def ask_chat(self, request: ChatRequest) -> HttpRequest | None:
+        """Return the request of a chat; None where files must be fetched before."""
+        history = self.history(request)
+        body = self.chat_body(request, history)
+        return None if history.remote else self.post(self.chat_path(request), json=body, stream=request.stream)
+
+    def tell_chat(self, request: ChatRequest, reply: HttpReply) -> ChatCompletion | Streaming[ChatCompletionChunk]:
+        """Return the answer to a chat."""
         if request.stream:
             return Streaming(reply, self.chat_events(request))
         answer = self.to_completion(reply)
