@@ -17,10 +17,11 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import msgspec
 
-from polyport.auth import Signer, sign
+from polyport.auth import ApiKey, Bearer, Signer, sign
 from polyport.errors import APIError, BadRequestError, PluginError, class_for_status
 from polyport.flow import All, Close, First, Flow, HttpReply, HttpRequest, Streaming, TimeoutSpec, hide
 from polyport.plugins import LoadedProvider
+from polyport.provider import Provider
 from polyport.remote import Reach
 from polyport.types.record import Meta, Options, Request
 from polyport.wire.multipart import Multipart
@@ -33,6 +34,9 @@ MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: The headers that may follow a redirect to another host; any other may be a credential.
 HARMLESS = frozenset({"accept", "range", "user-agent"})
+#: Keys that one header says, the same for every request.
+SEALING = frozenset({ApiKey, Bearer})
+MAX_SEALED = 256
 _encode = msgspec.json.Encoder().encode
 
 
@@ -132,8 +136,53 @@ def exchange_once(request: HttpRequest, tell: Callable[[Any, HttpReply], T], cal
         raise
 
 
+class Sealed(msgspec.Struct, frozen=True):
+    """What finishing made of one request, to be had again for the next one like it: same path, options and key.
+
+    `options` are kept, not only compared: their identity is what they are found by.
+    """
+
+    options: Options
+    api_key: str
+    given: Mapping[str, str]
+    url: str
+    headers: dict[str, str]
+    secrets: tuple[str, ...]
+    timeout: TimeoutSpec
+
+
 def finish(request: HttpRequest, call: Call) -> None:
     """Make the request what goes out: absolute URL, headers, encoded body, timeout, and the key where one is enough."""
+    options, provider = call.options, call.provider
+    place = request.url, id(options)
+    plain = request.json is not msgspec.UNSET and not (request.params or request.unsigned)
+    plain = plain and request.headers == provider.plugin.headers
+    sealed: Sealed | None = provider.sealed.get(place) if plain else None
+    if (
+        sealed is None
+        or sealed.options is not options
+        or sealed.api_key != call.api_key
+        or sealed.given != call.headers
+    ):
+        _finish(request, call)
+        if plain and (key := call.api_key) and _seals(provider.plugin):
+            if len(provider.sealed) >= MAX_SEALED:
+                provider.sealed.clear()
+            provider.sealed[place] = Sealed(
+                options, key, {**call.headers}, request.url, {**request.headers}, request.secrets, request.timeout
+            )
+        return
+    request.url, request.headers, request.timeout = sealed.url, {**sealed.headers}, sealed.timeout
+    request.secrets = sealed.secrets
+    _encode_body(request, options)
+
+
+def _seals(plugin: Provider) -> bool:
+    """Whether nothing but path, options and key goes into a finished request of this provider, besides its body."""
+    return type(plugin.auth) in SEALING and type(plugin).address is Provider.address and not plugin.settings
+
+
+def _finish(request: HttpRequest, call: Call) -> None:
     options, plugin = call.options, call.provider.plugin
     headers = request.headers = {"user-agent": USER_AGENT, **request.headers}
     if options.timeout is not None:

@@ -127,6 +127,8 @@ class LoadedProvider:
         self.name = name
         self.plugin = plugin
         self.base: str | None = None
+        #: (path, identity of the options) -> how requests of theirs are finished; see `border.finish`.
+        self.sealed: dict[tuple[str, int], Any] = {}
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(ProviderSpec)
         try:

@@ -36,6 +36,7 @@ TOLD = ("provider", "model", "group", "deployment", "request_id", "headers", "co
 MESSAGE = 300
 NOTHING: Mapping[str, Refusal] = {}
 TRIED = Obstacle("tried", "was tried already in this call")
+UNKNOWN = Standing()
 LATER = Obstacle("order", "stands back behind those of a lower order")
 
 
@@ -104,11 +105,10 @@ class Journey(Rules):
         return (yield from self._once(call)), call
 
     def _once(self, call: Call) -> Flow[Any]:
-        one, ticket = yield from self._take(call)
+        one, ticket, start = yield from self._take(call)
         self.tried.append(one.deployment.id)
         self._retries = one.deployment.own.max_retries
         call = self.router.deployed(call, one)
-        start: float = yield NOW
         try:
             result = yield from self.proceed(call)
             if isinstance(result, Streaming):
@@ -143,27 +143,48 @@ class Journey(Rules):
 
     # --- choosing, taking, settling ---
 
-    def _take(self, call: Call) -> Flow[tuple[Candidate, Ticket]]:
-        """Return the deployment that the strategy chose and its ticket. Raises what stands against all of them."""
+    def _take(self, call: Call) -> Flow[tuple[Candidate, Ticket, float]]:
+        """Return the deployment that the strategy chose, its ticket, and when it was taken.
+
+        Raises what stands against all of them.
+        """
         router = self.router
         tokens = router.estimate(call, self.members)
+        now: float = yield NOW
+        only = self._only(call)
+        if only is not None:
+            deployment = only.deployment
+            taken: Ticket | Refusal = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
+            if isinstance(taken, Ticket):
+                return only, taken, now
         refused: dict[str, Refusal] = {}
         while True:
-            now: float = yield NOW
             standings = yield from router.state.look(self.ids, now)
             able, unable = self.weigh(call, tokens, standings, refused)
             if not able:
                 found, refusals = yield from self._ask_the_full(unable, tokens)
                 if found is not None:
-                    return found
+                    return (*found, now)
                 self._nobody = choosing.nobody(self.group, unable, refusals)
                 raise self._nobody
             one = router.strategy(able, call.random, router.strategy_args)
             deployment = one.deployment
-            taken: Ticket | Refusal = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
+            taken = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
             if isinstance(taken, Ticket):
-                return one, taken
+                return one, taken, now
             refused[deployment.id] = taken
+            now = yield NOW
+
+    def _only(self, call: Call) -> Candidate | None:
+        """Return the deployment of a group that has just one, where nothing but its limits can stand against it."""
+        router = self.router
+        if len(self.members) != 1 or router.chooses:
+            return None
+        deployment = self.members[0]
+        provider, model = deployment.place or router.place_of(deployment)
+        if call.operation.hook not in router.client.providers.get(provider).answers:
+            return None
+        return Candidate(deployment, UNKNOWN, provider, model)
 
     def _ask_the_full(
         self, unable: Sequence[Hindered], tokens: int
