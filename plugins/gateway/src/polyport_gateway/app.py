@@ -113,9 +113,12 @@ class App:
         if mounted is not None:
             await mounted(scope, receive, send)
             return
-        with running:
-            run = Exchange(running, self.gate, scope, receive, send, self.taps).run(self._routes)
+        run = Exchange(running, self.gate, scope, receive, send, self.taps).run(self._routes)
+        running.in_flight += 1
+        try:
             await (run if self.tracing is None else self.tracing(scope, run))
+        finally:
+            running.in_flight -= 1
         if self._replaced:
             await self._close_replaced()
 

@@ -78,8 +78,11 @@ class Body:
 
     async def json(self) -> dict[str, Any]:
         """Return the JSON object that the body is. Raises BadRequestError."""
-        pieces = [piece async for piece in self]
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._check()
+        message = await self._receive()
+        data = self._piece(message)
+        if message.get("more_body", False):
+            data += b"".join([piece async for piece in self])
         try:
             found = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -107,23 +110,31 @@ class Body:
         return parts.found
 
     async def __aiter__(self) -> Any:
+        self._check()
+        more = True
+        while more:
+            message = await self._receive()
+            piece = self._piece(message)
+            more = message.get("more_body", False)
+            if piece:
+                yield piece
+
+    def _check(self) -> None:
+        """Refuse a body whose headers say that it cannot be read here, or is too large."""
         if self._headers.get("content-encoding", "identity") != "identity":
             raise GateError(415, "unsupported_encoding", "Bodies are read as they are: send no content-encoding")
         told = self._headers.get("content-length", "")
         if told.isdecimal() and int(told) > self._limit:
             raise self._too_large()
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            piece = message.get("body", b"")
-            self.size += len(piece)
-            if self.size > self._limit:
-                raise self._too_large()
-            more = message.get("more_body", False)
-            if piece:
-                yield piece
+
+    def _piece(self, message: Mapping[str, Any]) -> bytes:
+        if message["type"] == "http.disconnect":
+            raise Gone
+        piece: bytes = message.get("body", b"")
+        self.size += len(piece)
+        if self.size > self._limit:
+            raise self._too_large()
+        return piece
 
     def _too_large(self) -> GateError:
         return GateError(413, "request_too_large", f"A body may have {self._limit} bytes here")

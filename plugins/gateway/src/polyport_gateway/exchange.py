@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from polyport.border import Call
 from polyport.errors import PolyportError
@@ -102,27 +104,30 @@ class Exchange:
             await self._gate.identify(credential.of(self._headers, self._scope), self._client())
             limit = self._running.max_upload
         body = Body(self._receive, self._headers, limit)
+        watch: Watch | None = None
         try:
             self._fields = await self._read(body, operation, names)
             asked.check(self._fields, operation, self._running.settings)
             await self._admit(route, self._fields, body.size)
             watch = Watch(self._leave, self._receive)
-            try:
-                await self._perform(operation)
-            finally:
-                watch.stop()
+            await self._perform(operation)
         finally:
+            if watch is not None:
+                watch.stop()
             body.close()
 
     # --- what is asked ---
 
     async def _read(self, body: Body, operation: Operation, names: dict[str, str]) -> dict[str, Any]:
-        fields = asked.of_query(self._scope["query_string"], operation.request)
         if self._headers.get("content-type", "").startswith("multipart/"):
-            fields |= asked.of_form(await body.form(), operation.request)
+            fields = asked.of_form(await body.form(), operation.request)
         else:
-            fields |= await body.json()
-        return self._surface.read(operation, {**fields, **names}, self._headers)
+            fields = await body.json()
+        if self._scope["query_string"]:
+            fields = {**asked.of_query(self._scope["query_string"], operation.request), **fields}
+        if names:
+            fields |= names
+        return self._surface.read(operation, fields, self._headers)
 
     async def _admit(self, route: Route, fields: dict[str, Any], size: int) -> None:
         model = fields.get("model")
@@ -210,11 +215,13 @@ class Exchange:
         return Answer(replies.encode(self._surface.model(names["model"])))
 
     async def _reply(self, answer: Answer, *more: tuple[bytes, bytes]) -> None:
-        self._bound(len(answer.body))
+        body = answer.body
+        self._bound(len(body))
         await self._settle(200, None)
-        length = (b"content-length", str(len(answer.body)).encode())
-        await self._begin(200, answer.content_type, [length, *more])
-        await self._finish(answer.body)
+        length = (b"content-length", b"%d" % len(body))
+        await self._send(self._head(200, answer.content_type, [length, *more]))
+        self._over = True
+        await self._send({"type": "http.response.body", "body": body})
 
     async def _stream(self, streaming: Streaming[Any], operation: Operation) -> None:
         """Send a stream piece by piece: what came in one read goes out in one write."""
@@ -274,13 +281,16 @@ class Exchange:
     # --- the wire ---
 
     async def _begin(self, status: int, content_type: str, more: replies.Headers) -> None:
+        await self._send(self._head(status, content_type, more))
+
+    def _head(self, status: int, content_type: str, more: replies.Headers) -> dict[str, Any]:
+        """Return the start of a reply."""
         self._status = status
-        meta = None if self._call is None else self._call.meta
-        headers = replies.told(meta, self._id)
+        headers = replies.told(None if self._call is None else self._call.meta, self._id)
         headers.append((b"content-type", content_type.encode()))
         if self._admission is not None:
             headers += self._admission.headers
-        await self._send({"type": "http.response.start", "status": status, "headers": headers + more})
+        return {"type": "http.response.start", "status": status, "headers": headers + more}
 
     async def _send_body(self, body: bytes) -> None:
         if body:
@@ -339,15 +349,17 @@ class Exchange:
 class Watch:
     """Waits for the caller of a request to leave, and then tells; it begins a moment after it was made."""
 
-    __slots__ = ("_current", "_leave", "_receive", "_task", "_timer")
+    __slots__ = ("_current", "_leave", "_receive", "_task", "_young")
 
     def __init__(self, leave: Callable[[asyncio.Task[Any]], None], receive: asked.Receive) -> None:
         self._leave, self._receive = leave, receive
         self._task: asyncio.Task[None] | None = None
         self._current = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
+        self._young = Young.of(asyncio.get_running_loop())
+        self._young.add(self)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Begin to wait."""
         self._task = asyncio.create_task(self._wait())
 
     async def _wait(self) -> None:
@@ -358,10 +370,56 @@ class Watch:
 
     def stop(self) -> None:
         """Watch no longer."""
-        self._timer.cancel()
+        self._young.drop(self)
         if self._task is not None:
             self._task.cancel()
             self._task = None  # its error's traceback leads here: a cycle, with all that the request held
+
+
+class Young:
+    """The watches of one event loop that have not begun, the eldest first: one timer for all, as most never begin."""
+
+    _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Young] = WeakKeyDictionary()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._waiting: dict[Watch, float] = {}
+        self._timed = False
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> Young:
+        """Return those of a loop."""
+        found = cls._by_loop.get(loop)
+        if found is None:
+            found = cls._by_loop[loop] = cls(loop)
+        return found
+
+    def add(self, watch: Watch) -> None:
+        """Have a watch begin when it is old enough."""
+        self._waiting[watch] = time.monotonic() + WATCH_AFTER
+        if not self._timed:
+            self._time(WATCH_AFTER)
+
+    def drop(self, watch: Watch) -> None:
+        """Take note that a watch is over."""
+        self._waiting.pop(watch, None)
+
+    def _time(self, seconds: float) -> None:
+        loop = self._loop()
+        if loop is not None:
+            self._timed = True
+            loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._timed = False
+        now = time.monotonic()
+        while self._waiting:
+            watch, due = next(iter(self._waiting.items()))
+            if due > now:
+                self._time(due - now)
+                return
+            del self._waiting[watch]
+            watch.begin()
 
 
 def told_of(error: BaseException) -> tuple[str, str]:

@@ -51,7 +51,18 @@ def _text(value: Any) -> bytes:
     return text.translate(SAFE)[:MAX_HEADER].encode("latin-1", "replace")
 
 
-_remembered = lru_cache(4096)(_text)  # names of models and deployments come with every reply
+@lru_cache(4096)
+def _where(provider: str, model: str, deployment: str | None, attempts: int, cache_hit: bool) -> Headers:  # noqa: FBT001
+    """Return the headers of who answered: the same for nearly all requests of a model."""
+    return to_headers(
+        (
+            ("x-polyport-provider", provider),
+            ("x-polyport-model", model),
+            ("x-polyport-deployment", deployment),
+            ("x-polyport-attempts", attempts or None),
+            ("x-polyport-cache", "hit" if cache_hit else None),
+        )
+    )
 
 
 def told(meta: Meta | None, request_id: str) -> Headers:
@@ -60,15 +71,7 @@ def told(meta: Meta | None, request_id: str) -> Headers:
     found = [(b"x-polyport-request-id", encoded), (b"x-request-id", encoded)]
     if meta is None:
         return found
-    for name, value in (
-        (b"x-polyport-provider", meta.provider),
-        (b"x-polyport-model", meta.model),
-        (b"x-polyport-deployment", meta.deployment),
-        (b"x-polyport-attempts", meta.attempts),
-        (b"x-polyport-cache", "hit" if meta.cache_hit else None),
-    ):
-        if value:
-            found.append((name, _remembered(value)))
+    found += _where(meta.provider, meta.model, meta.deployment, meta.attempts, meta.cache_hit)
     cost = meta.cost
     if cost is not None:
         found.append((b"x-polyport-cost", (f"{cost:.12f}".rstrip("0").rstrip(".") or "0").encode()))
