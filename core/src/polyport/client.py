@@ -140,7 +140,7 @@ class Client(Closing, Interface):
         self._defaults: tuple[tuple[Any, ...], Options] = ((None,) * len(DEFAULTS), NO_OPTIONS)
         self.secrets = secrets or plugins.secret
         self._routes: dict[str, tuple[str, str]] = {}
-        self._random = Random(seed)  # noqa: S311  jitter, not secrets
+        self.random = Random(seed)  # noqa: S311  jitter, not secrets
         self._drivers = Drivers(http, transport, proxy=proxy, verify=verify, cert=cert, trust_env=trust_env)
 
     # --- the entry: every public function of the Interface ends here ---
@@ -206,17 +206,22 @@ class Client(Closing, Interface):
             api_key=request.options.api_key or self.key_of(name),
             headers=self.headers,
             secrets=self.secrets,
-            random=self._random,
+            random=self.random,
             reach=self.reach,
         )
 
-    def _options(self, fields: dict[str, Any]) -> Options:
+    def options(self) -> Options:
+        """Return the options of a call that brings none of its own."""
         defaults = (self.api_base, self.api_version, self.timeout, self.num_retries, self.drop_params, self.strict)
+        if defaults != self._defaults[0]:
+            self._defaults = (defaults, self._to_options({}, defaults))
+        return self._defaults[1]
+
+    def _options(self, fields: dict[str, Any]) -> Options:
         if OPTION_NAMES.isdisjoint(fields):
-            if defaults != self._defaults[0]:
-                self._defaults = (defaults, self._to_options({}, defaults))
-            return self._defaults[1]
+            return self.options()
         given = {name: fields.pop(name) for name in OPTION_NAMES.intersection(fields)}
+        defaults = (self.api_base, self.api_version, self.timeout, self.num_retries, self.drop_params, self.strict)
         return self._to_options(given, defaults)
 
     @staticmethod
@@ -287,7 +292,7 @@ class Client(Closing, Interface):
 
     def _layers(self) -> list[Middleware]:
         """Return what is around every call, the innermost first; made anew when a setting has changed."""
-        if self._is_bare() and not self._layered[1]:
+        if self.is_bare() and not self._layered[1]:
             return self._layered[1]
         told = (_listed(self.callbacks), _listed(self.success_callback), _listed(self.failure_callback))
         judges, redact = _listed(self.guardrails), _listed(self.redact)
@@ -297,8 +302,8 @@ class Client(Closing, Interface):
                 self._layered = (settings, [layer for layer in self._make_layers(*told) if layer is not None])
         return self._layered[1]
 
-    def _is_bare(self) -> bool:
-        """Whether no setting asks for a layer."""
+    def is_bare(self) -> bool:
+        """Whether no setting asks for a layer around calls."""
         return (
             self.cache is None
             and self.max_budget is None

@@ -37,21 +37,23 @@ H = TypeVar("H", bound=Callable[..., Any])
 class Turn(msgspec.Struct, frozen=True):
     """A hook that is one request and one reply. `ask(request)` returns the HttpRequest, or None for what takes more.
 
-    `tell(request, reply)` returns the result.
+    `tell(request, reply)` returns the result. `give(fields, model)` returns the HttpRequest of parameters that are on
+    the wire what they are here, all of which it has looked at but for their types; None for any others.
     """
 
     ask: Callable[[Any], HttpRequest | None]
     tell: Callable[[Any, HttpReply], Any]
+    give: Callable[[Mapping[str, Any], str], HttpRequest | None] | None = None
 
 
-def in_one_turn(ask: str, tell: str) -> Callable[[H], H]:
+def in_one_turn(ask: str, tell: str, give: str | None = None) -> Callable[[H], H]:
     """Mark a hook whose flow only yields what the method `ask` returns and returns what the method `tell` makes of it.
 
     Core then calls these two and spares the flow, but for requests that `ask` returns None for. See `Turn`.
     """
 
     def mark(hook: H) -> H:
-        hook.turn = (ask, tell)  # type: ignore[attr-defined]
+        hook.turn = (ask, tell) if give is None else (ask, tell, give)  # type: ignore[attr-defined]
         return hook
 
     return mark

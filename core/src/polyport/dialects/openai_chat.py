@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -9,19 +10,32 @@ from polyport.dialects.openai_answers import chunk_type, completion_type, own_wo
 from polyport.dialects.openai_errors import error_of
 from polyport.dialects.openai_events import ChatEvents, CompletionEvents
 from polyport.dialects.openai_messages import History, tell_schema
-from polyport.dialects.openai_wire import Wire, takes_completion_limit
+from polyport.dialects.openai_wire import FOREIGN, Wire, takes_completion_limit
 from polyport.flow import Decoder, Flow, HttpReply, HttpRequest, Streaming
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode, in_one_turn
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
 from polyport.types.completion import TextCompletion, TextCompletionRequest
 
+ROLES = frozenset({"system", "developer", "user", "assistant"})
+PLAIN_MESSAGE = {"role", "content"}
+#: What is asked for besides words: files, tools and sound have to be looked at.
+AS_THEY_ARE = frozenset(ChatRequest.__struct_fields__) - {
+    "options",
+    "extra",
+    "adaptations",
+    "tools",
+    "functions",
+    "function_call",
+    "audio",
+}
+
 
 class Chat(Wire):
     """POST /chat/completions. https://platform.openai.com/docs/api-reference/chat/create"""
 
     @hookimpl
-    @in_one_turn("ask_chat", "tell_chat")
+    @in_one_turn("ask_chat", "tell_chat", "give_chat")
     def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
         """Answer a conversation; files by URL are fetched first, where the provider cannot."""
         history = self.history(request)
@@ -36,6 +50,37 @@ class Chat(Wire):
         history = self.history(request)
         body = self.chat_body(request, history)
         return None if history.remote else self.post(self.chat_path(request), json=body, stream=request.stream)
+
+    def give_chat(self, fields: Mapping[str, Any], model: str) -> HttpRequest | None:
+        """Return the request of a chat in plain words, all of which this wire takes as it is; None for any other."""
+        if not fields.keys() <= self._taken or None in fields.values():
+            return None
+        if "max_tokens" in fields and takes_completion_limit(model, self.quirks):
+            return None
+        messages = fields.get("messages")
+        if type(messages) is not list or not messages:
+            return None
+        for message in messages:
+            if type(message) is not dict or message.keys() != PLAIN_MESSAGE:
+                return None
+            if type(message["content"]) is not str or type(message["role"]) is not str or message["role"] not in ROLES:
+                return None
+        stream = bool(fields.get("stream"))
+        if "stream_options" in fields and not stream:
+            return None
+        return self.post("/chat/completions", json={**fields, "model": model}, stream=stream)
+
+    @cached_property
+    def _taken(self) -> frozenset[str]:
+        """The parameters that go out as they are; none where anything is added to a chat or changed in it."""
+        quirks, own = self.quirks, type(self)
+        changed = any(getattr(own, name) is not getattr(Chat, name) for name in ("history", "chat_path", "chat_body"))
+        if changed or own.body is not Wire.body or quirks.roles or quirks.defaults.get("chat") or self._placed:
+            return frozenset()
+        touched = {*FOREIGN["chat"], *quirks.unsupported.get("chat", ()), *quirks.renames.get("chat", ())}
+        if not quirks.schemas:
+            touched.add("response_format")
+        return AS_THEY_ARE - touched
 
     def tell_chat(self, request: ChatRequest, reply: HttpReply) -> ChatCompletion | Streaming[ChatCompletionChunk]:
         """Return the answer to a chat."""

@@ -105,27 +105,45 @@ class Journey(Rules):
         return (yield from self._once(call)), call
 
     def _once(self, call: Call) -> Flow[Any]:
-        one, ticket, start = yield from self._take(call)
-        self.tried.append(one.deployment.id)
-        self._retries = one.deployment.own.max_retries
+        one, ticket, start = yield from self.take(call)
         call = self.router.deployed(call, one)
         try:
             result = yield from self.proceed(call)
             if isinstance(result, Streaming):
                 yield from commit(result)  # who answers first has won a race, not who connects first
         except BaseException as error:
-            now: float = yield NOW
-            if isinstance(error, APIError):
-                error.hide(call.shown_to_wire)
-                call.meta.failures.append(_failed(one, error, now - start))
-            yield from self._settle(ticket, now, error=error)
+            yield from self.fail(call, one, ticket, start, error)
             raise
-        now = yield NOW
+        yield from self.succeed(result, ticket, start)
+        return result
+
+    def fail(self, call: Call, one: Candidate, ticket: Ticket, start: float, error: BaseException) -> Flow[None]:
+        """Give back what an attempt took, and note why it failed."""
+        now: float = yield NOW
+        if isinstance(error, APIError):
+            error.hide(call.shown_to_wire)
+            call.meta.failures.append(_failed(one, error, now - start))
+        yield from self._settle(ticket, now, error=error)
+
+    def succeed(self, result: Any, ticket: Ticket, start: float) -> Flow[None]:
+        """Give back what an attempt took, at once or at the end of its stream."""
+        now: float = yield NOW
         if isinstance(result, Streaming):
             self._watch(result, ticket, now - start)
         else:
             yield from self._settle(ticket, now, tokens=_tokens(result), latency=now - start)
-        return result
+
+    def after(self, error: APIError, request_id: str | None) -> Next:
+        """Return `attempt` for the attempt engine, the first of which has failed already."""
+        failed = [error]
+
+        def attempt(call: Call) -> Flow[Any]:
+            if failed:
+                call.meta.request_id = request_id
+                raise failed.pop()
+            return self.attempt(call)
+
+        return attempt
 
     def _watch(self, stream: Streaming[Any], ticket: Ticket, latency: float) -> None:
         """Settle at the end of a stream, which tells its tokens last."""
@@ -143,7 +161,7 @@ class Journey(Rules):
 
     # --- choosing, taking, settling ---
 
-    def _take(self, call: Call) -> Flow[tuple[Candidate, Ticket, float]]:
+    def take(self, call: Call) -> Flow[tuple[Candidate, Ticket, float]]:
         """Return the deployment that the strategy chose, its ticket, and when it was taken.
 
         Raises what stands against all of them.
@@ -156,7 +174,7 @@ class Journey(Rules):
             deployment = only.deployment
             taken: Ticket | Refusal = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
             if isinstance(taken, Ticket):
-                return only, taken, now
+                return self._begin(only, taken, now)
         refused: dict[str, Refusal] = {}
         while True:
             standings = yield from router.state.look(self.ids, now)
@@ -164,16 +182,21 @@ class Journey(Rules):
             if not able:
                 found, refusals = yield from self._ask_the_full(unable, tokens)
                 if found is not None:
-                    return (*found, now)
+                    return self._begin(*found, now)
                 self._nobody = choosing.nobody(self.group, unable, refusals)
                 raise self._nobody
             one = router.strategy(able, call.random, router.strategy_args)
             deployment = one.deployment
             taken = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
             if isinstance(taken, Ticket):
-                return one, taken, now
+                return self._begin(one, taken, now)
             refused[deployment.id] = taken
             now = yield NOW
+
+    def _begin(self, one: Candidate, ticket: Ticket, now: float) -> tuple[Candidate, Ticket, float]:
+        self.tried.append(one.deployment.id)
+        self._retries = one.deployment.own.max_retries
+        return one, ticket, now
 
     def _only(self, call: Call) -> Candidate | None:
         """Return the deployment of a group that has just one, where nothing but its limits can stand against it."""

@@ -19,7 +19,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from polyport import ids, plugins, tokens
-from polyport.border import Call
+from polyport.border import Call, Next
 from polyport.client import MAX_ROUTES, Client, complete
 from polyport.errors import APIError, BadRequestError, PluginError
 from polyport.flow import NOW, Flow
@@ -33,6 +33,7 @@ from polyport.router import choosing, policies, strategies
 from polyport.router.deployments import Deployment, read
 from polyport.router.groups import Groups
 from polyport.router.journey import Journey
+from polyport.router.lanes import Lane
 from polyport.router.policies import AllowedFailsPolicy, Detours, RetryPolicy
 from polyport.router.strategies import Candidate
 from polyport.routing import resolve
@@ -125,6 +126,8 @@ class Router(Closing, Interface):
         #: By deployment the options last made for it: most calls bring none of their own.
         self._options: dict[str, tuple[Options, Deployment, Any, Options]] = {}
         self.groups = Groups(self._read(model_list), self._aliases)
+        #: The groups last seen, and the short ways to them by (hook, name).
+        self._lanes: tuple[Groups, dict[tuple[str, str], Lane]] = (self.groups, {})
         self.detours = Detours(
             general=policies.table(fallbacks, "fallbacks"),
             context_window=policies.table(context_window_fallbacks, "context_window_fallbacks"),
@@ -156,6 +159,9 @@ class Router(Closing, Interface):
         return self._plan(BY_FUNCTION[function], fields, relay=relay)
 
     def _plan(self, operation: Operation, fields: dict[str, Any], *, relay: str = "") -> tuple[Call, Flow[Any]]:
+        planned = self._straight(operation, fields, relay=relay)
+        if planned is not None:
+            return planned
         call = self._prepare(operation, fields)
         call.relay = relay
         if not call.group:
@@ -174,11 +180,38 @@ class Router(Closing, Interface):
 
         return call, self.client.onion(call, without_lent)
 
+    def _straight(self, operation: Operation, fields: dict[str, Any], *, relay: str) -> tuple[Call, Flow[Any]] | None:
+        """Return a call and its flow by the short way; None where it has to go the usual one. See `router.lanes`."""
+        groups = self.groups
+        if groups is not self._lanes[0]:
+            self._lanes = groups, {}
+        lanes, name = self._lanes[1], fields.get("model")
+        if type(name) is not str or self.hedge_after is not None or not self.client.is_bare():
+            return None
+        place = operation.hook, name
+        lane = lanes.get(place)
+        if lane is None:
+            members = groups.find(name)
+            if not members or len(lanes) >= MAX_ROUTES:
+                return None
+            lane = lanes[place] = Lane(self, operation, name, members)
+        return lane.plan(fields, relay=relay)
+
     def _routed(self, call: Call) -> Flow[Any]:
         """Return the flow within the client's onion."""
+        return self._detouring(call, self._through_group)
+
+    def _detouring(self, call: Call, proceed: Next) -> Flow[Any]:
         if call.options.fallbacks is None and self.detours.lead_nowhere:
-            return self._through_group(call)
-        return fallbacks(call, self._through_group, self._following(call))
+            return proceed(call)
+        return fallbacks(call, proceed, self._following(call))
+
+    def resume(self, call: Call, journey: Journey, error: APIError) -> Flow[Any]:
+        """Return the flow of a call from its first failure on, which was on a journey that somebody else began."""
+        attempt = journey.after(error, call.meta.request_id)
+        begun = [retry(call, attempt, journey)]
+        call.meta.attempts -= 1  # the attempt engine counts it itself
+        return self._detouring(call, lambda call: begun.pop() if begun else self._through_group(call))
 
     def _lend_prices(self, call: Call) -> dict[str, Any] | None:
         """Give the layers around the router the prices of the group's first deployment, for their estimates."""
@@ -243,10 +276,11 @@ class Router(Closing, Interface):
         return following
 
     def _through_group(self, call: Call) -> Flow[Any]:
-        journey = Journey(self, call.group, self._detoured(call.group), self._sent)
+        journey = Journey(self, call.group, self._detoured(call.group), self.sent)
         return retry(call, journey.attempt, journey)
 
-    def _sent(self, call: Call) -> Flow[Any]:
+    def sent(self, call: Call) -> Flow[Any]:
+        """Return the flow of one attempt at a deployment, with what it cost."""
         return cost(call, self.client.send)
 
     def _detoured(self, name: str) -> list[Deployment]:
