@@ -13,7 +13,7 @@ import importlib
 import ssl
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -183,9 +183,13 @@ class Client(Closing, Interface):
         """Run a flow of your own over this client's connections, such as one that fetches what a reply's URL names."""
         return self._drivers.sync().run(flow)
 
-    async def arun(self, flow: Flow[T]) -> T:
+    def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
         """`run`, asynchronously."""
-        return await (self._drivers.running() or await self._drivers.aio()).run(flow)
+        driver = self._drivers.running()
+        return self._arun(flow) if driver is None else driver.run(flow)
+
+    async def _arun(self, flow: Flow[T]) -> T:
+        return await (await self._drivers.aio()).run(flow)
 
     # --- step 1: what is asked of whom ---
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -267,6 +267,8 @@ def check(fields: dict[str, Any], operation: Operation, settings: frozenset[str]
     """Refuse what is not a caller's to say. `settings` are names of the providers' own settings."""
     if "custom_llm_provider" in fields:
         fields["provider"] = fields.pop("custom_llm_provider")
+    if fields.keys() <= _harmless(operation.request, settings):
+        return
     known, files = _parameters(operation.request)
     for name in fields:
         if name in settings or (name not in known and (name in FORBIDDEN or SECRET_SETTING.fullmatch(name))):
@@ -279,6 +281,12 @@ def check(fields: dict[str, Any], operation: Operation, settings: frozenset[str]
     for name in files:
         if name in fields:
             _check_file(fields[name], f"$.{name}")
+
+
+@lru_cache(1024)
+def _harmless(kind: type[Request], settings: frozenset[str]) -> frozenset[str]:
+    """Return the parameters that need no look at their value."""
+    return _parameters(kind)[0] - settings - {*FILES, "provider", "num_retries"}
 
 
 @cache

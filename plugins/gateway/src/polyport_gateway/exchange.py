@@ -42,6 +42,14 @@ LEFT = 499
 class Exchange:
     """One request and its reply."""
 
+    # Where a request stands at its beginning; most never say otherwise.
+    _asked: Asked | None = None
+    _admission: Admission | None = None
+    _call: Call | None = None
+    _first: float | None = None
+    _status = _sent = 0
+    _over = _gone = _settled = False
+
     def __init__(
         self,
         running: Running,
@@ -57,17 +65,11 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._taps = taps
-        self._asked: Asked | None = None
         self._headers = asked.Headers(scope["headers"])
         self._surface: Surface = ANTHROPIC if "anthropic-version" in self._headers else OPENAI
         self._id = new_id()
         self._start = time.monotonic()
-        self._first: float | None = None
-        self._admission: Admission | None = None
-        self._call: Call | None = None
         self._tally = replies.Tally()
-        self._status = self._sent = 0
-        self._over = self._gone = self._settled = False
         self._fields: dict[str, Any] = {}
 
     async def run(self, routes: Finds) -> None:
@@ -201,7 +203,7 @@ class Exchange:
         """Return the parameters of the call; of streams the usage is wanted, whether the caller wants it or not."""
         options = self._fields.get("stream_options")
         if not self._fields.get("stream") or operation.function not in ("completion", "text_completion"):
-            return {**self._fields}
+            return self._fields
         told = options if isinstance(options, dict) else {}
         return {**self._fields, "stream_options": {**told, "include_usage": True}}
 
@@ -380,6 +382,7 @@ class Young:
     """The watches of one event loop that have not begun, the eldest first: one timer for all, as most never begin."""
 
     _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Young] = WeakKeyDictionary()
+    _latest: Young | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
@@ -389,9 +392,13 @@ class Young:
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> Young:
         """Return those of a loop."""
+        latest = cls._latest
+        if latest is not None and latest._loop() is loop:
+            return latest
         found = cls._by_loop.get(loop)
         if found is None:
             found = cls._by_loop[loop] = cls(loop)
+        cls._latest = found
         return found
 
     def add(self, watch: Watch) -> None:

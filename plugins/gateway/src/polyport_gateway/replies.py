@@ -52,7 +52,7 @@ def _text(value: Any) -> bytes:
 
 
 @lru_cache(4096)
-def _where(provider: str, model: str, deployment: str | None, attempts: int, cache_hit: bool) -> Headers:  # noqa: FBT001
+def _where(provider: str, model: str, deployment: str | None, attempts: int, cache_hit: bool) -> Headers:
     """Return the headers of who answered: the same for nearly all requests of a model."""
     return to_headers(
         (

@@ -113,10 +113,10 @@ class Running:
 
     def place(self, operation: Operation, fields: dict[str, Any]) -> None:
         """Say which provider a call without a model is for. Raises BadRequestError where that is not clear."""
-        if "model" not in fields and not operation.by_provider and operation.id_field is None:
-            raise BadRequestError("A model is missing at $.model: GET /v1/models lists them")
-        if "model" in fields or not (operation.by_provider or operation.id_field):
+        if "model" in fields:
             return
+        if not operation.by_provider and operation.id_field is None:
+            raise BadRequestError("A model is missing at $.model: GET /v1/models lists them")
         issued = ids.read(str(fields.get(operation.id_field))) if operation.id_field else None
         provider = issued.provider if issued is not None else fields.get("provider")
         able = [name for name in self.providers if operation.hook in self.router.client.providers.get(name).answers]
