@@ -80,7 +80,7 @@ BEHAVIOURS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def told(field: Field, chat: dict[str, Any], relay: bool, entries: Any, options: dict[str, Any]) -> dict[str, Any]:
+def told(field: Field, chat: dict[str, Any], relay: str, entries: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Make a call, and return all there is to be seen of it."""
     router = field.router(*entries, **options)
     meta: Any = None
@@ -122,7 +122,7 @@ def both(behaviours: Sequence[Sequence[str]], chat: dict[str, Any], **options: A
         hosts = {f"h{place}": in_turn(*(BEHAVIOURS[one] for one in each)) for place, each in enumerate(behaviours)}
         field = Field(**hosts)
         entries = [field.entry(host, "further" if host == "h2" else "g") for host in hosts]
-        found.append(told(field, chat, False, entries, {**options, "middleware": layers}))
+        found.append(told(field, chat, "", entries, {**options, "middleware": layers}))
     return found[0], found[1]
 
 
@@ -156,7 +156,7 @@ def test_nearly_all_chats_go_the_short_way():
     field = Field(h=ok())
     router = field.router()
     asked = [{"model": "g", **chat} for chat in CHATS]
-    taken = [router._straight(BY_FUNCTION["completion"], fields, relay=False) is not None for fields in asked]
+    taken = [router._straight(BY_FUNCTION["completion"], fields, relay="") is not None for fields in asked]
     assert taken[:4] == [True] * 4
     assert not any(taken[4:])
 
@@ -186,7 +186,7 @@ def test_a_relayed_stream_by_the_short_way_is_metered():
     """Events that pass through unread still tell what was used."""
     field = Field(h=ok())
     router = field.router()
-    call, flow = router.plan("completion", relay=True, model="g", messages=[WORDS], stream=True)
+    call, flow = router.plan("completion", relay="own", model="g", messages=[WORDS], stream=True)
     pieces = b"".join(one.data for one in field.simulation.run_flow(flow))
     assert b"Hel" in pieces
     assert b"lo" in pieces
