@@ -61,6 +61,7 @@ class App:
         self.group = f"{os.getpid()}-{time.time_ns():x}"
         self._mounts: dict[str, ASGI] = {}
         self._routes = Routes()
+        self._known = self._unmounted()
         self._replaced: list[Running] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,6 +79,11 @@ class App:
         if taken:
             raise ValueError(f"/{min(taken)} is mounted twice")
         self._mounts.update(applications)
+        self._known = self._unmounted()
+
+    def _unmounted(self) -> frozenset[str]:
+        """Return the addresses of calls that no application is mounted over: nearly all requests are to one of them."""
+        return frozenset(path for path in self._routes.exact if path[1:].partition("/")[0] not in self._mounts)
 
     @property
     def mounted(self) -> Mapping[str, ASGI]:
@@ -98,18 +104,19 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if path.startswith("/health") or path.endswith("z"):
+        running = self.running
+        known = path in self._known
+        if not known and (path.startswith("/health") or path.endswith("z")):
             told = await health.answer(path, self.ready, draining=self.draining)
             if told is not None:
                 await _send(send, *told)
                 return
-        running = self.running
         if running.fence:
             refusal = await running.fence.refusal(self.gate, scope)
             if refusal is not None:
                 await refusing.tell(refusal, scope, send, self._routes)
                 return
-        mounted = self._mounts.get(path[1:].partition("/")[0]) if self._mounts else None
+        mounted = None if known else self._mounts.get(path[1:].partition("/")[0])
         if mounted is not None:
             await mounted(scope, receive, send)
             return

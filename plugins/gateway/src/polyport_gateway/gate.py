@@ -46,7 +46,7 @@ class GateError(PolyportError):
 
 def new_id() -> str:
     """Return a name for a request, which begins with its time: indexes of the ledger grow at their ends by it."""
-    return f"{time_ns():016x}{getrandbits(64):016x}"
+    return "%032x" % (time_ns() << 64 | getrandbits(64))
 
 
 class Asked(msgspec.Struct, kw_only=True, frozen=True):

@@ -63,17 +63,17 @@ class Finds(Protocol):
 
 
 class Routes:
-    """Finds the route of a request: an exact address by one look-up, one with names in it by its pattern."""
+    """Finds the route of a request: an exact address by one look-up in `exact`, one with names in it by its pattern."""
 
     def __init__(self) -> None:
-        self._exact: dict[str, dict[str, Route]] = {}
+        self.exact: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
         for path, route in addresses():
             self._add(path, route)
 
     def _add(self, path: str, route: Route) -> None:
         if "{" not in path:
-            self._exact.setdefault(path, {})[route.method] = route
+            self.exact.setdefault(path, {})[route.method] = route
             return
         pattern = re.compile(_pattern(path))
         known = next((routes for found, routes in self._patterns if found == pattern), None)
@@ -85,7 +85,7 @@ class Routes:
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route of an address, and the names in it. Raises GateError: 404, or 405 with what is allowed."""
         names: dict[str, str] = {}
-        routes = self._exact.get(path)
+        routes = self.exact.get(path)
         if routes is None:
             routes, names = self._match(path)
         found = routes.get(method)
