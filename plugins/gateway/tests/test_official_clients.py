@@ -577,6 +577,37 @@ def test_cohere_rerank(gateway: Any, kind: str, blocking: bool) -> None:
     assert [one.index for one in found.results] == [2, 1, 0]
 
 
+def test_cohere_says_all_that_it_can_of_a_ranking(gateway: Any, vendors: Vendors) -> None:
+    """Documents with fields, given back or not; how long they may be, how urgent it is; what was billed."""
+    with httpx.Client() as http:
+        first = cohere.Client(api_key=KEY, base_url=gateway.url, httpx_client=http)
+        documents = [{"text": "a", "title": "A"}, {"text": "b", "title": "B"}]
+        found = first.rerank(
+            model="rank", query="q", documents=documents, rank_fields=["title", "text"], return_documents=True
+        )
+        assert [one.document.text for one in found.results] == ["b", "a"]
+        assert found.meta.billed_units.search_units == 1
+        second = cohere.ClientV2(api_key=KEY, base_url=gateway.url, httpx_client=http)
+        found = second.rerank(model="rank", query="q", documents=["a", "b"], max_tokens_per_doc=9, priority=1)
+        assert [one.index for one in found.results] == [1, 0]
+        assert (vendors.last["max_tokens_per_doc"], vendors.last["priority"]) == (9, 1)
+
+
+def test_cohere_is_told_of_errors(gateway: Any) -> None:
+    """As its own classes: a key, a model, and what a provider does not have."""
+    with httpx.Client() as http:
+        about = {"base_url": gateway.url, "httpx_client": http}
+        with pytest.raises(cohere.errors.UnauthorizedError):
+            cohere.ClientV2(api_key="sk-wrong", **about).rerank(model="rank", query="q", documents=["a"])
+        client = cohere.ClientV2(api_key=KEY, **about)
+        with pytest.raises(cohere.errors.NotFoundError) as unknown:
+            client.rerank(model="nope", query="q", documents=["a"])
+        assert "nope" in unknown.value.body["message"]
+        with pytest.raises(cohere.core.api_error.ApiError) as without:
+            client.rerank(model="gpt", query="q", documents=["a"])
+        assert "has no rerank" in without.value.body["message"]
+
+
 # --- langchain ---
 
 
