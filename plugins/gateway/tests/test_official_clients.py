@@ -593,6 +593,16 @@ def test_cohere_says_all_that_it_can_of_a_ranking(gateway: Any, vendors: Vendors
         assert (vendors.last["max_tokens_per_doc"], vendors.last["priority"]) == (9, 1)
 
 
+def test_cohere_models(gateway: Any) -> None:
+    """Listed and looked up in Cohere's shape."""
+    with httpx.Client() as http:
+        client = cohere.ClientV2(api_key=KEY, base_url=gateway.url, httpx_client=http)
+        assert {"rank", "gpt"} <= {one.name for one in client.models.list().models}
+        assert client.models.get("rank").name == "rank"
+        with pytest.raises(cohere.errors.NotFoundError):
+            client.models.get("nope")
+
+
 def test_cohere_is_told_of_errors(gateway: Any) -> None:
     """As its own classes: a key, a model, and what a provider does not have."""
     with httpx.Client() as http:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyport_gateway import replies
@@ -10,7 +10,7 @@ from polyport_gateway.surface import Answer, Problem, Surface
 
 
 class Cohere(Surface):
-    """What the official `cohere` SDKs talk to when they rank."""
+    """What the official `cohere` SDKs talk to when they rank, and ask for models."""
 
     name = "cohere"
 
@@ -24,3 +24,11 @@ class Cohere(Surface):
     def problem(self, problem: Problem) -> dict[str, Any]:
         """Return the body of an error. https://docs.cohere.com/reference/errors"""
         return {"message": problem.message, "id": problem.request_id}
+
+    def models(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return the list of models. https://docs.cohere.com/reference/list-models"""
+        return {"models": [self.model(name) for name in names]}
+
+    def model(self, name: str) -> dict[str, Any]:
+        """Return what is told of one model."""
+        return {"name": name}

@@ -25,7 +25,7 @@ from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome, ne
 from polyport_gateway.running import Running, user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import Answer, Events, Problem, Surface, problem_of
-from polyport_gateway.surfaces import ANTHROPIC, GEMINI, OPENAI, Finds, Route
+from polyport_gateway.surfaces import ANTHROPIC, OPENAI, Finds, Route, own_surface
 
 log = logging.getLogger("polyport.gateway")
 
@@ -77,7 +77,7 @@ class Exchange:
         try:
             route, names = routes.find(self._scope["method"], self._scope["path"])
             if self._surface is OPENAI or not route.own:
-                self._surface = GEMINI if route.own and "x-goog-api-key" in self._headers else route.surface
+                self._surface = own_surface(route, self._headers) if route.own else route.surface
             await self._answer(route, names)
         except Gone:
             await self._settle(LEFT, None)

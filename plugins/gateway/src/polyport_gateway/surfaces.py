@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import msgspec
@@ -100,6 +100,13 @@ class Routes:
             if match is not None:
                 return routes, match.groupdict()
         raise GateError(404, "not_found", f"There is nothing at {path[:200]}: chat is at /v1/chat/completions")
+
+
+def own_surface(route: Route, headers: Mapping[str, str]) -> Surface:
+    """Return who is told of the models: the same address answers each vendor's SDK in its own shape."""
+    if "x-goog-api-key" in headers:
+        return GEMINI
+    return COHERE if headers.get("x-fern-sdk-name") == COHERE.name else route.surface
 
 
 def addresses() -> Iterator[tuple[str, Route]]:
