@@ -51,7 +51,7 @@ VERSION = Table(
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 #: Connections to SQLite, each with a thread, and with up to 2 MB of the same pages: the last one used is taken first.
-AT_ONCE = 4
+AT_ONCE = 3
 #: PostgreSQL lock that replicas take in turn to make the tables; any number that nobody else uses.
 MIGRATION_LOCK = 7_091_276_500
 
