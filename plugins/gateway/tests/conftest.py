@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import re
@@ -18,19 +17,17 @@ from typing import Any
 import pytest
 import yaml
 
-from .services import listening
+from .services import Answering, Local, listening
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 WORDS = ("Well", ", ", "hello")
 
 
-class Upstream(http.server.ThreadingHTTPServer):
+class Upstream(Local):
     """A provider that speaks OpenAI's dialect. `asked` has (path, headers, body) of every request."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.failing: tuple[int, dict[str, str], Any] | None = None
         self.slow = 0.0
@@ -38,36 +35,25 @@ class Upstream(http.server.ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+        return f"{self.address}/v1"
 
     @property
     def last(self) -> Any:
         return json.loads(self.asked[-1][2])
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(Answering):
     """Answers as OpenAI does, as far as the tests ask."""
 
-    protocol_version = "HTTP/1.1"
     server: Upstream
 
-    def log_message(self, *args: object) -> None: ...
-
-    def do_GET(self) -> None:
-        self.answer(b"")
-
-    def do_DELETE(self) -> None:
-        self.answer(b"")
-
-    def do_POST(self) -> None:
-        self.answer(self.rfile.read(int(self.headers.get("content-length", 0))))
-
-    def answer(self, body: bytes) -> None:
+    def serve(self) -> None:
+        body = self.body()
         path = self.path.removeprefix("/v1")
         self.server.asked.append((path, dict(self.headers), body))
         if self.server.failing is not None:
             status, headers, told = self.server.failing
-            self.send(status, json.dumps(told).encode(), **headers)
+            self.send(json.dumps(told).encode(), status, **headers)
         elif path == "/chat/completions" and json.loads(body).get("stream"):
             self.stream(json.loads(body))
         else:
@@ -76,11 +62,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def plain(self, path: str, body: bytes) -> None:
         if path == "/audio/speech":
-            return self.send(200, b"RIFF-sound", **{"content-type": "audio/mpeg"})
+            return self.send(b"RIFF-sound", **{"content-type": "audio/mpeg"})
         if path == "/audio/transcriptions" and b"\r\n\r\nsrt\r\n" in body:
-            return self.send(200, b"1\n00:00 --> 00:01\nhi\n", **{"content-type": "text/plain"})
+            return self.send(b"1\n00:00 --> 00:01\nhi\n", **{"content-type": "text/plain"})
         if path.endswith("/content"):
-            return self.send(200, b'{"a": 1}\n', **{"content-type": "application/jsonl"})
+            return self.send(b'{"a": 1}\n', **{"content-type": "application/jsonl"})
         answers: dict[str, Any] = {
             "/chat/completions": {
                 "id": "c1", "object": "chat.completion", "created": 1, "model": "gpt-test", "usage": USAGE,
@@ -104,7 +90,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                                                                "annotations": []}]}],
                            "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}},
         }  # fmt: skip
-        self.send(200, json.dumps(answers[path]).encode())
+        self.send(json.dumps(answers[path]).encode())
         return None
 
     def stream(self, asked: Any) -> None:
@@ -128,14 +114,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def piece(self, data: str) -> None:
         event = f"data: {data}\n\n".encode()
         self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
-
-    def send(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in ({"content-type": "application/json"} | headers).items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
 
 class Gateway:
@@ -183,6 +161,8 @@ class Gateway:
 
 
 KEY = "sk-master-1234"
+AUTHORIZED = {"authorization": f"Bearer {KEY}"}
+CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def config_for(upstream: Upstream, **sections: Any) -> dict[str, Any]:

@@ -20,6 +20,47 @@ import pytest
 Server = TypeVar("Server", bound=http.server.HTTPServer)
 
 
+class Local(http.server.ThreadingHTTPServer):
+    """A server on this machine, at `address`, with a thread for each connection."""
+
+    daemon_threads = True
+
+    def __init__(self, handler: type[Answering]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Has `serve` answer whatever is asked, and writes no log."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: object) -> None: ...
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        setattr(self, f"do_{self.command}", self.serve)
+        return True
+
+    def serve(self) -> None:
+        """Answer one request."""
+        raise NotImplementedError
+
+    def body(self) -> bytes:
+        """Return what came with it."""
+        return self.rfile.read(int(self.headers.get("content-length", 0)))
+
+    def send(self, body: bytes, status: int = 200, **headers: str) -> None:
+        """Answer completely, with JSON unless the headers say otherwise."""
+        self.send_response(status)
+        for name, value in ({"content-type": "application/json"} | headers).items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
 class PostgreSQL:
     """A PostgreSQL on a port of its own. It runs as `postgres` where we are root, which it refuses to be."""
 

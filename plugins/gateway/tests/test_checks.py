@@ -11,11 +11,8 @@ from typing import Any
 
 import httpx
 
+from .conftest import AUTHORIZED, CHAT, KEY
 from .waiting import until
-
-KEY = "sk-master-1234"
-AUTHORIZED = {"authorization": f"Bearer {KEY}"}
-CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def config(upstream: Any, **general: Any) -> dict[str, Any]:

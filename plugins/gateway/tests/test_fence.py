@@ -14,17 +14,14 @@ from polyport_gateway import config
 from polyport_gateway.fence import Fence, _patterns
 from polyport_gateway.surfaces import addresses
 
-from .conftest import KEY, USAGE, WORDS, Gateway, Upstream, config_for
+from .conftest import AUTHORIZED, CHAT, KEY, USAGE, WORDS, Gateway, Upstream, config_for
 from .waiting import until
-
-CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]}
-WITH_KEY = {"authorization": f"Bearer {KEY}"}
 
 
 def fenced(start: Callable[..., Gateway], upstream: Upstream, **general: Any) -> httpx.Client:
     """A gateway with such settings, and its master's way to it."""
     begun = start(config_for(upstream, general_settings={"master_key": KEY, **general}))
-    return httpx.Client(base_url=begun.url, headers=WITH_KEY, timeout=30)
+    return httpx.Client(base_url=begun.url, headers=AUTHORIZED, timeout=30)
 
 
 def code_of(reply: httpx.Response) -> tuple[int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 from polyport_gateway import config, foreign
 from polyport_gateway.config import ConfigError
 
-from .services import listening
+from .services import Answering, Local, listening
 
 pytest.importorskip("polyport_openai")
 
@@ -251,20 +250,14 @@ def test_files_are_included_and_secrets_are_read_from_files(tmp_path: Path) -> N
 def vault() -> Iterator[str]:
     """A Vault with one secret."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: object) -> None: ...
-
-        def do_GET(self) -> None:
+    class Handler(Answering):
+        def serve(self) -> None:
             known = self.path == "/v1/secret/data/litellm/OPENAI_KEY"
             told = {"data": {"data": {"key": "sk-from-vault"}, "metadata": {}}} if known else {"errors": []}
-            body = json.dumps(told).encode()
-            self.send_response(200 if known else 404)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.send(json.dumps(told).encode(), 200 if known else 404)
 
-    with listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
-        yield f"http://127.0.0.1:{server.server_port}"
+    with listening(Local(Handler)) as server:
+        yield server.address
 
 
 def test_keys_come_from_a_manager_of_secrets(vault: str, monkeypatch: pytest.MonkeyPatch) -> None:

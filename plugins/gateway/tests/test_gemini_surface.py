@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .services import listening
+from .services import Answering, Local, listening
 
 genai = pytest.importorskip("google.genai")
 pytest.importorskip("polyport_openai")
@@ -126,26 +125,21 @@ SAID = [
 ]  # fmt: skip
 
 
-class Google(http.server.ThreadingHTTPServer):
+class Google(Local):
     """A provider that speaks Gemini's dialect. `asked` has (path, body) of every request."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
+        super().__init__(Answers)
         self.asked: list[tuple[str, Any]] = []
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
+class Answers(Answering):
     """Answers as Gemini does."""
 
-    protocol_version = "HTTP/1.1"
     server: Google
 
-    def log_message(self, *args: object) -> None: ...
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
+    def serve(self) -> None:
+        body = json.loads(self.body())
         self.server.asked.append((self.path, body))
         candidate = {"index": 0, "content": {"role": "model", "parts": SAID}, "finishReason": "STOP",
                      "groundingMetadata": {"webSearchQueries": ["q"]}}  # fmt: skip
@@ -154,11 +148,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         sent, kind = json.dumps(told).encode(), "application/json"
         if "alt=sse" in self.path:
             sent, kind = b"data: %s\r\n\r\n" % sent, "text/event-stream"
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(sent)))
-        self.end_headers()
-        self.wfile.write(sent)
+        self.send(sent, **{"content-type": kind})
 
 
 @pytest.fixture(scope="module")

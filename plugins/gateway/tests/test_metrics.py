@@ -20,11 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from polyport_gateway.counts import Counter, pack, unpack
 from polyport_gateway.gate import Asked, Caller, Free, Outcome
 
+from .conftest import AUTHORIZED, CHAT, KEY
 from .waiting import until
-
-KEY = "sk-master-1234"
-AUTHORIZED = {"authorization": f"Bearer {KEY}"}
-CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def config(upstream: Any, *, settings: Any = None, **general: Any) -> dict[str, Any]:

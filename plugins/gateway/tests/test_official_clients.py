@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import http.server
 import json
 import re
 import struct
@@ -18,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .services import listening
+from .services import Answering, Local, listening
 
 anthropic = pytest.importorskip("anthropic")
 openai = pytest.importorskip("openai")
@@ -53,43 +52,25 @@ THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
 COUNTED = {"input_tokens": 7, "output_tokens": 3}
 
 
-class Vendors(http.server.ThreadingHTTPServer):
+class Vendors(Local):
     """Simulated vendors. `asked` has (method, path, body) of every request, JSON decoded."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.asked: list[tuple[str, str, Any]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     @property
     def last(self) -> Any:
         return self.asked[-1][2]
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(Answering):
     """Answers by the first of ANSWERS that fits."""
 
-    protocol_version = "HTTP/1.1"
     server: Vendors
 
-    def log_message(self, *args: object) -> None: ...
-
-    def do_POST(self) -> None:
-        self.serve()
-
-    def do_GET(self) -> None:
-        self.serve()
-
-    def do_DELETE(self) -> None:
-        self.serve()
-
     def serve(self) -> None:
-        data = self.rfile.read(int(self.headers.get("content-length", 0)))
+        data = self.body()
         body = json.loads(data) if data[:1] == b"{" else data
         path = self.path.partition("?")[0].removeprefix("/v1")
         self.server.asked.append((self.command, path, body))
@@ -102,11 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             kind, told = told
         elif not isinstance(told, bytes):
             told = json.dumps(told).encode()
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(told)))
-        self.end_headers()
-        self.wfile.write(told)
+        self.send(told, **{"content-type": kind})
 
 
 def events(found: list[dict[str, Any]], *, named: bool = True, done: bool = False) -> tuple[str, bytes]:
@@ -295,10 +272,10 @@ def gateway(vendors: Vendors, start: Callable[..., Any]) -> Any:
         "moderate": "openai/omni-moderation-latest", "film": "openai/sora-2", "claude": "anthropic/claude-sonnet-4-5",
         "rank": "cohere/rerank-v3.5",
     }  # fmt: skip
-    bases = {"openai": f"{vendors.url}/v1"}
+    bases = {"openai": f"{vendors.address}/v1"}
     listed = [
         {"model_name": name, "litellm_params": {
-            "model": model, "api_key": "sk-u", "api_base": bases.get(model.partition("/")[0], vendors.url)}}
+            "model": model, "api_key": "sk-u", "api_base": bases.get(model.partition("/")[0], vendors.address)}}
         for name, model in models.items()
     ]  # fmt: skip
     return start({"model_list": listed, "general_settings": {"master_key": KEY}, "router_settings": {"num_retries": 0}})

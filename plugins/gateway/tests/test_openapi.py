@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +14,7 @@ from polyport.operations import OPERATIONS
 from polyport_gateway import desk, openapi
 from polyport_gateway.fields import KINDS
 
-from .services import listening
+from .services import Answering, Local, listening
 
 KEY = "sk-master-1234"
 #: Seconds that all routes together may be fired at, by each caller.
@@ -28,30 +27,19 @@ NEVER = (
 )  # fmt: skip
 
 
-class Nowhere(http.server.BaseHTTPRequestHandler):
+class Nowhere(Answering):
     """A provider that has nothing, and says so."""
 
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args: object) -> None: ...
-
-    def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        body = b'{"error": {"message": "nothing here", "code": "nothing"}}'
-        self.send_response(404)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = do_DELETE = do_PUT = _answer  # noqa: N815  as http.server calls them
+    def serve(self) -> None:
+        self.body()
+        self.send(b'{"error": {"message": "nothing here", "code": "nothing"}}', 404)
 
 
 @pytest.fixture(scope="module")
 def served(start: Callable[..., Any]) -> Iterator[Any]:
     """A gateway with accounts, in front of a provider that has nothing."""
-    with listening(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nowhere)) as server:
-        params = {"api_base": f"http://127.0.0.1:{server.server_port}/v1", "api_key": "sk-upstream-secret"}
+    with listening(Local(Nowhere)) as server:
+        params = {"api_base": f"{server.address}/v1", "api_key": "sk-upstream-secret"}
         models = [
             {"model_name": "gpt", "params": {"model": "openai/gpt-4o", **params}},
             {"model_name": "*", "params": {"model": "openai/*", **params}},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
 import itertools
 import json
 import time
@@ -20,24 +19,22 @@ from polyport_gateway.identity import MASTER
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.limits import MemoryLimits
 
-from .services import listening
+from .services import Answering, Local, listening
 
 MASTER_KEY = "sk-master-1234"
 #: What a batch used, as its provider tells it.
 USED = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
 
 
-class Provider(http.server.ThreadingHTTPServer):
+class Provider(Local):
     """Keeps files, batches and responses, and gives anybody anything."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.numbers = itertools.count(1)
         self.kept: dict[str, dict[str, Any]] = {}
         self.tells_usage = True
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+        self.url = f"{self.address}/v1"
 
     def new(self, kind: str, **more: Any) -> dict[str, Any]:
         """Make something."""
@@ -46,25 +43,14 @@ class Provider(http.server.ThreadingHTTPServer):
         return self.kept[name]
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(Answering):
     """Answers as OpenAI does."""
 
-    protocol_version = "HTTP/1.1"
     server: Provider
 
-    def log_message(self, *args: object) -> None: ...
-
-    def do_GET(self) -> None:
-        self.answer({})
-
-    def do_DELETE(self) -> None:
-        self.answer({})
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.answer(json.loads(body) if body.startswith(b"{") else {})
-
-    def answer(self, asked: dict[str, Any]) -> None:
+    def serve(self) -> None:
+        body = self.body()
+        asked = json.loads(body) if body.startswith(b"{") else {}
         kind, name, *more = [*self.path.removeprefix("/v1/").split("?")[0].split("/"), "", ""][:3]
         provider = self.server
         if more[0] == "content":
@@ -99,19 +85,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     {"type": "response.completed", "response": made},
                 ]
                 text = "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events)
-                return self.send(text.encode(), "text/event-stream")
+                return self.send(text.encode(), **{"content-type": "text/event-stream"})
         else:
             made = {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o", "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]}  # fmt: skip
         self.send(json.dumps(made).encode())
         return None
-
-    def send(self, body: bytes, kind: str = "application/json") -> None:
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
 
 @pytest.fixture

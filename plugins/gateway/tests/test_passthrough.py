@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import http.server
 import json
 import threading
 import time
@@ -17,7 +16,8 @@ import pytest
 from polyport_gateway.config import ConfigError, read
 from polyport_gateway.tapping import Tap, row_of
 
-from .services import listening
+from .services import Answering, Local, listening
+from .waiting import until
 
 pytest.importorskip("polyport_openai")
 
@@ -31,20 +31,14 @@ CHAT = {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}  # fmt: skip
 
 
-class Provider(http.server.ThreadingHTTPServer):
+class Provider(Local):
     """A provider that writes down what it is asked, and answers as `answer` says: (status, headers, pieces)."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
         self.answer: Callable[[str], tuple[int, dict[str, str], Any]] = usual
         self.went_away = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
 
 def usual(path: str) -> tuple[int, dict[str, str], Any]:
@@ -59,22 +53,13 @@ def encoded(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers every method alike."""
+class Handler(Answering):
+    """Answers every method alike, in pieces."""
 
-    protocol_version = "HTTP/1.1"
     server: Provider
 
-    def log_message(self, *args: object) -> None: ...
-
-    def parse_request(self) -> bool:
-        if not super().parse_request():
-            return False
-        setattr(self, f"do_{self.command}", self.serve)
-        return True
-
     def serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = self.body()
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.asked.append((self.command, self.path, headers, body))
         status, told, pieces = self.server.answer(self.path)
@@ -123,7 +108,7 @@ def config(url: str, **settings: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def gateway(serving: Provider, start: Callable[..., Any]) -> Any:
     """A gateway in front of it."""
-    return start(config(serving.url))
+    return start(config(serving.address))
 
 
 @pytest.fixture
@@ -152,13 +137,12 @@ def new_key(ask: Callable[..., httpx.Response]) -> Callable[..., str]:
 
 def logged(ask: Callable[..., httpx.Response], request_id: str) -> dict[str, Any]:
     """Return the ledger's row of a request, once it is there."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        rows = ask("GET", "/spend/logs", params={"request_id": request_id}).json()["results"]
-        if rows:
-            return dict(rows[0])
-        time.sleep(0.05)
-    raise AssertionError("it is not in the ledger")
+
+    def rows() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = ask("GET", "/spend/logs", params={"request_id": request_id}).json()["results"]
+        return found
+
+    return dict(until(rows, "it is in the ledger")[0])
 
 
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
@@ -352,7 +336,7 @@ def test_a_wrong_setting_is_told() -> None:
 
 def test_without_the_setting_nothing_passes(provider: Provider, start: Callable[..., Any]) -> None:
     """Not even for the master key."""
-    bare = config(provider.url)
+    bare = config(provider.address)
     del bare["general_settings"]["passthrough"]
     gateway = start(bare)
     headers = {"authorization": f"Bearer {MASTER}"}
@@ -366,7 +350,7 @@ def test_guardrails_are_not_gone_around(provider: Provider, start: Callable[...,
     rail = {"guardrail": "deny-list", "mode": "pre_call", "words": ["x"]}
     headers = {"authorization": f"Bearer {MASTER}"}
     for unguarded, status in ((False, 403), (True, 200)):
-        said = config(provider.url, passthrough={"providers": ["openai"], "unguarded": unguarded})
+        said = config(provider.address, passthrough={"providers": ["openai"], "unguarded": unguarded})
         gateway = start({**said, "guardrails": [{"guardrail_name": "g", "litellm_params": rail}]})
         url = f"{gateway.url}/passthrough/openai/v1/chat/completions"
         assert httpx.post(url, json=BODY, headers=headers, timeout=30).status_code == status

@@ -16,11 +16,9 @@ from hypothesis import given, settings, strategies as st
 
 from polyport_gateway import showing
 
+from .conftest import AUTHORIZED, CHAT, KEY
 from .waiting import until
 
-KEY = "sk-master-1234"
-AUTHORIZED = {"authorization": f"Bearer {KEY}"}
-CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]}
 SECRETS = ("sk-upstream-secret", "very-secret-word", "hunter2hunter2", "trace-token-1")
 
 

@@ -16,9 +16,7 @@ import httpx
 import pytest
 import yaml
 
-KEY = "sk-master-1234"
-AUTHORIZED = {"authorization": f"Bearer {KEY}"}
-CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]}
+from .conftest import AUTHORIZED, CHAT, KEY
 
 
 def post(gateway: Any, body: Any = CHAT, path: str = "/v1/chat/completions", **headers: str) -> httpx.Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import http.server
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -31,7 +30,7 @@ from polyport_gateway.store.tables import EntryRow, HourRow, NoticeRow, PromptRo
 from polyport_gateway.terms import Terms
 from polyport_gateway.upkeep import BATCH, drop_old
 
-from .services import listening
+from .services import Answering, Local, listening
 
 MASTER_KEY = "sk-master-1234"
 HELLO = {"model": "gpt", "messages": [{"role": "user", "content": "Hello? My card is 4111"}]}
@@ -233,28 +232,24 @@ def test_a_key_may_be_kept_from_the_cache(tmp_path: Path, well: Any) -> None:
 # --- soft budgets ---
 
 
-class Hook(http.server.ThreadingHTTPServer):
+class Hook(Local):
     """A webhook that fails a few times first."""
 
-    daemon_threads = True
-
     def __init__(self, failures: int) -> None:
-        super().__init__(("127.0.0.1", 0), Taker)
+        super().__init__(Taker)
         self.failures = failures
         self.taken: list[dict[str, Any]] = []
         self.tried = 0
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/hook"
+        self.url = f"{self.address}/hook"
 
 
-class Taker(http.server.BaseHTTPRequestHandler):
+class Taker(Answering):
     """Checks the signature, as whoever takes notices should."""
 
     server: Hook
 
-    def log_message(self, *args: object) -> None: ...
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+    def serve(self) -> None:
+        body = self.body()
         stamp = self.headers["x-polyport-timestamp"]
         signed = hmac.new(b"hook-secret-1234", stamp.encode() + b"." + body, sha256).hexdigest()
         right = hmac.compare_digest(self.headers["x-polyport-signature"], f"sha256={signed}")
@@ -262,8 +257,7 @@ class Taker(http.server.BaseHTTPRequestHandler):
         well = right and self.server.tried > self.server.failures
         if well:
             self.server.taken.append(json.loads(body))
-        self.send_response(200 if well else 503)
-        self.end_headers()
+        self.send(b"", 200 if well else 503)
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -15,60 +13,56 @@ import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve as serve_sockets
 
-from .services import listening
+from .conftest import AUTHORIZED, KEY
+from .services import Answering, Local, listening
+from .waiting import until
 
 traces = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 pytest.importorskip("polyport_otel", reason="spans are made by polyport-otel")
 
-KEY = "sk-master-1234"
-AUTHORIZED = {"authorization": f"Bearer {KEY}"}
 CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "a secret question"}]}
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SERVER, CLIENT = 2, 3
 
 
-class Collector(ThreadingHTTPServer):
+class Collector(Local):
     """Takes OTLP over HTTP."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.spans: list[Any] = []
         self.raw = b""
 
     def of(self, trace: str, count: int) -> list[Any]:
         """Return the spans of a trace, when there are so many."""
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
+
+        def there() -> list[Any]:
             found = [span for span in [*self.spans] if span.trace_id.hex() == trace]
-            if len(found) >= count:
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"there are {len(found)} spans, not {count}")
+            return found if len(found) >= count else []
+
+        found: list[Any] = until(there, f"{count} spans are there")
+        return found
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     server: Collector
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+    def serve(self) -> None:
+        body = self.body()
         if self.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         if self.path == "/v1/traces":
             self.server.raw += body
             told = traces.ExportTraceServiceRequest.FromString(body)
             self.server.spans += [span for r in told.resource_spans for s in r.scope_spans for span in s.spans]
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: Any) -> None: ...
+        self.send(b"")
 
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     """A collector, which gateways that start now send to."""
     with listening(Collector()) as server:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.address)
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
         yield server
 

@@ -139,14 +139,15 @@ class Tracing:
             }
         )
         if asked is not None and _is_unseen(asked, outcome):
-            self._call(asked, outcome)
+            self._call(span, asked, outcome)
         else:
             span.set_attributes(_cost(outcome))
         self._fail(span, outcome, 500)  # of a server's span, what a caller did wrong is no error
 
-    def _call(self, asked: Asked, outcome: Outcome) -> None:
-        """Make the span of a call that no observer is told of; it began with what it belongs to."""
+    def _call(self, within: Any, asked: Asked, outcome: Outcome) -> None:
+        """Make the span of a call that no observer is told of; it begins with what it belongs to, or later."""
         now = time.time_ns()
+        begun = max(now - int(outcome.latency * 1e9), getattr(within, "start_time", None) or 0)
         attributes = {
             "gen_ai.operation.name": asked.operation,
             "gen_ai.provider.name": outcome.provider,
@@ -159,7 +160,7 @@ class Tracing:
             f"{asked.operation} {outcome.model}".strip(),
             kind=self._kinds.CLIENT,
             attributes=attributes,
-            start_time=now - int(outcome.latency * 1e9),
+            start_time=begun,
         )
         self._fail(span, outcome, 400)
         span.end(now)
