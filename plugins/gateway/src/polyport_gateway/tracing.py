@@ -71,7 +71,9 @@ def tracer_of(options: Mapping[str, Any]) -> Any:
 
 
 class Carrying(dict[str, str]):
-    """A client's headers, and the trace of whichever request they go out for."""
+    """A client's headers, and the trace of whichever request they go out for: never twice the same."""
+
+    __hash__ = None
 
     def items(self) -> Any:
         """Return what goes out now: the trace context and no baggage, which callers write for their own."""
@@ -82,6 +84,12 @@ class Carrying(dict[str, str]):
         return {**self, **carried}.items()
 
     def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
         return True
 
 
