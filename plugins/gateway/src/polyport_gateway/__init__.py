@@ -5,7 +5,7 @@ Interfaces   surfaces surface openai anthropic     the routes, from core's table
              gemini* cohere counting
              passthrough tapping realtime          a provider's own endpoints and WebSockets, accounted
 Behind it    config foreign running reloading      config.yaml, LiteLLM's as well; what serves now; another one
-The seam     gate                                  who may call, and what it came to
+The seam     gate fence refusing                   who may call, and what it came to; what nobody may ask
 Accounts     keeper identity limits shared         the gate with accounts: who calls, what is reserved, here or in Redis
              estimate policy terms owning          what a call may cost; what holds for whom; whose a file is
              ledger entries journal rollups store/ what it did cost, kept through kill -9
