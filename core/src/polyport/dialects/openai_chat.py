@@ -20,15 +20,8 @@ from polyport.types.completion import TextCompletion, TextCompletionRequest
 ROLES = frozenset({"system", "developer", "user", "assistant"})
 PLAIN_MESSAGE = {"role", "content"}
 #: What is asked for besides words: files, tools and sound have to be looked at.
-AS_THEY_ARE = frozenset(ChatRequest.__struct_fields__) - {
-    "options",
-    "extra",
-    "adaptations",
-    "tools",
-    "functions",
-    "function_call",
-    "audio",
-}
+LOOKED_AT = frozenset({"tools", "functions", "function_call", "audio", "options", "extra", "adaptations"})
+AS_THEY_ARE = frozenset(ChatRequest.__struct_fields__) - LOOKED_AT
 
 
 class Chat(Wire):
@@ -68,14 +61,20 @@ class Chat(Wire):
         stream = bool(fields.get("stream"))
         if "stream_options" in fields and not stream:
             return None
-        return self.post("/chat/completions", json={**fields, "model": model}, stream=stream)
+        body = {**fields, "model": model}
+        return HttpRequest(method="POST", url=self._place, headers={**self.headers}, json=body, stream=stream)
+
+    @cached_property
+    def _place(self) -> str:
+        return self.quirks.paths.get("/chat/completions", "/chat/completions")
 
     @cached_property
     def _taken(self) -> frozenset[str]:
         """The parameters that go out as they are; none where anything is added to a chat or changed in it."""
         quirks, own = self.quirks, type(self)
-        changed = any(getattr(own, name) is not getattr(Chat, name) for name in ("history", "chat_path", "chat_body"))
-        if changed or own.body is not Wire.body or quirks.roles or quirks.defaults.get("chat") or self._placed:
+        ways = ("history", "chat_path", "chat_body", "body", "post", "request")
+        changed = any(getattr(own, name) is not getattr(Chat, name) for name in ways)
+        if changed or quirks.roles or quirks.defaults.get("chat") or self._placed:
             return frozenset()
         touched = {*FOREIGN["chat"], *quirks.unsupported.get("chat", ()), *quirks.renames.get("chat", ())}
         if not quirks.schemas:
@@ -91,8 +90,9 @@ class Chat(Wire):
 
     def _as_openai_has_it(self, body: bytes) -> bool:
         words = self.own_words
-        plain = type(self).to_completion is Chat.to_completion and words is not None
-        return plain and not any(word in body for word in words or ())
+        if words is None or type(self).to_completion is not Chat.to_completion:
+            return False
+        return not words or not any(word in body for word in words)
 
     @cached_property
     def own_words(self) -> tuple[bytes, ...] | None:

@@ -47,7 +47,6 @@ class Journey(Rules):
         self.router = router
         self.group = group
         self.members = members
-        self.ids = [one.id for one in members]
         self.proceed = proceed
         self.tried: list[str] = []
         self._retries: int | None = None
@@ -177,7 +176,7 @@ class Journey(Rules):
                 return self._begin(only, taken, now)
         refused: dict[str, Refusal] = {}
         while True:
-            standings = yield from router.state.look(self.ids, now)
+            standings = yield from router.state.look([one.id for one in self.members], now)
             able, unable = self.weigh(call, tokens, standings, refused)
             if not able:
                 found, refusals = yield from self._ask_the_full(unable, tokens)

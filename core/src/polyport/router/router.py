@@ -381,7 +381,7 @@ class Router(Closing, Interface):
         call = self._prepare(BY_FUNCTION[function], {"model": model, **params})
         journey = Journey(self, call.group, self.groups.of(call.group), self.client.send)
         estimate = self.estimate(call, journey.members)
-        standings = yield from self.state.look(journey.ids, (yield NOW))
+        standings = yield from self.state.look([one.id for one in journey.members], (yield NOW))
         able, unable = journey.weigh(call, estimate, standings)
         chosen = self.strategy(able, call.random, self.strategy_args) if able else None
         told = [(one, "" if one is chosen else "could be taken; the strategy chose another") for one in able]

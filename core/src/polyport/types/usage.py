@@ -83,10 +83,11 @@ class Usage(Fields):
         what a provider counts in its total and nowhere else.
         """
         given, made = self.prompt_tokens_details, self.completion_tokens_details
-        found = _split(self.prompt_tokens, "input", GIVEN, NONE if given is None else _given(given))
+        found: dict[str, int] = {}
+        _split(found, self.prompt_tokens, "input", GIVEN, NONE if given is None else _given(given))
         if given is not None and given.cached_tokens_details is not None:
             _tell_apart(found, self.prompt_tokens, given, given.cached_tokens_details)
-        found |= _split(self.completion_tokens, "output", MADE, NONE if made is None else _made(made))
+        _split(found, self.completion_tokens, "output", MADE, NONE if made is None else _made(made))
         rest = self.total_tokens - sum(found.values())
         if rest > 0:
             found["unattributed"] = rest
@@ -101,9 +102,10 @@ _made = attrgetter("reasoning_tokens", "audio_tokens", "image_tokens")
 NONE: tuple[int | None, ...] = ()
 
 
-def _split(whole: int, remainder: str, names: tuple[str, ...], counts: tuple[int | None, ...]) -> dict[str, int]:
+def _split(
+    found: dict[str, int], whole: int, remainder: str, names: tuple[str, ...], counts: tuple[int | None, ...]
+) -> None:
     """Cut `whole` into parts, never more than it holds; what is left is `remainder`. Empty ones are left out."""
-    found = {}
     if any(counts):
         for name, count in zip(names, counts, strict=True):
             if count:
@@ -113,7 +115,6 @@ def _split(whole: int, remainder: str, names: tuple[str, ...], counts: tuple[int
                     found[name] = count
     if whole:
         found[remainder] = whole
-    return found
 
 
 def _tell_apart(found: dict[str, int], whole: int, given: PromptTokensDetails, cached: CachedTokensDetails) -> None:

@@ -19,6 +19,8 @@ Headers = list[tuple[bytes, bytes]]
 #: What a header may hold: an error's or a model's text could break out of it.
 SAFE = dict.fromkeys((*range(32), 127), "?")
 MAX_HEADER = 1024
+#: Usage of which nothing is told.
+NOTHING: Mapping[str, int] = {}
 
 
 def encode(value: Any) -> bytes:
@@ -87,12 +89,11 @@ class Tally:
     `made` is the response that events tell of.
     """
 
-    def __init__(self) -> None:
-        self.made: Item | None = None
-        self.usage: Mapping[str, int] = {}
-        self._counts: dict[str, Any] = {}
-        #: The response that a stream of events is about.
-        self.kept = ""
+    made: Item | None = None
+    usage: Mapping[str, int] = NOTHING
+    _counts: Mapping[str, Any] = NOTHING
+    #: The response that a stream of events is about.
+    kept = ""
 
     def see(self, chunk: Any) -> None:
         """Take note of a chunk."""
@@ -113,8 +114,8 @@ class Tally:
         elif event.get("type") in ("message_start", "message_delta"):
             told = message.get("usage") if isinstance(message, dict) else event.get("usage")
             if isinstance(told, dict):
-                self._counts |= {name: value for name, value in told.items() if value is not None}
-                self.usage = _buckets(self._counts, MessageUsage)
+                self._counts = {**self._counts, **{name: value for name, value in told.items() if value is not None}}
+                self.usage = _buckets({**self._counts}, MessageUsage)
 
 
 def _buckets(usage: dict[str, Any], kind: type[ResponsesUsage | MessageUsage]) -> Mapping[str, int]:
