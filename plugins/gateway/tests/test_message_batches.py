@@ -530,18 +530,46 @@ def test_one_is_deleted_where_its_provider_lets_go_of_it(client: Any, vendors: V
 
 
 def test_where_guardrails_watch_there_are_no_batches(vendors: Vendors, start: Callable[..., Any]) -> None:
-    """They could not see the answers."""
+    """They could not see the answers, nor on OpenAI's surface the requests, which are in a file."""
+    pytest.importorskip("polyport_guardrails")
+    openai = pytest.importorskip("openai")
     params = {"model": "openai/gpt-4o", "api_key": "sk-one", "api_base": f"{vendors.url}/v1"}
-    rail = {"guardrail_name": "g", "litellm_params": {"guardrail": "regex", "patterns": ["x"], "mode": "pre_call"}}
-    watched = start({
+    said = {
         "model_list": [{"model_name": "gpt", "litellm_params": params}],
-        "general_settings": {"master_key": KEY}, "guardrails": [rail],
-    })  # fmt: skip
+        "general_settings": {"master_key": KEY}, "router_settings": {"num_retries": 0},
+    }  # fmt: skip
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": ask("gpt-4o", "a")[0]["params"]}
+
+    def make(url: str, key: str) -> Any:
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
+            file = client.files.create(file=("f.jsonl", json.dumps(line).encode()), purpose="batch")
+            started = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+            return client.batches.create(input_file_id=file.id, **started)
+
+    def rails(**more: Any) -> dict[str, Any]:
+        rail = {"guardrail": "regex", "patterns": ["x"], "mode": "pre_call", **more}
+        return {"guardrails": [{"guardrail_name": "g", "litellm_params": rail}]}
+
+    vendors.batches.clear()
+    watched = start({**said, **rails()})
     with (
         anthropic.Anthropic(base_url=watched.url, api_key=KEY, max_retries=0) as client,
         pytest.raises(anthropic.PermissionDeniedError, match="Guardrails cannot see"),
     ):
         client.messages.batches.create(requests=ask("gpt", "a"))
+    with pytest.raises(openai.PermissionDeniedError, match="Guardrails cannot see what a batch asks") as refused:
+        make(watched.url, KEY)
+    assert refused.value.code == "guardrails"
+    assert vendors.batches == {}
+    chosen = start({**said, **rails(default_on=False)})
+    bound, free = (
+        httpx.post(f"{chosen.url}/key/generate", json=body, headers={"authorization": f"Bearer {KEY}"}).json()["key"]
+        for body in ({"guardrails": ["g"]}, {})
+    )
+    with pytest.raises(openai.PermissionDeniedError, match="Guardrails cannot see"):
+        make(chosen.url, bound)
+    assert vendors.batches == {}
+    assert make(chosen.url, free).id in vendors.batches
 
 
 # --- a provider that has lines of its own ---

@@ -35,7 +35,7 @@ from polyport.types.upload import Upload
 from polyport_gateway import asked, replies
 from polyport_gateway.anthropic import Anthropic
 from polyport_gateway.gate import Admission, GateError
-from polyport_gateway.running import Running, allowed
+from polyport_gateway.running import IN_BATCHES, Running, allowed
 from polyport_gateway.surface import Answer
 
 PATH = "/v1/messages/batches"
@@ -145,8 +145,7 @@ class Creation(Batches):
         self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
     ) -> tuple[Call, Flow[Batch]]:
         """Return the call that starts the batch, and the flow that makes and uploads the lines before."""
-        if running.is_guarded(admission):
-            raise GateError(403, "guardrails", "Guardrails cannot see what a batch answers: ask one by one.")
+        running.refuse_guarded(admission, IN_BATCHES)
         requests = fields["requests"]
         names = [_model(request, number) for number, request in enumerate(requests)]
         at = _common(running, dict.fromkeys(_allowed(name, admission) for name in names))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polyport.flow import OWN, Passed
+from polyport.border import Call
+from polyport.flow import OWN, Flow, Passed
 from polyport.operations import Operation
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.completion import TextCompletion
 from polyport_gateway import replies
+from polyport_gateway.gate import Admission
+from polyport_gateway.running import IN_BATCHES, Running
 from polyport_gateway.surface import Answer, Events, Surface
 
 DONE = b"data: [DONE]\n\n"
@@ -83,3 +86,16 @@ class OpenAI(Surface):
         if operation.chunk is bytes:
             return super().events(operation, fields, headers)
         return OpenAIEvents(operation, fields)
+
+
+class Starting(OpenAI):
+    """A batch that is started: its lines are in a file, past all guardrails."""
+
+    plans = True
+
+    def plan(
+        self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
+    ) -> tuple[Call, Flow[Any]]:
+        """Return the call. Raises GateError where guardrails would have to see what the file holds."""
+        running.refuse_guarded(admission, IN_BATCHES)
+        return running.router.plan(operation.function, **fields)

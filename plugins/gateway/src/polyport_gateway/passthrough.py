@@ -165,9 +165,8 @@ class Passage(Exchange):
     def _guard(self) -> None:
         """Refuse what guardrails would have to see."""
         settings = self._running.general.passthrough
-        guarded = self._admission is not None and self._running.is_guarded(self._admission)
-        if guarded and not (settings is not None and settings.unguarded):
-            raise GateError(403, "guardrails", "Guardrails cannot see what passes through.")
+        if self._admission is not None and not (settings is not None and settings.unguarded):
+            self._running.refuse_guarded(self._admission, "what passes through")
 
     async def _content(self, row: Row | None, stack: ExitStack) -> tuple[bytes | Spool | None, dict[str, Any]]:
         """Return the body, and what it says where its model has to be known."""

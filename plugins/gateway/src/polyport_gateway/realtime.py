@@ -201,8 +201,8 @@ class Session:
             raise GateError(400, "missing_model", "Which model? Connect to /v1/realtime?model=...")
         self._running.choose(fields, turn.admission)
         self._model = fields["model"]
-        if not self._settings.unguarded and self._running.is_guarded(turn.admission):
-            raise GateError(403, "guardrails", "Guardrails cannot see what passes in a realtime session.")
+        if not self._settings.unguarded:
+            self._running.refuse_guarded(turn.admission, "what passes in a realtime session")
 
     def _accepted(self) -> dict[str, Any]:
         """Return what is told with the acceptance."""

@@ -18,6 +18,9 @@ from polyport.states import State
 from polyport_gateway.config import Config
 from polyport_gateway.gate import Admission, GateError
 
+#: What of batches no guardrail sees.
+IN_BATCHES = "what a batch asks and answers: ask one by one"
+
 
 class Running:
     """A configuration at work. `state` is what is known of deployments already, where it goes on.
@@ -103,6 +106,11 @@ class Running:
         rails = self.config.options.get("guardrails") or ()
         standing = any(self._params(one).get("default_on", True) for one in rails)
         return standing or (admission.policy is not None and bool(admission.policy.guardrails))
+
+    def refuse_guarded(self, admission: Admission, what: str) -> None:
+        """Raise GateError, 403, where a guardrail would have to see what it cannot."""
+        if self.is_guarded(admission):
+            raise GateError(403, "guardrails", f"Guardrails cannot see {what}.")
 
     @staticmethod
     def _params(rail: Any) -> Mapping[str, Any]:

@@ -16,12 +16,14 @@ from polyport_gateway.cohere import Cohere
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
 from polyport_gateway.gemini_more import Counting, Embedding
-from polyport_gateway.openai import OpenAI
+from polyport_gateway.openai import OpenAI, Starting
 from polyport_gateway.surface import Surface
 
 OPENAI, ANTHROPIC, COHERE, GEMINI = OpenAI(), Anthropic(), Cohere(), Gemini()
-#: Operations whose shape is another vendor's; all others are OpenAI's.
-SURFACES: dict[str, Surface] = {"messages": ANTHROPIC, "count_tokens": ANTHROPIC, "rerank": COHERE}
+#: Operations whose shape is another vendor's, or that are more than one call; all others are OpenAI's.
+SURFACES: dict[str, Surface] = {
+    "messages": ANTHROPIC, "count_tokens": ANTHROPIC, "rerank": COHERE, "create_batch": Starting(),
+}  # fmt: skip
 #: Addresses that name the same operation.
 ALSO = (("video_generation", "/video/generations"),)
 #: Gemini's addresses, which end with what is to be done.
