@@ -602,6 +602,30 @@ def test_calls_without_a_model_go_with_the_deployment_of_their_provider():
     assert seen == [("http://a/v1/files", "Bearer key-of-a")]
 
 
+@pytest.mark.parametrize("function", ["create_batch", "create_file", "list_files", "cancel_batch"])
+def test_what_a_deployment_adds_to_its_model_s_requests_is_in_no_call_about_files(function):
+    """Neither sampling nor prices nor a body of its own: only the account, and the time limit, are lent."""
+    asked = {
+        "create_batch": {"input_file_id": "file-1"}, "cancel_batch": {"batch_id": "batch_1"},
+        "create_file": {"file": b"{}", "purpose": "batch"}, "list_files": {},
+    }[function]  # fmt: skip
+    own = {
+        "temperature": 0.5, "max_tokens": 9, "metadata": {"a": "b"}, "chat_template_kwargs": {"thinking": True},
+        "input_cost_per_token": 1e-6, "prices": {"input": 1}, "extra_body": {"top_k": 3},
+    }  # fmt: skip
+    sent = []
+    for params in ({}, own):
+        field = Field(a=lambda request, now: Answer(0.1, HttpReply(status=200, content=b'{"id": "x", "data": []}')))
+        row = field.entry("a", model="openai/m", extra_headers={"x-team": "t"}, timeout=7, **params)
+        with field.router(row) as router:
+            field.simulation.run_flow(router.flow(function, provider="openai", **asked))
+        sent.append(field.requests)
+    ((bare,), (made,)) = sent
+    assert (made.url, made.json, made.timeout) == (bare.url, bare.json, bare.timeout)
+    assert [name for name, _ in made.form or ()] == [name for name, _ in bare.form or ()]
+    assert (made.headers["authorization"], made.headers["x-team"]) == ("Bearer key-of-a", "t")
+
+
 def test_a_job_s_id_leads_back_to_its_deployment():
     """In another router, too: whose key started a film asks how far it is, and fetches it."""
     seen = []

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from polyport_gateway import config
@@ -152,3 +153,24 @@ def test_who_is_refused_is_told_when_to_come_back(well: Any) -> None:
     assert (b"x-ratelimit-limit", b"1") in start["headers"]
     assert json.loads(body["body"])["error"]["code"] == "rate_limit_exceeded"
     assert not well.asked
+
+
+@pytest.mark.parametrize(
+    "name", ["aws_bedrock_runtime_endpoint", "aws_region_name", "aws_role_name", "s3_bucket_name", "s3_endpoint_url"]
+)
+def test_where_bedrock_is_asked_is_no_callers_to_choose(name: str) -> None:
+    """Else the gateway's credentials would sign requests to wherever a caller says."""
+    pytest.importorskip("polyport_bedrock")
+    params = {"model": "bedrock/amazon.nova-lite-v1:0", "aws_region_name": "eu-west-1"}
+    app = App(config.read({"model_list": [{"model_name": "nova", "litellm_params": params}]}))
+    body = {"model": "nova", "messages": [{"role": "user", "content": "hi"}], name: "http://127.0.0.1:9"}
+
+    async def main() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://gateway") as client:
+            reply = await client.post("/v1/chat/completions", json=body)
+        await app.aclose()
+        return reply
+
+    reply = asyncio.run(main())
+    assert reply.status_code == 400
+    assert f"$.{name} is set by the gateway's configuration" in reply.json()["error"]["message"]

@@ -38,10 +38,12 @@ from polyport.router.policies import AllowedFailsPolicy, Detours, RetryPolicy
 from polyport.router.strategies import Candidate
 from polyport.routing import resolve
 from polyport.states import MemoryState, State
-from polyport.types.record import Options
+from polyport.types.record import SECRET_SETTING, Options
 
 #: Entry points of states: name -> what makes one of `url`, `host`, `port` and `password`.
 STATES = "polyport.states"
+#: Options of a deployment that are for calls of its model alone.
+OF_MODEL = frozenset({"extra_body", "prices"})
 DEFAULT_COOLDOWN = 5.0
 DEFAULT_ALLOWED_FAILS = 3
 DEFAULT_MAX_FALLBACKS = 5
@@ -241,19 +243,33 @@ class Router(Closing, Interface):
         return call
 
     def _lend(self, operation: Operation, fields: dict[str, Any]) -> str | None:
-        """Give a call that is about a file, a batch or a job, not a model, what its own deployment has; return its id.
+        """Give a call that is about a file, a batch or a job, not a model, its deployment's account; return its id.
 
-        A job's id names it; else it is the first of the provider's.
+        A job's id names it; else it is the first of the provider's. Prices are a job's own deployment's alone.
         """
         issued = ids.read(str(fields.get(operation.id_field))) if operation.id_field else None
         provider = self.client.provider_of(operation, fields)
         there = [one for one in self.groups.all() if provider and self.place_of(one)[0] == provider]
         own = [one for one in there if issued is not None and one.id == issued.deployment]
         for one in (own or there)[:1]:
-            for name, value in {**one.extra, **one.options}.items():
+            lent = self.account_of(one)
+            prices = one.options.get("prices") or of_params(one.extra)
+            if own and prices is not None:
+                lent["prices"] = prices
+            for name, value in lent.items():
                 fields.setdefault(name, value)
             return one.id
         return None
+
+    def account_of(self, one: Deployment) -> dict[str, Any]:
+        """Return the parameters of a deployment that any call to its account needs: key, address, provider's settings.
+
+        What it adds to requests of its model is left out: `temperature`, `extra_body`, prices.
+        """
+        plugin = self.client.providers.get(self.place_of(one)[0]).plugin
+        settings = {name for setting in plugin.settings for name in setting.names}
+        extra = {name: it for name, it in one.extra.items() if name in settings or SECRET_SETTING.fullmatch(name)}
+        return extra | {name: it for name, it in one.options.items() if name not in OF_MODEL}
 
     # --- from group to group ---
 

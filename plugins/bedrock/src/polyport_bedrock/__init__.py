@@ -8,6 +8,7 @@ from polyport.auth import Auth
 from polyport.errors import APIError
 from polyport.flow import HttpReply
 from polyport.hookspecs import hookimpl
+from polyport.provider import Setting
 from polyport_bedrock import errors
 from polyport_bedrock.access import AwsAuth
 from polyport_bedrock.batches import Batches
@@ -17,6 +18,7 @@ from polyport_bedrock.images import Images
 from polyport_bedrock.models import Models
 from polyport_bedrock.moderation import Moderations
 from polyport_bedrock.rerank import Rerank
+from polyport_bedrock.settings import SETTINGS
 from polyport_bedrock.video import Videos
 
 __all__ = ["AwsAuth", "Bedrock"]
@@ -26,6 +28,7 @@ class Bedrock(Messages, Embeddings, Rerank, Images, Videos, Batches, Moderations
     """Models of many vendors in an account of AWS', with a key of Bedrock's or credentials of AWS'."""
 
     auth: ClassVar[Auth] = AwsAuth()
+    settings: ClassVar[tuple[Setting, ...]] = SETTINGS
 
     def __init__(self, name: str = "") -> None:
         super().__init__(name)

@@ -10,6 +10,7 @@ from typing import Any
 
 from polyport import plugins
 from polyport.errors import BadRequestError
+from polyport.provider import Setting
 from polyport.types.record import Request
 
 REGION_NAMES = ("aws_region_name", "region_name", "aws_region")
@@ -38,6 +39,8 @@ NAMES = frozenset({
     *REGION_NAMES, *S3_REGION_NAMES, BUCKET[0], OUTPUT_BUCKET[0], ROLE[0], *ENDPOINT_NAMES.values(), *KEYS, *CHAIN,
     "base_model",
 })  # fmt: skip
+#: The same, for whoever wants to know which arguments say where and who: a gateway lets no caller choose them.
+SETTINGS = tuple(Setting(name, (name,)) for name in sorted(NAMES))
 
 
 def extras(request: Request) -> dict[str, Any]:

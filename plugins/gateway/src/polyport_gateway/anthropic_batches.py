@@ -23,13 +23,10 @@ from polyport.flow import Call as Calling, Flow, Sleep
 from polyport.lines import message_line
 from polyport.middleware.cost import without_prices
 from polyport.operations import BY_FUNCTION, Operation
-from polyport.pricefile import PARAMETERS
 from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
 from polyport.states import Standing
 from polyport.types.batch import SINCE, Batch, BatchList
-from polyport.types.chat import ChatRequest
-from polyport.types.messages import MessagesRequest
 from polyport.types.record import OPTION_NAMES, Meta
 from polyport.types.upload import Upload
 from polyport_gateway import asked, replies
@@ -46,8 +43,6 @@ CUSTOM_ID, MANY = re.compile(r"[a-zA-Z0-9_-]{1,64}"), 100_000
 OF_CALLS = OPTION_NAMES - {"drop_params", "strict"}
 #: What says whose account a deployment calls on, besides its provider and its provider's settings.
 ACCOUNT = ("api_key", "api_base", "api_version")
-#: A deployment's parameters that are for its answers, and not for the batches at its account.
-OF_ANSWERS = PARAMETERS.union(ChatRequest.__struct_fields__, MessagesRequest.__struct_fields__)
 #: Lines made at once before others have their turn; what is told of their adaptations.
 AT_ONCE, TOLD = 20, 20
 #: OpenAI's statuses -> Anthropic's, of batches that are not over.
@@ -65,13 +60,8 @@ class Place(msgspec.Struct, frozen=True):
     provider: str
     deployment: Deployment
     account: Mapping[str, Any]
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters of a call that is about files and batches there."""
-        one = self.deployment
-        extra = {name: value for name, value in one.extra.items() if name not in OF_ANSWERS}
-        return {**extra, **one.options, "provider": self.provider}
+    #: The parameters of a call that is about files and batches there.
+    parameters: Mapping[str, Any]
 
 
 def places(running: Running, deployments: list[Deployment]) -> Iterator[Place]:
@@ -83,7 +73,7 @@ def places(running: Running, deployments: list[Deployment]) -> Iterator[Place]:
         if {"create_file", "create_batch", "chat"} <= loaded.answers.keys():
             settings = [name for setting in loaded.plugin.settings for name in setting.names]
             account = {name: {**one.extra, **one.options}.get(name) for name in (*ACCOUNT, *settings)}
-            yield Place(provider, one, account)
+            yield Place(provider, one, account, {**router.account_of(one), "provider": provider})
 
 
 class Batches(Anthropic):
