@@ -6,14 +6,15 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from polyport_gateway import config, management as manage, spending
+from polyport.operations import BY_FUNCTION
+from polyport_gateway import config, management as manage, owning, spending
 from polyport_gateway.assembly import app_of
 from polyport_gateway.identity import MASTER
 from polyport_gateway.keeper import Keeper
@@ -53,6 +54,9 @@ class Handler(Answering):
         asked = json.loads(body) if body.startswith(b"{") else {}
         kind, name, *more = [*self.path.removeprefix("/v1/").split("?")[0].split("/"), "", ""][:3]
         provider = self.server
+        if self.path.partition("?")[0].endswith(":generateContent"):
+            content = {"role": "model", "parts": [{"text": "hi"}]}
+            return self.send(json.dumps({"candidates": [{"content": content, "finishReason": "STOP"}]}).encode())
         if more[0] == "content":
             answer = {"model": "gpt-4o", "usage": {"prompt_tokens": 1000, "completion_tokens": 100}, "id": "c"}
             line = {"custom_id": "1", "response": {"status_code": 200, "body": answer}}
@@ -119,11 +123,11 @@ class Caller:
         return str(reply.json()["id"])
 
 
-def run(folder: Path, provider: Provider, test: Test, **general: Any) -> None:
+def run(folder: Path, provider: Provider, test: Test, more: Iterable[dict[str, Any]] = (), **general: Any) -> None:
     """Run a test with ann, bob of her team, and a master, before a gateway in this process."""
     params = {"model": "openai/gpt-4o", "api_base": provider.url, "api_key": "sk-upstream-secret"}
     given = {
-        "model_list": [{"model_name": "gpt", "litellm_params": params}],
+        "model_list": [{"model_name": "gpt", "litellm_params": params}, *more],
         "general_settings": {"master_key": MASTER_KEY, **general},
     }
 
@@ -176,6 +180,86 @@ def test_a_file_is_its_owners(tmp_path: Path, provider: Provider) -> None:
         assert (await bob("GET", "/v1/files/file-that-nobody-made")).status_code == 404
 
     run(tmp_path, provider, test)
+
+
+GOOGLE = "https://generativelanguage.googleapis.com/v1beta/"
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ({"type": "file", "file": {"file_id": "abc"}}, ["abc"]),
+        ({"type": "file", "file": {"file_id": "files/abc"}}, ["abc"]),
+        ({"type": "file", "file": {"file_id": f"{GOOGLE}files/abc"}}, ["abc"]),
+        ({"type": "file", "file": {"file_data": f"{GOOGLE}files/abc:download?alt=media"}}, ["abc"]),
+        ({"type": "file", "file": {"file_url": "files/abc"}}, ["abc"]),
+        ({"type": "image_url", "image_url": {"url": f"{GOOGLE}files/abc"}}, ["abc"]),
+        ({"type": "image_url", "image_url": "files/abc"}, ["abc"]),
+        ({"type": "video_url", "video_url": {"url": "files/abc"}}, ["abc"]),
+        ({"type": "input_audio", "input_audio": {"data": "files/abc", "format": "wav"}}, ["abc"]),
+        ({"type": "input_file", "file_url": f"{GOOGLE}files/abc"}, ["abc"]),
+        ({"type": "gemini", "fileData": {"fileUri": f"{GOOGLE}files/abc"}}, ["abc"]),
+        ({"type": "tool_result", "content": [{"type": "image", "source": {"file_id": "abc"}}]}, ["abc"]),
+        ({"type": "gemini", "functionResponse": {"parts": [{"fileData": {"fileUri": "files/abc"}}]}}, ["abc"]),
+        ({"type": "image_url", "image_url": {"url": f"{GOOGLE}files/a/b"}}, [f"{GOOGLE}files/a/b"]),
+        ({"type": "image_url", "image_url": {"url": "HTTPS://GenerativeLanguage%2egoogleapis.com/v1/files/a"}},
+         ["HTTPS://GenerativeLanguage%2egoogleapis.com/v1/files/a"]),
+        ({"type": "image_url", "image_url": {"url": "https://x.example/files/abc"}}, []),
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}, []),
+        ({"type": "text", "text": "files/abc"}, []),
+        ({"type": "tool_use", "id": "t", "name": "f", "input": {"file_id": "abc", "url": "files/abc"}}, []),
+    ],
+)  # fmt: skip
+def test_files_are_known_by_id_name_and_address(part: dict[str, Any], names: list[str]) -> None:
+    """Wherever a part says it, and in whatever way its provider takes it; what a tool is called with is no file."""
+    chat = {"messages": [{"role": "user", "content": [{"type": "text", "text": "look"}, part]}]}
+    assert owning.named(BY_FUNCTION["completion"], chat) == names
+    parts = {"gemini_parts": [part]}
+    said = {"role": "assistant", "content": "hi", "provider_specific_fields": parts}
+    assert owning.named(BY_FUNCTION["completion"], {"messages": [said]}) == names
+    assert owning.named(BY_FUNCTION["responses"], {"contents": {"parts": [part]}}) == names
+    answered = {"type": "function_call_output", "call_id": "c", "output": [part]}
+    assert owning.named(BY_FUNCTION["responses"], {"input": [answered]}) == names
+
+
+def test_caches_and_files_of_containers_are_named() -> None:
+    """In both of the ways that a cache of Gemini's is written."""
+    row = BY_FUNCTION["responses"]
+    assert owning.named(row, {"cached_content": "cachedContents/1"}) == ["cachedContents/1"]
+    assert owning.named(row, {"cachedContent": "cachedContents/1"}) == ["cachedContents/1"]
+    tools = [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["file-1"]}}, {"type": "x"}]
+    assert owning.named(row, {"input": "hi", "tools": tools}) == ["file-1"]
+    assert owning.named(row, {"input": "hi", "tools": [{"type": "code_interpreter", "container": "auto"}]}) == []
+
+
+def test_what_gemini_keeps_is_its_owners(tmp_path: Path, provider: Provider) -> None:
+    """A file by its address, for its owner and admins; a cache, for admins: on OpenAI's surface and on Gemini's."""
+    pytest.importorskip("polyport_gemini")
+    gemini = {
+        "model": "gemini/gemini-2.5-flash", "api_base": provider.address, "api_key": "sk-upstream-secret",
+    }  # fmt: skip
+
+    async def test(ann: Caller, bob: Caller, master: Caller, keeper: Keeper) -> None:
+        who = await keeper.identity.identify(ann.headers["authorization"].removeprefix("Bearer "))
+        keeper.owners.remember(owning.Owned(id="abc", kind="file", at=0, key_id=who.key_id, user_id=who.user_id))
+        at = f"{GOOGLE}files/abc"
+        look = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": at}}]}]}
+        hello = {"messages": [{"role": "user", "content": "hi"}]}
+        parts = {"contents": [{"role": "user", "parts": [{"fileData": {"fileUri": at, "mimeType": "image/png"}}]}]}
+        chats, contents = "/v1/chat/completions", "/v1beta/models/flash:generateContent"
+        uses: list[tuple[str, dict[str, Any], set[int]]] = [
+            (chats, {"model": "flash", **look}, {200}),
+            (contents, parts, {200}),
+            (chats, {"model": "flash", **hello, "cached_content": "cachedContents/1"}, {404}),
+            (chats, {"model": "flash", **hello, "cachedContent": "cachedContents/1"}, {404}),
+        ]
+        for path, body, hers in uses:
+            told = [(await one("POST", path, json=body)) for one in (bob, ann, master)]
+            assert [told[0].status_code, told[2].status_code] == [404, 200], [one.text for one in told]
+            assert {told[1].status_code} == hers
+            assert "is not yours" in told[0].text
+
+    run(tmp_path, provider, test, more=[{"model_name": "flash", "litellm_params": gemini}])
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from sqlalchemy import select
@@ -25,6 +27,7 @@ from polyport.operations import Operation
 from polyport.types.batch import SINCE, Batch
 from polyport.types.record import Meta
 from polyport_gateway.gate import GateError
+from polyport_gateway.gemini_contents import KEPT
 from polyport_gateway.identity import Principal
 from polyport_gateway.ledger import Entry, Whose, clean
 from polyport_gateway.store import Store
@@ -41,10 +44,23 @@ LISTS = frozenset({"list_files", "list_batches", "list_videos"})
 #: Functions after which something is to be done.
 NOTED = frozenset({*MADE, *BATCHES, *LISTS, "file_content"})
 STREAMED = frozenset({"file_content"})
-#: Parameters that name what must be one's own.
-NAMING = ("input_file_id", "previous_response_id")
-#: What may have files in its parts.
-CONTENTS = ("messages", "input")
+#: Parameters that name what must be one's own. Caches of Gemini's are nobody's here, and so an admin's to use.
+NAMING = ("input_file_id", "previous_response_id", "cached_content", "cachedContent")
+#: What may have files in its parts; a message's or a part's fields that have parts, and those that say where one is.
+CONTENTS = ("messages", "input", "contents")
+PARTS = ("content", "parts", "output")
+HOLDERS = (
+    "file", "source", "image", "image_url", "video_url", "input_audio", "fileData", "file_data", "functionResponse",
+    "function_response",
+)  # fmt: skip
+#: Addresses, which may be those of files that Gemini keeps.
+ADDRESSES = ("url", "image_url", "video_url", "file_url", "file_data", "fileUri", "file_uri", "data")
+#: Such a file, by name or address: its id here. https://ai.google.dev/api/files
+GEMINI_FILE = re.compile(
+    r"(?:https://generativelanguage\.googleapis\.com/(?:download/)?v\w+/)?files/([\w-]+)(?::download)?(?:\?alt=media)?"
+)
+#: Characters of an address that are looked at: nothing longer leads there.
+LOOKED_AT = 4096
 #: Ids that are remembered, and the seconds that another replica's line may take to the database.
 REMEMBERED, DRAINED = 20_000, (0.1, 0.2, 0.4)
 #: Characters of an id; a video's carries its provider and its model.
@@ -70,21 +86,54 @@ def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:
         told = fields.get(name)
         if isinstance(told, list):
             for message in told:
-                if type(message) is dict:
-                    content = message.get("content")
-                    if type(content) is list:
-                        found += _files(content)
-                    elif "file_id" in message:
-                        found.append(message["file_id"])
-    return [one for one in found if isinstance(one, str) and one]
+                if type(message) is dict and not _is_plain(message, "role", "content"):
+                    found += _files(message)
+        elif type(told) is dict:
+            found += _files(told)
+    tools = fields.get("tools")
+    if type(tools) is list:
+        for tool in tools:
+            container = tool.get("container") if type(tool) is dict else None
+            ids = container.get("file_ids") if type(container) is dict else None
+            found += ids if type(ids) is list else ()
+    return [_id(one) for one in found if isinstance(one, str) and one] if found else found
 
 
-def _files(parts: Iterable[Any]) -> Iterator[Any]:
-    for part in parts:
-        if type(part) is dict:
-            for inner in (part, part.get("file"), part.get("source"), part.get("image")):
-                if type(inner) is dict and "file_id" in inner:
+def _is_plain(given: Mapping[str, Any], kind: str, text: str) -> bool:
+    """Whether a message or a part is nothing but text: most are."""
+    return len(given) == 2 and kind in given and type(given.get(text)) is str
+
+
+def _files(message: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield what a message or an item says of files: ids, and addresses of files that a provider keeps."""
+    waiting: list[Any] = [message]
+    for part in waiting:  # which grows meanwhile
+        if type(part) is not dict or _is_plain(part, "type", "text"):
+            continue
+        for inner in (part, *(part[name] for name in HOLDERS if name in part)):
+            if type(inner) is dict:
+                if "file_id" in inner:
                     yield inner["file_id"]
+                yield from (inner[name] for name in ADDRESSES if name in inner and _is_kept(inner[name]))
+                waiting += (one for name in PARTS if type(inner.get(name)) is list for one in inner[name])
+        own = part.get("provider_specific_fields")
+        kept = own.get(KEPT) if type(own) is dict else None
+        if type(kept) is list:
+            waiting += kept
+
+
+def _is_kept(address: Any) -> bool:
+    """Whether an address is, or may be, that of a file that Gemini keeps: it is read with the gateway's key."""
+    if type(address) is not str or address.startswith("data:"):
+        return False
+    start = unquote(address[:LOOKED_AT]).lstrip().lower()
+    return start.startswith("files/") or "generativelanguage" in start
+
+
+def _id(name: str) -> str:
+    """Return the id that something has here, whatever it is called by."""
+    known = GEMINI_FILE.fullmatch(name)
+    return name if known is None else known[1]
 
 
 class Owners:
