@@ -292,7 +292,7 @@ class Client(Closing, Interface):
         for layer in self._layers():
             proceed = _wrap(layer, proceed)
             call.relay = ""  # it may have to see, or to change, every chunk
-        return _observe(call, proceed)
+        return observe(call, proceed)
 
     def _layers(self) -> list[Middleware]:
         """Return what is around every call, the innermost first; made anew when a setting has changed."""
@@ -427,14 +427,23 @@ def _wrap(layer: Middleware, inner: Next) -> Next:
     return lambda call: layer(call, inner)
 
 
-def _observe(call: Call, proceed: Next) -> Flow[Any]:
-    """The outermost layer: `meta`, the ids that carry their provider, and errors that say where they happened."""
-    start: float = yield NOW
+def observe(call: Call, proceed: Next, start: float | None = None) -> Flow[Any]:
+    """The outermost layer: `meta`, the ids that carry their provider, and errors that say where they happened.
+
+    `start` is when the call began, if that was not just now.
+    """
+    if start is None:
+        start = yield NOW
     try:
         result = yield from proceed(call)
     except BaseException as error:
         attribute(error, call)
         raise
+    return over(result, call, start, (yield NOW))
+
+
+def over(result: Any, call: Call, start: float, now: float) -> Any:
+    """Return what a call came to, with what is said of it; of a stream, when it has ended."""
     if isinstance(result, Streaming):
 
         def finish(error: BaseException | None) -> Flow[None]:
@@ -442,7 +451,7 @@ def _observe(call: Call, proceed: Next) -> Flow[Any]:
             call.meta.latency = (yield NOW) - start
 
         return result.epilogue(finish)
-    call.meta.latency = (yield NOW) - start
+    call.meta.latency = now - start
     if call.operation.issues_id:
         _issue_ids(result, call)
     reader = call.request.__dict__.get("_reader")

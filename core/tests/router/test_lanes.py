@@ -16,6 +16,13 @@ from polyport.errors import APIConnectionError, PolyportError
 from polyport.flow import HttpReply, HttpRequest
 from polyport.operations import BY_FUNCTION
 
+
+class Answered(msgspec.Struct):
+    """What a chat is asked to answer with."""
+
+    city: str
+
+
 WORDS = {"role": "user", "content": "hello"}
 #: Chats that go out as they are, and some that do not: those must not be treated alike.
 CHATS: list[dict[str, Any]] = [
@@ -33,6 +40,7 @@ CHATS: list[dict[str, Any]] = [
     {"messages": [WORDS], "stream_options": {"include_usage": True}},
     {"messages": [WORDS], "num_retries": 0},
     {"messages": [WORDS], "extra_body": {"own": 1}, "extra_headers": {"x-own": "1"}},
+    {"messages": [WORDS], "response_format": Answered},
     {"messages": []},
     {"messages": "hello"},
     {"messages": [{"role": "nobody", "content": "hello"}]},

@@ -59,7 +59,7 @@ class Chat(Wire):
             if type(message["content"]) is not str or type(message["role"]) is not str or message["role"] not in ROLES:
                 return None
         stream = bool(fields.get("stream"))
-        if "stream_options" in fields and not stream:
+        if ("stream_options" in fields and not stream) or type(fields.get("response_format", {})) is not dict:
             return None
         body = {**fields, "model": model}
         return HttpRequest(method="POST", url=self._place, headers={**self.headers}, json=body, stream=stream)

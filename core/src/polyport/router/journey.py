@@ -124,13 +124,14 @@ class Journey(Rules):
             call.meta.failures.append(_failed(one, error, now - start))
         yield from self._settle(ticket, now, error=error)
 
-    def succeed(self, result: Any, ticket: Ticket, start: float) -> Flow[None]:
-        """Give back what an attempt took, at once or at the end of its stream."""
+    def succeed(self, result: Any, ticket: Ticket, start: float) -> Flow[float]:
+        """Give back what an attempt took, at once or at the end of its stream. Returns the time."""
         now: float = yield NOW
         if isinstance(result, Streaming):
             self._watch(result, ticket, now - start)
         else:
             yield from self._settle(ticket, now, tokens=_tokens(result), latency=now - start)
+        return now
 
     def after(self, error: APIError, request_id: str | None) -> Next:
         """Return `attempt` for the attempt engine, the first of which has failed already."""
@@ -160,14 +161,15 @@ class Journey(Rules):
 
     # --- choosing, taking, settling ---
 
-    def take(self, call: Call) -> Flow[tuple[Candidate, Ticket, float]]:
+    def take(self, call: Call, now: float | None = None) -> Flow[tuple[Candidate, Ticket, float]]:
         """Return the deployment that the strategy chose, its ticket, and when it was taken.
 
-        Raises what stands against all of them.
+        Raises what stands against all of them. `now` is the time, where it was asked for just now.
         """
         router = self.router
         tokens = router.estimate(call, self.members)
-        now: float = yield NOW
+        if now is None:
+            now = yield NOW
         only = self._only(call)
         if only is not None:
             deployment = only.deployment

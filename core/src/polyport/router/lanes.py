@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from polyport.border import Call, exchange_once
+from polyport.border import Call, attribute, exchange_once
+from polyport.client import observe, over
 from polyport.errors import APIError
-from polyport.flow import Flow, HttpRequest, Streaming
+from polyport.flow import NOW, Flow, HttpRequest, Streaming
 from polyport.middleware.cost import metered
 from polyport.middleware.retry import commit
 from polyport.operations import Operation
@@ -71,14 +72,15 @@ class Lane:
             relay=relay,
             reach=client.reach,
         )
-        return call, client.onion(call, lambda call: self._run(call, fields, request))
+        return call, self._run(call, fields, request)
 
     def _run(self, call: Call, fields: dict[str, Any], request: HttpRequest) -> Flow[Any]:
         router = self._router
         journey = Journey(router, self._group, self._members, router.sent)
         call.meta.attempts += 1
+        begun: float = yield NOW
         try:
-            one, ticket, start = yield from journey.take(call)
+            one, ticket, start = yield from journey.take(call, begun)
             try:
                 there = router.deployed(call, one)
                 result = yield from self._once(there, one.deployment, fields, request)
@@ -86,9 +88,14 @@ class Lane:
                 yield from journey.fail(call, one, ticket, start, error)
                 raise
         except APIError as error:
-            return (yield from router.resume(call, journey, error))
-        yield from journey.succeed(result, ticket, start)
-        return result
+            failed = error
+        except BaseException as error:
+            attribute(error, call)
+            raise
+        else:
+            now = yield from journey.succeed(result, ticket, start)
+            return over(result, call, begun, now)
+        return (yield from observe(call, lambda call: router.resume(call, journey, failed), begun))
 
     def _once(self, call: Call, one: Deployment, fields: dict[str, Any], request: HttpRequest) -> Flow[Any]:
         """Ask a deployment: with what is ready for the first, anew for another."""
