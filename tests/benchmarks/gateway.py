@@ -100,12 +100,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], port: int, folder: Path, key: str = "") -> Iterator[Server]:
-    """Run a server pinned to the first core until the block ends; wait until it takes connections."""
+def running(command: list[str], port: int, folder: Path, key: str = "", core: int | None = 0) -> Iterator[Server]:
+    """Run a server pinned to the first core (None: the last) until the block ends; wait until it takes connections."""
     log = (folder / "server.log").open("wb")
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_PROXY": "*"}
     process = subprocess.Popen(
-        [*pinned(0), *command], cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
+        [*pinned(core), *command], cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
     )
     try:
         for _ in range(1200):
