@@ -11,11 +11,13 @@ from core.tests.conftest import completion
 from core.tests.guarding.conftest import entry, masks, passes
 from hypothesis import given, strategies as st
 
+from polyport.errors import GuardrailError
 from polyport.guarding import texts
 from polyport.guarding.escapes import shown, tokens, written
 from polyport.guarding.verdicts import Edit
 from polyport.testing import Reply, Wire
 from polyport.types.chat import ChatCompletion
+from polyport.types.guard import for_logs
 from polyport.types.responses import Response
 
 A = "to amy@example.com now"
@@ -69,6 +71,7 @@ def everywhere(value: Any) -> Any:
         ("responses", {"input": A, "instructions": A}, "/responses"),
         ("responses", {"input": [ITEMS[0], *ITEMS[2:]]}, "/responses"),
         ("embedding", {"input": [A, "b"]}, "/embeddings"),
+        ("moderation", {"input": [A, {"type": "text", "text": A}]}, "/moderations"),
         ("rerank", {"query": A, "documents": [A, {"text": A}]}, "/rerank"),
         ("image_generation", {"prompt": A}, "/images/generations"),
         ("speech", {"input": A, "voice": "v", "instructions": A}, "/audio/speech"),
@@ -79,13 +82,41 @@ def test_a_masked_request_is_sent_masked(guarded, function, fields, path):
     body: Any = {
         "/embeddings": VECTORS, "/rerank": {"results": []}, "/images/generations": {"data": []}, "/audio/speech": b"x",
         "/responses": {"id": "r", "object": "response", "status": "completed", "output": []},
-        "/completions": {"id": "c", "choices": [{"index": 0, "text": "x"}]},
+        "/completions": {"id": "c", "choices": [{"index": 0, "text": "x"}]}, "/moderations": {"results": []},
     }.get(path, completion())  # fmt: skip
     plain, masked = Wire(body), Wire(body)
     getattr(guarded(plain), function)(model="fake/m", **fields)
     getattr(guarded(masked, entry(masks)), function)(model="fake/m", **fields)
     assert A.encode() in plain.requests[0].content
     assert masked.requests[0].content == plain.requests[0].content.replace(A.encode(), B.encode())
+
+
+@pytest.mark.parametrize("given", [[1, 2, 3], [[1, 2], [3]], ["text", [1]]])
+@pytest.mark.parametrize("mode", ["pre_call", "during_call", "logging_only"])
+def test_tokens_in_place_of_text_are_not_sent_past_a_guardrail(guarded, given, mode):
+    """Nobody can read them: the call is blocked, and where only logs are guarded, they are withheld there."""
+    for function, name, answer in (
+        ("embedding", "input", VECTORS),
+        ("text_completion", "prompt", {"id": "c", "choices": [{"index": 0, "text": "x"}]}),
+    ):
+        wire, calls = Wire(answer), []
+
+        def watch(call, proceed, calls=calls):
+            calls.append(call)
+            return proceed(call)
+
+        client = guarded(wire, entry(passes, mode))
+        client.middleware.insert(0, watch)
+        if mode == "logging_only":
+            getattr(client, function)(model="fake/m", **{name: given})
+            assert for_logs(calls[0].request).withheld
+        else:
+            with pytest.raises(GuardrailError, match=rf"tokens cannot be judged; give \$\.{name} as text"):
+                getattr(client, function)(model="fake/m", **{name: given})
+        assert len(wire.requests) == (mode == "logging_only")
+        may = Wire(answer)
+        getattr(guarded(may, entry(passes, mode, on_failure="allow")), function)(model="fake/m", **{name: given})
+        assert len(may.requests) == 1
 
 
 def test_a_prompt_of_a_transcription_is_masked(guarded):

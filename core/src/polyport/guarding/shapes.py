@@ -16,6 +16,7 @@ REQUESTS: Mapping[str, tuple[str, ...]] = {
     "create_message": _MESSAGES,
     "count_tokens": _MESSAGES,
     "embed": ("input",),
+    "moderate": ("input",),
     "rerank": ("query", "documents"),
     "generate_image": _IMAGE,
     "edit_image": _IMAGE,
@@ -25,6 +26,8 @@ REQUESTS: Mapping[str, tuple[str, ...]] = {
     "create_video": _IMAGE,
     "remix_video": _IMAGE,
 }
+#: Operation -> its parameter that may be tokens in place of text.
+TOKENS: Mapping[str, str] = {"complete_text": "prompt", "embed": "input"}
 #: Operation -> fields of its result that hold text. "" is a result that is text itself, such as subtitles.
 RESULTS: Mapping[str, tuple[str, ...]] = {
     "chat": ("choices",),

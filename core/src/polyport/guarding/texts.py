@@ -27,6 +27,7 @@ from polyport.guarding.shapes import (
     SCHEMAS,
     SKIPPED,
     STRUCTURE,
+    TOKENS,
     TOOL_RESULTS,
 )
 from polyport.guarding.verdicts import Edit, Kind, Path, Text, edited
@@ -57,6 +58,16 @@ def of_request(call: Call) -> list[Text]:
     if call.options.extra_body:
         _walk(call.options.extra_body, ("extra_body",), "user", "content", found)
     return found
+
+
+def tokens_of(call: Call) -> str:
+    """Return the name of the parameter that is tokens, which no guardrail can read; "" where all is text."""
+    name = TOKENS.get(call.operation.hook, "")
+    return name if name and _has_numbers(getattr(call.request, name)) else ""
+
+
+def _has_numbers(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(type(one) in NUMBERS or _has_numbers(one) for one in value)
 
 
 def of_result(hook: str, result: Any) -> list[Text]:
@@ -90,7 +101,7 @@ def _walk(value: Any, path: Path, role: str, kind: Kind, found: list[Text]) -> N
         _walk_fields(value, path, role, kind, found)
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            if type(inner) not in NUMBERS:  # an embedding's input may be many tokens
+            if type(inner) not in NUMBERS:
                 _walk(inner, (*path, index), role, kind, found)
     elif isinstance(value, msgspec.Struct):
         fields = {name: inner for name in value.__struct_fields__ if (inner := getattr(value, name)) is not None}

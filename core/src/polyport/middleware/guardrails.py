@@ -121,6 +121,7 @@ class Guardrails:
         if call.operation.hook not in REQUESTS:
             return call
         judge = Judge(one, call, "pre_call", "request", self._ask)
+        _readable(call, judge)
         seen = judge.see(texts.of_request(call))
         verdict = yield from judge.ask(seen)
         if isinstance(verdict, Block):
@@ -160,6 +161,7 @@ class Guardrails:
     def _during(self, call: Call, one: Rule) -> Flow[None]:
         """Judge a request that is on its way: it can be stopped, and not be changed any more."""
         judge = Judge(one, call, "during_call", "request", self._ask)
+        _readable(call, judge)
         seen = judge.see(texts.of_request(call))
         verdict = yield from judge.ask(seen)
         if isinstance(verdict, Mask):
@@ -194,6 +196,9 @@ class Guardrails:
         if logged.request is not None:
             call = replace(call, request=logged.request)
         judge = Judge(one, call, "logging_only", "request", self._ask)
+        if texts.tokens_of(call):
+            logged.withheld = True
+            return
         seen = judge.see(texts.of_request(call))
         changed = yield from _for_logs(judge, seen)
         logged.withheld = changed is None
@@ -218,6 +223,13 @@ class Guardrails:
         if self._client is None:
             raise BadRequestError("A guardrail that asks a model needs a client: Client(guardrails=[...])")
         return self._client.flow(function, **fields, guardrails={self._pass: False})
+
+
+def _readable(call: Call, judge: Judge) -> None:
+    """Raise GuardrailError for a request in tokens: what cannot be judged is not sent, unless such calls may pass."""
+    name = texts.tokens_of(call)
+    if name and judge.rule.frame.on_failure != "allow":
+        raise judge.refuse(Block(f"tokens cannot be judged; give $.{name} as text"))
 
 
 def _for_logs(judge: Judge, seen: Seen) -> Flow[Mapping[Path, str] | None]:
