@@ -35,7 +35,9 @@ H = TypeVar("H", bound=Callable[..., Any])
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A hook that is one request and one reply. `ask(request)` returns the HttpRequest, or None for what takes more.
+    """A hook that is one POST below the base URL and its reply. `ask(request)` returns the HttpRequest, or None.
+
+    None is for a request that takes more than that; it goes through the hook itself.
 
     `tell(request, reply)` returns the result. `give(fields, model)` returns the HttpRequest of parameters that are on
     the wire what they are here, all of which it has looked at but for their types; None for any others.

@@ -184,10 +184,10 @@ class Router(Closing, Interface):
 
     def _straight(self, operation: Operation, fields: dict[str, Any], *, relay: str) -> tuple[Call, Flow[Any]] | None:
         """Return a call and its flow by the short way; None where it has to go the usual one. See `router.lanes`."""
-        groups = self.groups
-        if groups is not self._lanes[0]:
-            self._lanes = groups, {}
-        lanes, name = self._lanes[1], fields.get("model")
+        groups, known = self.groups, self._lanes
+        if groups is not known[0]:
+            known = self._lanes = groups, {}
+        lanes, name = known[1], fields.get("model")
         if type(name) is not str or self.hedge_after is not None or not self.client.is_bare():
             return None
         place = operation.hook, name
