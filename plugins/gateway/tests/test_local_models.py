@@ -88,3 +88,13 @@ def test_real_models_answer_other_sdks(url: str) -> None:
         )
         assert "Paris" in chat.invoke(question).content
         assert "Paris" in "".join(str(piece.content) for piece in chat.stream(question))
+
+
+def test_callers_do_not_say_how_a_model_is_loaded(url: str) -> None:
+    """Each size of context is a model of its own in memory: a caller could have it filled."""
+    hello = [{"role": "user", "content": "Hi"}]
+    with (
+        openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client,
+        pytest.raises(openai.BadRequestError, match="n_ctx"),
+    ):
+        client.chat.completions.create(model="local/smollm2", messages=hello, extra_body={"n_ctx": 100_000})

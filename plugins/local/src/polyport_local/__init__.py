@@ -9,11 +9,11 @@ local/espeak            text to speech               extra `audio`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from polyport.flow import Call, Flow, Items, Raw, Streaming
 from polyport.hookspecs import hookimpl
-from polyport.provider import Provider
+from polyport.provider import Provider, Setting
 from polyport.types.audio import Binary, SpeechRequest, Transcription, TranscriptionEvent, TranscriptionRequest
 from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest
 from polyport.types.completion import TextCompletion, TextCompletionRequest
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 
 class Local(Provider):
-    """Models in this process. `n_ctx` (tokens of context) and `n_threads` say how a chat model is loaded."""
+    """Models in this process. `n_ctx` (tokens of context) and `n_threads` say how a chat model is loaded.
+
+    They are settings: each choice of them is a model of its own in memory, so a gateway's callers have none.
+    """
+
+    settings: ClassVar[tuple[Setting, ...]] = (Setting("n_ctx", ("n_ctx",)), Setting("n_threads", ("n_threads",)))
 
     def __init__(self, name: str = "") -> None:
         super().__init__(name)
