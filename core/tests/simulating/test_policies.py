@@ -115,12 +115,14 @@ def test_a_limit_of_tokens_is_not_exceeded_by_what_was_known(strategy, tpm, seed
 def test_no_strategy_starves_a_healthy_deployment(policy, seed, sick):
     """While another one is sick, and after: each healthy one has a part of the requests that is not small.
 
-    By latency it may be smaller: the faster of two healthy ones is what that strategy looks for.
+    By latency it may be smaller: the faster of two healthy ones is what that strategy looks for, and one that was ten
+    times slower for a third of the time is found again later.
     """
     _, report = world(router(*IDS, **policy), f"a:{sick}@40-80", SHORT, seed)
     a, b, c = report.deployments
-    assert min(b.share, c.share) > (0.02 if policy["routing_strategy"] == "latency-based-routing" else 0.1)
-    assert a.share > 0.02
+    by_latency = policy["routing_strategy"] == "latency-based-routing"
+    assert min(b.share, c.share) > (0.02 if by_latency else 0.1)
+    assert a.share > (0.01 if by_latency else 0.02)
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "cost-based-routing"])

@@ -263,13 +263,12 @@ def ask(model: str, *names: str, **more: Any) -> list[dict[str, Any]]:
     return [{"custom_id": name, "params": params} for name in names]
 
 
-def spent(gateway: Any, before: Any = ()) -> list[dict[str, Any]]:
-    """Return what batches cost, as the ledger has it, but for those that it had before."""
-    reply = httpx.get(
-        f"{gateway.url}/spend/logs", params={"operation": "batch"}, headers={"authorization": f"Bearer {KEY}"}
-    )
-    known = {one["id"] for one in before}
-    return [one for one in reply.json()["results"] if one["id"] not in known]
+def spent(gateway: Any, client: Any) -> list[dict[str, Any]]:
+    """Return what the batches of a client's key cost, as the ledger has it."""
+    headers = {"authorization": f"Bearer {client.api_key}"}
+    reply = httpx.get(f"{gateway.url}/spend/logs", params={"operation": "batch"}, headers=headers)
+    found: list[dict[str, Any]] = reply.json()["results"]
+    return found
 
 
 # --- the way of a batch ---
@@ -404,26 +403,24 @@ def test_it_is_paid_once_by_its_key(
     client: Any, gateway: Any, vendors: Vendors, key: Callable[..., str], model: str, price: float
 ) -> None:
     """At batch prices, when its results are read, however often."""
-    before = spent(gateway)
     made = client.messages.batches.create(requests=ask(model, "a", "bad"))
     vendors.run()
     for _ in range(2):
         assert len(list(client.messages.batches.results(made.id))) == 2
-    (entry,) = until(lambda: spent(gateway, before), "the batch is in the ledger")
+    (entry,) = until(lambda: spent(gateway, client), "the batch is in the ledger")
     assert (entry["model"], entry["prompt"], entry["completion"]) == (model, 1000, 100)
     assert entry["spend"] == pytest.approx(price)
 
 
 def test_results_alone_are_paid_as_well(client: Any, gateway: Any, vendors: Vendors) -> None:
     """Who asks for nothing else than the lines, as a plain HTTP client may."""
-    before = spent(gateway)
     made = client.messages.batches.create(requests=ask("gpt", "a"))
     vendors.run()
     headers = {"x-api-key": client.api_key}
     reply = httpx.get(f"{gateway.url}/v1/messages/batches/{made.id}/results", headers=headers)
     assert reply.headers["content-type"] == "application/x-jsonl"
     assert [json.loads(line)["custom_id"] for line in reply.text.splitlines()] == ["a"]
-    (entry,) = until(lambda: spent(gateway, before), "the batch is in the ledger")
+    (entry,) = until(lambda: spent(gateway, client), "the batch is in the ledger")
     assert entry["completion"] == 100
 
 
