@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from polyport import ids, plugins
 from polyport.border import Call, Middleware, Next, attribute, exchange, exchange_once, stamp
 from polyport.errors import BadRequestError, UnsupportedParamsError
-from polyport.flow import NOW, Flow, Streaming, TimeoutSpec
+from polyport.flow import NOW, Flow, HttpRequest, Streaming, TimeoutSpec
 from polyport.interface import Closing, Interface
 from polyport.middleware.budget import max_budget as budgeted
 from polyport.middleware.cost import cost, without_prices
@@ -292,7 +292,7 @@ class Client(Closing, Interface):
         for layer in self._layers():
             proceed = _wrap(layer, proceed)
             call.relay = ""  # it may have to see, or to change, every chunk
-        return observe(call, proceed)
+        return _observe(call, proceed)
 
     def _layers(self) -> list[Middleware]:
         """Return what is around every call, the innermost first; made anew when a setting has changed."""
@@ -356,11 +356,12 @@ class Client(Closing, Interface):
 
     # --- step 3: the provider ---
 
-    def send(self, call: Call) -> Flow[Any]:
-        """Return the flow of one attempt, which begins here."""
+    def send(self, call: Call, request: HttpRequest | None = None) -> Flow[Any]:
+        """Return the flow of one attempt, which begins here; `request` is what asks it, of a hook with a `Turn`."""
         call.meta.provider, call.meta.model = call.provider.name, call.request.model
         turn = call.provider.turns.get(call.operation.hook)
-        request = None if turn is None else turn.ask(call.request)
+        if request is None and turn is not None:
+            request = turn.ask(call.request)
         if turn is None or request is None:
             flow = exchange(self.answer(call), call)
         else:
@@ -427,23 +428,14 @@ def _wrap(layer: Middleware, inner: Next) -> Next:
     return lambda call: layer(call, inner)
 
 
-def observe(call: Call, proceed: Next, start: float | None = None) -> Flow[Any]:
-    """The outermost layer: `meta`, the ids that carry their provider, and errors that say where they happened.
-
-    `start` is when the call began, if that was not just now.
-    """
-    if start is None:
-        start = yield NOW
+def _observe(call: Call, proceed: Next) -> Flow[Any]:
+    """The outermost layer: `meta`, the ids that carry their provider, and errors that say where they happened."""
+    start: float = yield NOW
     try:
         result = yield from proceed(call)
     except BaseException as error:
         attribute(error, call)
         raise
-    return over(result, call, start, (yield NOW))
-
-
-def over(result: Any, call: Call, start: float, now: float) -> Any:
-    """Return what a call came to, with what is said of it; of a stream, when it has ended."""
     if isinstance(result, Streaming):
 
         def finish(error: BaseException | None) -> Flow[None]:
@@ -451,7 +443,7 @@ def over(result: Any, call: Call, start: float, now: float) -> Any:
             call.meta.latency = (yield NOW) - start
 
         return result.epilogue(finish)
-    call.meta.latency = now - start
+    call.meta.latency = (yield NOW) - start
     if call.operation.issues_id:
         _issue_ids(result, call)
     reader = call.request.__dict__.get("_reader")

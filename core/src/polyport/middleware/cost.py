@@ -32,19 +32,15 @@ UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 def cost(call: Call, proceed: Next, clock: Clock = time.time) -> Flow[Any]:
     """The layer: say what the call cost once that is known. `clock` tells the time, for prices by the hour."""
+    hook = call.operation.hook
     extra = call.request.extra
     if extra and not PARAMETERS.isdisjoint(extra):
         call = without_prices(call)
-    before = call.meta.cost
-    return metered(call, (yield from proceed(call)), before, clock)
-
-
-def metered(call: Call, result: Any, before: float | None, clock: Clock = time.time) -> Any:
-    """Charge a call for its result, of a stream while it passes, on top of what earlier attempts cost."""
-    hook = call.operation.hook
     reader = READERS.get(hook)
     if reader is None:
-        return result
+        return (yield from proceed(call))
+    before = call.meta.cost
+    result = yield from proceed(call)
     if isinstance(result, Streaming):
         meter = METERS[hook](call.request)
         return _follow(result, call, Passing(meter) if result.passes else meter, before, clock)

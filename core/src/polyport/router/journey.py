@@ -104,46 +104,27 @@ class Journey(Rules):
         return (yield from self._once(call)), call
 
     def _once(self, call: Call) -> Flow[Any]:
-        one, ticket, start = yield from self.take(call)
+        one, ticket, start = yield from self._take(call)
+        self.tried.append(one.deployment.id)
+        self._retries = one.deployment.own.max_retries
         call = self.router.deployed(call, one)
         try:
             result = yield from self.proceed(call)
             if isinstance(result, Streaming):
                 yield from commit(result)  # who answers first has won a race, not who connects first
         except BaseException as error:
-            yield from self.fail(call, one, ticket, start, error)
+            now: float = yield NOW
+            if isinstance(error, APIError):
+                error.hide(call.shown_to_wire)
+                call.meta.failures.append(_failed(one, error, now - start))
+            yield from self._settle(ticket, now, error=error)
             raise
-        yield from self.succeed(result, ticket, start)
-        return result
-
-    def fail(self, call: Call, one: Candidate, ticket: Ticket, start: float, error: BaseException) -> Flow[None]:
-        """Give back what an attempt took, and note why it failed."""
-        now: float = yield NOW
-        if isinstance(error, APIError):
-            error.hide(call.shown_to_wire)
-            call.meta.failures.append(_failed(one, error, now - start))
-        yield from self._settle(ticket, now, error=error)
-
-    def succeed(self, result: Any, ticket: Ticket, start: float) -> Flow[float]:
-        """Give back what an attempt took, at once or at the end of its stream. Returns the time."""
-        now: float = yield NOW
+        now = yield NOW
         if isinstance(result, Streaming):
             self._watch(result, ticket, now - start)
         else:
             yield from self._settle(ticket, now, tokens=_tokens(result), latency=now - start)
-        return now
-
-    def after(self, error: APIError, request_id: str | None) -> Next:
-        """Return `attempt` for the attempt engine, the first of which has failed already."""
-        failed = [error]
-
-        def attempt(call: Call) -> Flow[Any]:
-            if failed:
-                call.meta.request_id = request_id
-                raise failed.pop()
-            return self.attempt(call)
-
-        return attempt
+        return result
 
     def _watch(self, stream: Streaming[Any], ticket: Ticket, latency: float) -> None:
         """Settle at the end of a stream, which tells its tokens last."""
@@ -161,21 +142,20 @@ class Journey(Rules):
 
     # --- choosing, taking, settling ---
 
-    def take(self, call: Call, now: float | None = None) -> Flow[tuple[Candidate, Ticket, float]]:
+    def _take(self, call: Call) -> Flow[tuple[Candidate, Ticket, float]]:
         """Return the deployment that the strategy chose, its ticket, and when it was taken.
 
-        Raises what stands against all of them. `now` is the time, where it was asked for just now.
+        Raises what stands against all of them.
         """
         router = self.router
         tokens = router.estimate(call, self.members)
-        if now is None:
-            now = yield NOW
+        now: float = yield NOW
         only = self._only(call)
         if only is not None:
             deployment = only.deployment
             taken: Ticket | Refusal = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
             if isinstance(taken, Ticket):
-                return self._begin(only, taken, now)
+                return only, taken, now
         refused: dict[str, Refusal] = {}
         while True:
             standings = yield from router.state.look([one.id for one in self.members], now)
@@ -183,21 +163,16 @@ class Journey(Rules):
             if not able:
                 found, refusals = yield from self._ask_the_full(unable, tokens)
                 if found is not None:
-                    return self._begin(*found, now)
+                    return (*found, now)
                 self._nobody = choosing.nobody(self.group, unable, refusals)
                 raise self._nobody
             one = router.strategy(able, call.random, router.strategy_args)
             deployment = one.deployment
             taken = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
             if isinstance(taken, Ticket):
-                return self._begin(one, taken, now)
+                return one, taken, now
             refused[deployment.id] = taken
             now = yield NOW
-
-    def _begin(self, one: Candidate, ticket: Ticket, now: float) -> tuple[Candidate, Ticket, float]:
-        self.tried.append(one.deployment.id)
-        self._retries = one.deployment.own.max_retries
-        return one, ticket, now
 
     def _only(self, call: Call) -> Candidate | None:
         """Return the deployment of a group that has just one, where nothing but its limits can stand against it."""

@@ -201,19 +201,13 @@ class Router(Closing, Interface):
 
     def _routed(self, call: Call) -> Flow[Any]:
         """Return the flow within the client's onion."""
-        return self._detouring(call, self._through_group)
+        return self.detouring(call, self.through_group)
 
-    def _detouring(self, call: Call, proceed: Next) -> Flow[Any]:
+    def detouring(self, call: Call, proceed: Next) -> Flow[Any]:
+        """Return the flow of a call through its group by `proceed`, and through those it falls back to."""
         if call.options.fallbacks is None and self.detours.lead_nowhere:
             return proceed(call)
         return fallbacks(call, proceed, self._following(call))
-
-    def resume(self, call: Call, journey: Journey, error: APIError) -> Flow[Any]:
-        """Return the flow of a call from its first failure on, which was on a journey that somebody else began."""
-        attempt = journey.after(error, call.meta.request_id)
-        begun = [retry(call, attempt, journey)]
-        call.meta.attempts -= 1  # the attempt engine counts it itself
-        return self._detouring(call, lambda call: begun.pop() if begun else self._through_group(call))
 
     def _lend_prices(self, call: Call) -> dict[str, Any] | None:
         """Give the layers around the router the prices of the group's first deployment, for their estimates."""
@@ -291,12 +285,12 @@ class Router(Closing, Interface):
 
         return following
 
-    def _through_group(self, call: Call) -> Flow[Any]:
-        journey = Journey(self, call.group, self._detoured(call.group), self.sent)
+    def through_group(self, call: Call, sent: Next | None = None) -> Flow[Any]:
+        """Return the flow of a call through its group; `sent` is one attempt at a deployment, with what it cost."""
+        journey = Journey(self, call.group, self._detoured(call.group), sent or self._sent)
         return retry(call, journey.attempt, journey)
 
-    def sent(self, call: Call) -> Flow[Any]:
-        """Return the flow of one attempt at a deployment, with what it cost."""
+    def _sent(self, call: Call) -> Flow[Any]:
         return cost(call, self.client.send)
 
     def _detoured(self, name: str) -> list[Deployment]:

@@ -10,7 +10,7 @@ from typing import Any
 from polyport.border import Call
 from polyport.client import Client
 from polyport.errors import APIError, RateLimitError
-from polyport.flow import Flow, Streaming
+from polyport.flow import Flow, HttpRequest, Streaming
 from polyport.states import MemoryState, Outcome, Ticket
 
 Clock = Callable[[], float]
@@ -89,14 +89,14 @@ class MeasuredClient(Client):
         super().__init__(**options)
         self._loads, self._clock = loads, clock
 
-    def send(self, call: Call) -> Flow[Any]:
+    def send(self, call: Call, request: HttpRequest | None = None) -> Flow[Any]:
         """Return the flow of one attempt, measured from its request to the end of its answer."""
         clock = self._clock
         load = self._loads[call.meta.deployment or ""]
         start = clock()
         load.begin(start)
         try:
-            result = yield from super().send(call)
+            result = yield from super().send(call, request)
         except BaseException as error:
             load.end(start, clock(), error)
             raise
