@@ -121,11 +121,8 @@ class App:
             await mounted(scope, receive, send)
             return
         run = Exchange(running, self.gate, scope, receive, send, self.taps).run(self._routes)
-        running.in_flight += 1
-        try:
+        with running:
             await (run if self.tracing is None else self.tracing(scope, run))
-        finally:
-            running.in_flight -= 1
         if self._replaced:
             await self._close_replaced()
 

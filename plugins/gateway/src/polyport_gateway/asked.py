@@ -7,7 +7,7 @@ whose key is used, and where calls go, is said by the configuration alone.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -82,7 +82,7 @@ class Body:
         message = await self._receive()
         data = self._piece(message)
         if message.get("more_body", False):
-            data += b"".join([piece async for piece in self])
+            data += b"".join([piece async for piece in self._pieces()])
         try:
             found = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -109,8 +109,11 @@ class Body:
             raise BadRequestError(f"The multipart body cannot be read: {error}") from error
         return parts.found
 
-    async def __aiter__(self) -> Any:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         self._check()
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         more = True
         while more:
             message = await self._receive()

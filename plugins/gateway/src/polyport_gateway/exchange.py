@@ -221,9 +221,8 @@ class Exchange:
         self._bound(len(body))
         await self._settle(200, None)
         length = (b"content-length", b"%d" % len(body))
-        await self._send(self._head(200, answer.content_type, [length, *more]))
-        self._over = True
-        await self._send({"type": "http.response.body", "body": body})
+        await self._begin(200, answer.content_type, [length, *more])
+        await self._finish(body)
 
     async def _stream(self, streaming: Streaming[Any], operation: Operation) -> None:
         """Send a stream piece by piece: what came in one read goes out in one write."""
@@ -282,25 +281,21 @@ class Exchange:
 
     # --- the wire ---
 
-    async def _begin(self, status: int, content_type: str, more: replies.Headers) -> None:
-        await self._send(self._head(status, content_type, more))
-
-    def _head(self, status: int, content_type: str, more: replies.Headers) -> dict[str, Any]:
-        """Return the start of a reply."""
+    def _begin(self, status: int, content_type: str, more: replies.Headers) -> Awaitable[None]:
         self._status = status
         headers = replies.told(None if self._call is None else self._call.meta, self._id)
         headers.append((b"content-type", content_type.encode()))
         if self._admission is not None:
             headers += self._admission.headers
-        return {"type": "http.response.start", "status": status, "headers": headers + more}
+        return self._send({"type": "http.response.start", "status": status, "headers": headers + more})
 
     async def _send_body(self, body: bytes) -> None:
         if body:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
-    async def _finish(self, body: bytes) -> None:
+    def _finish(self, body: bytes) -> Awaitable[None]:
         self._over = True
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        return self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     # --- the account ---
 
@@ -382,7 +377,6 @@ class Young:
     """The watches of one event loop that have not begun, the eldest first: one timer for all, as most never begin."""
 
     _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Young] = WeakKeyDictionary()
-    _latest: Young | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
@@ -392,13 +386,9 @@ class Young:
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> Young:
         """Return those of a loop."""
-        latest = cls._latest
-        if latest is not None and latest._loop() is loop:
-            return latest
         found = cls._by_loop.get(loop)
         if found is None:
             found = cls._by_loop[loop] = cls(loop)
-        cls._latest = found
         return found
 
     def add(self, watch: Watch) -> None:
