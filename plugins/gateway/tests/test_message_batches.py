@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import itertools
 import json
 import re
@@ -14,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .services import listening
+from .services import Answering, Local, listening
 from .waiting import until
 
 anthropic = pytest.importorskip("anthropic")
@@ -30,22 +29,16 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "argume
 SEE = {"name": "look", "description": "Look.", "input_schema": {"type": "object", "properties": {}}}
 
 
-class Vendors(http.server.ThreadingHTTPServer):
+class Vendors(Local):
     """Two vendors that keep batches, each in its own dialect, and run them when `run` is called."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.numbers = itertools.count(1)
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.results: dict[str, list[dict[str, Any]]] = {}
         self.asked: list[tuple[str, str, str, Any]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def run(self, status: str = "completed") -> None:
         """Have every batch be over, with all that can become of a request."""
@@ -92,7 +85,7 @@ class Vendors(http.server.ThreadingHTTPServer):
             results.append({"custom_id": name, "result": found})
         self.results[batch["id"]] = results
         batch |= {"processing_status": "ended", "ended_at": ENDED, "request_counts": counts,
-                  "results_url": f"{self.url}/v1/messages/batches/{batch['id']}/results"}  # fmt: skip
+                  "results_url": f"{self.address}/v1/messages/batches/{batch['id']}/results"}  # fmt: skip
 
 
 def completion(body: dict[str, Any]) -> dict[str, Any]:
@@ -111,37 +104,20 @@ def message(params: dict[str, Any]) -> dict[str, Any]:
             "stop_sequence": None, "usage": {"input_tokens": 1000, "output_tokens": 100}, "own_field": 1}  # fmt: skip
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(Answering):
     """Answers as both vendors do; Anthropic's key begins with "sk-ant"."""
 
-    protocol_version = "HTTP/1.1"
     server: Vendors
 
-    def log_message(self, *args: object) -> None: ...
-
-    def do_GET(self) -> None:
-        self.serve()
-
-    def do_POST(self) -> None:
-        self.serve()
-
-    def do_DELETE(self) -> None:
-        self.serve()
-
     def serve(self) -> None:
-        data = self.rfile.read(int(self.headers.get("content-length", 0)))
+        data = self.body()
         path, _, query = self.path.removeprefix("/v1").partition("?")
         key = self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
         body = json.loads(data) if data[:1] == b"{" else data
         self.server.asked.append((f"{self.command} {path}", query, key, body))
         answer = self.messages(path, body) if path.startswith("/messages") else self.lines(path, key, body)
         status, told = answer if isinstance(answer, tuple) else (200, answer)
-        sent = told if isinstance(told, bytes) else json.dumps(told).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(sent)))
-        self.end_headers()
-        self.wfile.write(sent)
+        self.send(told if isinstance(told, bytes) else json.dumps(told).encode(), status)
 
     def lines(self, path: str, account: str, body: Any) -> Any:
         vendors = self.server
@@ -227,10 +203,10 @@ def gateway(vendors: Vendors, start: Callable[..., Any]) -> Any:
         ("far", "openai/gpt-4o", "sk-two"), ("claude", "anthropic/claude-sonnet-4-5", "sk-ant"),
         ("rank", "cohere/rerank-v3.5", "sk-co"),
     ]  # fmt: skip
-    bases = {"openai": f"{vendors.url}/v1"}
+    bases = {"openai": f"{vendors.address}/v1"}
     listed = [
         {"model_name": name, "litellm_params": {
-            "model": model, "api_key": key, "api_base": bases.get(model.partition("/")[0], vendors.url)}}
+            "model": model, "api_key": key, "api_base": bases.get(model.partition("/")[0], vendors.address)}}
         for name, model, key in models
     ]  # fmt: skip
     return start({"model_list": listed, "general_settings": {"master_key": KEY}, "router_settings": {"num_retries": 0}})
@@ -530,7 +506,7 @@ def test_where_guardrails_watch_there_are_no_batches(vendors: Vendors, start: Ca
     """They could not see the answers, nor on OpenAI's surface the requests, which are in a file."""
     pytest.importorskip("polyport_guardrails")
     openai = pytest.importorskip("openai")
-    params = {"model": "openai/gpt-4o", "api_key": "sk-one", "api_base": f"{vendors.url}/v1"}
+    params = {"model": "openai/gpt-4o", "api_key": "sk-one", "api_base": f"{vendors.address}/v1"}
     said = {
         "model_list": [{"model_name": "gpt", "litellm_params": params}],
         "general_settings": {"master_key": KEY}, "router_settings": {"num_retries": 0},
@@ -572,33 +548,22 @@ def test_where_guardrails_watch_there_are_no_batches(vendors: Vendors, start: Ca
 # --- a provider that has lines of its own ---
 
 
-class Mistral(http.server.ThreadingHTTPServer):
+class Mistral(Local):
     """A vendor whose lines and results are neither OpenAI's nor Anthropic's."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Jobs)
+        super().__init__(Jobs)
         self.lines: list[dict[str, Any]] = []
         self.status = "RUNNING"
 
 
-class Jobs(http.server.BaseHTTPRequestHandler):
+class Jobs(Answering):
     """Answers as Mistral does. https://docs.mistral.ai/studio-api/batch-processing"""
 
-    protocol_version = "HTTP/1.1"
     server: Mistral
 
-    def log_message(self, *args: object) -> None: ...
-
-    def do_GET(self) -> None:
-        self.serve()
-
-    def do_POST(self) -> None:
-        self.serve()
-
     def serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = self.body()
         done = self.server.status == "SUCCESS"
         job = {
             "id": "job", "object": "batch", "status": self.server.status, "input_files": ["in"], "created_at": DAY,
@@ -623,19 +588,14 @@ class Jobs(http.server.BaseHTTPRequestHandler):
         asked = f"{self.command} {self.path.removeprefix('/v1').partition('?')[0]}"
         if asked == "POST /files":
             self.server.lines = [json.loads(line) for line in part(self.headers["content-type"], body).splitlines()]
-        sent = json.dumps(told.get(asked, job)).encode() + b"\n"
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(sent)))
-        self.end_headers()
-        self.wfile.write(sent)
+        self.send(json.dumps(told.get(asked, job)).encode() + b"\n")
 
 
 def test_a_provider_that_translates_lines_by_itself(start: Callable[..., Any]) -> None:
     """Mistral's lines and results: asked and answered in its own words, told in Anthropic's."""
     pytest.importorskip("polyport_mistral")
     with listening(Mistral()) as mistral:
-        base = f"http://127.0.0.1:{mistral.server_port}/v1"
+        base = f"{mistral.address}/v1"
         params = {"model": "mistral/mistral-small-2603", "api_key": "sk-m", "api_base": base, "temperature": 0.5}
         gateway = start({
             "model_list": [{"model_name": "small", "litellm_params": params}],
