@@ -31,18 +31,21 @@ class Chat(Wire):
     @in_one_turn("ask_chat", "tell_chat", "give_chat")
     def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
         """Answer a conversation; files by URL are fetched first, where the provider cannot."""
-        history = self.history(request)
-        body = self.chat_body(request, history)
+        asked, history = self._asked(request)
         if history.remote:
             yield from history.inline()
-        reply = yield self.post(self.chat_path(request), json=body, stream=request.stream)
+        reply = yield asked
         return self.tell_chat(request, reply)
 
     def ask_chat(self, request: ChatRequest) -> HttpRequest | None:
         """Return the request of a chat; None where files must be fetched before."""
+        asked, history = self._asked(request)
+        return None if history.remote else asked
+
+    def _asked(self, request: ChatRequest) -> tuple[HttpRequest, History]:
         history = self.history(request)
         body = self.chat_body(request, history)
-        return None if history.remote else self.post(self.chat_path(request), json=body, stream=request.stream)
+        return self.post(self.chat_path(request), json=body, stream=request.stream), history
 
     def give_chat(self, fields: Mapping[str, Any], model: str) -> HttpRequest | None:
         """Return the request of a chat in plain words, all of which this wire takes as it is; None for any other."""
