@@ -177,7 +177,7 @@ class Journey(Rules):
     def _only(self, call: Call) -> Candidate | None:
         """Return the deployment of a group that has just one, where nothing but its limits can stand against it."""
         router = self.router
-        if len(self.members) != 1 or router.chooses:
+        if len(self.members) != 1 or router.tag_filtering or router.checks_windows:
             return None
         deployment = self.members[0]
         provider, model = deployment.place or router.place_of(deployment)

@@ -114,8 +114,6 @@ class Router(Closing, Interface):
         self.strategy_args = dict(routing_strategy_args or {})
         self.tag_filtering = enable_tag_filtering
         self.checks_windows = enable_pre_call_checks or bool(context_window_fallbacks)
-        #: Whether more than limits and rests can stand against a deployment.
-        self.chooses = self.tag_filtering or self.checks_windows
         self._retry_policy = policies.policy(retry_policy, RetryPolicy, "$.retry_policy")
         self._group_policies = {
             group: policies.policy(given, RetryPolicy, f"$.model_group_retry_policy.{group}")
