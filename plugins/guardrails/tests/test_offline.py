@@ -183,17 +183,36 @@ def test_personal_data_never_comes_out_of_a_stream(guarded, words, cuts):
     chunks = Simulation(wire.simulated).run_flow(client.flow("completion", model="openai/m", messages=ASK, stream=True))
     said = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
     assert said == masked(text, verdict("pii", text))
-    assert isinstance(verdict("pii", said), Pass)
+    assert not [word for word in words if word in said and not isinstance(verdict("pii", word), Pass)]
 
 
-def test_overlapping_matches_leave_nothing_of_either():
-    """The longest counts."""
-    pii = Pii(["API_KEY", "EMAIL"])
-    text = f"{EXAMPLES['API_KEY'][0]}@mail.example"
-    from polyport_guardrails.scanning import longest
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+@pytest.mark.parametrize("entity", ENTITIES.values(), ids=ENTITIES.keys())
+def test_no_text_is_too_odd_to_be_judged(entity, data):
+    """Whatever has an entity's form: digits of any script, cut short, with more numbers behind it."""
+    text = data.draw(st.from_regex(entity.pattern)) + data.draw(st.sampled_from(["", " ", " 1", " 4111 1111", "x"]))
+    for stop in range(max(0, len(text) - 12), len(text) + 1):
+        assert all(0 <= one.start < one.end <= stop for one in Pii().find(text[:stop]))
 
-    spans = [(match.start, match.end) for match in longest(pii.find(text))]
-    assert all(a[1] <= b[0] for a, b in pairwise(spans))
+
+def test_a_number_hides_none_behind_it():
+    """What begins like a phone number in one, and ends in another, hides neither."""
+    text = "2345 6789 0124 212-555-0100"
+    assert masked(text, verdict("pii", text)) == "[IN_AADHAAR] [PHONE][PHONE]"  # 0124 212-555, too, has the form of one
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (EXAMPLES["API_KEY"][0] + "@mail.example", "[EMAIL]"),
+        ("+49 30 901820 2001:db8::8a2e:370:7334", "[PHONE] [IP_ADDRESS]"),
+        ("01 40 20 50 50 130 692 544", "[PHONE] [CREDIT_CARD]"),
+    ],
+)
+def test_overlapping_matches_leave_nothing_of_either(text, left):
+    """The longest stays whole, and what it leaves of the other is masked, too."""
+    assert masked(text, verdict("pii", text)) == left
 
 
 @pytest.mark.parametrize("entity", ENTITIES.values(), ids=ENTITIES.keys())

@@ -75,7 +75,7 @@ NATIONAL: Mapping[str, Entity] = {
     "DE_TAX_ID": _entity(rf"{_L}\d{{2}} ?\d{{3}} ?\d{{3}} ?\d{{3}}{_R}", numbers.german_tax_id),
     "ES_NIF": _entity(r"(?<!\w)(?:\d{8}|[XYZ]-?\d{7})-?[A-HJ-NP-TV-Z](?!\w)", numbers.spanish_nif),
     "IT_FISCAL_CODE": _entity(
-        r"(?<!\w)[A-Z]{6}[\dLMNP-V]{2}[ABCDEHLMPRST][\dLMNP-V]{2}[A-Z][\dLMNP-V]{3}[A-Z](?!\w)",
+        r"(?<!\w)[A-Z]{6}[0-9LMNP-V]{2}[ABCDEHLMPRST][0-9LMNP-V]{2}[A-Z][0-9LMNP-V]{3}[A-Z](?!\w)",
         numbers.fiscal_code,
         needs="",
     ),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from polyport.errors import BadRequestError
-from polyport_guardrails.entities import ENTITIES, GROUPS
+from polyport_guardrails.entities import ENTITIES, GROUPS, Entity
 from polyport_guardrails.scanning import Action, Match, Scanner
 
 _DIGIT = re.compile(r"\d")
@@ -44,21 +44,24 @@ class Pii(Scanner):
             start = 0
             while found := entity.pattern.search(text, start):
                 begin, end = found.span()
-                fits = next((stop for stop in _ends(text, begin, end) if entity.accepts(text[begin:stop])), None)
+                fits = next(
+                    (stop for stop in _ends(entity, text, begin, end) if entity.accepts(text[begin:stop])), None
+                )
                 if fits is not None:
                     yield Match(name, begin, fits)
-                start = fits or _next_group(text, begin, end)
+                start = _next_group(text, begin, end)
 
 
-def _ends(text: str, begin: int, end: int) -> Iterator[int]:
-    """Give where a match may end: where it does, else before one of its last spaces. Another number may follow it."""
+def _ends(entity: Entity, text: str, begin: int, end: int) -> Iterator[int]:
+    """Give where a match may end: where it does, else before a later space of it. Another number may follow it."""
     yield end
     while (end := text.rfind(" ", begin, end)) > begin:
-        yield end
+        if entity.pattern.fullmatch(text, begin, end):
+            yield end
 
 
 def _next_group(text: str, begin: int, end: int) -> int:
-    """Return where to look on after what is none: behind its first group, as one may begin there."""
+    """Return where to look on: behind a match's first group, as what is one by its form may hide one that is."""
     space = text.find(" ", begin, end)
     return space + 1 if space > 0 else end
 

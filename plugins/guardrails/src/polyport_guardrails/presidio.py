@@ -21,7 +21,7 @@ from polyport.guarding.guardrail import Service
 from polyport.guarding.verdicts import Block, Edit, Mask, Pass, Seen, Verdict
 from polyport.provider import decode
 from polyport.types.guard import Finding
-from polyport_guardrails.scanning import Action, Match, longest
+from polyport_guardrails.scanning import Action, Match, apart
 
 Body = dict[str, Any]
 
@@ -92,7 +92,7 @@ class Presidio(Service):
             [
                 Edit(index, match.start, match.end, self.mask.format(entity=match.entity), match.entity)
                 for index, some in enumerate(masked)
-                for match in longest(Match(one.entity_type, one.start, one.end) for one in some)
+                for match in apart((Match(o.entity_type, o.start, o.end) for o in some), seen.texts[index].text)
             ]
         )
 

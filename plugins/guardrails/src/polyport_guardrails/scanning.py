@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
@@ -10,6 +12,8 @@ from polyport.guarding.guardrail import Guardrail
 from polyport.guarding.verdicts import Block, Edit, Mask, Pass, Seen, Verdict
 from polyport.types.guard import Finding
 
+#: What is left of a match, without the spaces around it.
+_REST = re.compile(r"\S(?:.*\S)?", re.DOTALL)
 #: What becomes of what is found: the call is blocked, the text is masked, or it is told in `meta` and nothing else.
 Action = Literal["block", "mask", "detect"]
 
@@ -47,7 +51,7 @@ class Scanner(Guardrail):
         self.roles = None if roles is None else frozenset(roles)
 
     def find(self, text: str) -> Iterable[Match]:
-        """Give what is in a text, in any order; of what overlaps, the longest counts."""
+        """Give what is in a text, in any order; they may overlap."""
         raise NotImplementedError(f"{type(self).__name__} must implement find()")
 
     def check(self, seen: Seen) -> Verdict:
@@ -56,7 +60,7 @@ class Scanner(Guardrail):
         for index, one in enumerate(seen.texts):
             if self.roles is None or one.role in self.roles:
                 matches = [*self.find(one.text)]
-                for match in longest(matches) if matches else ():
+                for match in apart(matches, one.text) if matches else ():
                     found[self.actions.get(match.entity, self.action)].append((index, match))
         if found["block"]:
             names = sorted({match.entity for _, match in found["block"]})
@@ -67,13 +71,24 @@ class Scanner(Guardrail):
         return Pass(_findings(found["detect"], seen))
 
 
-def longest(matches: Iterable[Match]) -> list[Match]:
-    """Return the matches that do not overlap, in order; of those that do, the longest."""
+def apart(matches: Iterable[Match], text: str) -> list[Match]:
+    """Return matches that do not overlap, in order. The longest stay whole, others keep what those leave of them."""
     kept: list[Match] = []
     for match in sorted(matches, key=lambda match: (match.start - match.end, match.start)):
-        if match.end > match.start and all(match.end <= one.start or match.start >= one.end for one in kept):
-            kept.append(match)
-    return sorted(kept, key=lambda match: match.start)
+        if match.start == match.end:
+            continue
+        first = bisect_right(kept, match.start, key=lambda one: one.end)
+        last = bisect_left(kept, match.end, first, key=lambda one: one.start)
+        kept[first:last] = _filled(match, kept[first:last], text) if first < last else [match]
+    return kept
+
+
+def _filled(match: Match, taken: list[Match], text: str) -> list[Match]:
+    """Return what is taken of a match, and what that leaves of it between."""
+    edges = [match.start, *(edge for one in taken for edge in (one.start, one.end)), match.end]
+    gaps = (_REST.search(text, start, end) for start, end in zip(edges[::2], edges[1::2], strict=True))
+    left = [Match(match.entity, rest.start(), rest.end()) for rest in gaps if rest]
+    return sorted([*taken, *left], key=lambda one: one.start)
 
 
 def _findings(found: list[tuple[int, Match]], seen: Seen) -> list[Finding]:
