@@ -145,6 +145,15 @@ class Admission(Protocol):
     async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
         """Take note of what was made for the caller, and return what of the result it may see."""
 
+    def own(self, kind: str, name: object, deployment: str = "") -> None:
+        """Take note of something that is the caller's from now on, and at whose account it is."""
+
+    async def visible(self, ids: Sequence[str]) -> Collection[str]:
+        """Return which of these things the caller may see."""
+
+    async def places(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the deployments at whose accounts things are, as far as that is known."""
+
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended: called exactly once, before the last byte of the reply goes out."""
 
@@ -185,6 +194,17 @@ class Free:
     async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
         """Everything is everybody's."""
         return result
+
+    def own(self, kind: str, name: object, deployment: str = "") -> None:
+        """Everything is everybody's."""
+
+    async def visible(self, ids: Sequence[str]) -> Collection[str]:
+        """Everything is everybody's."""
+        return ids
+
+    async def places(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Nothing is kept."""
+        return {}
 
     async def settle(self, outcome: Outcome) -> None:
         """Nothing is kept."""

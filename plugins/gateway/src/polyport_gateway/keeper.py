@@ -319,7 +319,7 @@ class Admitted:
         """Take note of what was made, and of a batch that is over; return what of a list is the caller's."""
         owners = self._keeper.owners
         if function in MADE:
-            self.own(MADE[function], getattr(result, "id", None))
+            self.own(MADE[function], getattr(result, "id", None), meta.deployment or "")
         elif function in BATCHES:
             owner = (await owners.find([result.id])).get(result.id)
             if owner is not None:
@@ -331,15 +331,26 @@ class Admitted:
             await self._note_results(str(fields.get("file_id")), result, meta)
         return result
 
-    def own(self, kind: str, name: object) -> None:
-        """Take note of something that is the caller's from now on."""
+    def own(self, kind: str, name: object, deployment: str = "") -> None:
+        """Take note of something that is the caller's from now on, and at whose account it is."""
         if isinstance(name, str) and 0 < len(name) <= LONGEST:
             who = self.principal
             made = Owned(
                 id=clean(name, LONGEST), kind=kind, at=self._keeper.clock(), key_id=who.key_id, user_id=who.user_id,
                 team_id=who.team_id, project_id=who.project_id, customer_id=self.customer, model=clean(self.model),
+                deployment=clean(deployment),
             )  # fmt: skip
             self.made = [*self.made, made]
+
+    async def visible(self, ids: Sequence[str]) -> Collection[str]:
+        """Return which of these things are the caller's."""
+        keeper = self._keeper
+        return await keeper.owners.visible(self.principal, ids, keeper.general().terms.shared_within)
+
+    async def places(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the deployments at whose accounts things are, as far as that is known."""
+        found = await self._keeper.owners.find(ids)
+        return {name: one.deployment for name, one in found.items() if one.deployment}
 
     async def _note_results(self, file_id: str, content: Any, meta: Meta) -> None:
         """Add up what the results of a batch cost, whole or while they go by."""
@@ -373,9 +384,8 @@ class Admitted:
                 raise GateError(503, "journal_unavailable", "The gateway cannot write down what calls cost.") from error
 
     async def _seen(self, result: Any) -> Any:
-        keeper = self._keeper
         ids = [one.id for one in result.data]
-        mine = await keeper.owners.visible(self.principal, ids, keeper.general().terms.shared_within)
+        mine = await self.visible(ids)
         if len(mine) == len(ids):
             return result
         data = [one for one in result.data if one.id in mine]

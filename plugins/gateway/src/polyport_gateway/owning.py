@@ -68,13 +68,17 @@ LONGEST = 512
 
 
 class Owned(Whose, frozen=True, kw_only=True):
-    """Something that is somebody's. Of a file that is a batch's output, `batch` is that batch and `at` its end."""
+    """Something that is somebody's. Of a file that is a batch's output, `batch` is that batch and `at` its end.
+
+    `deployment` is the one at whose account it is, where that is known.
+    """
 
     id: str
     kind: str
     at: float
     model: str = ""
     batch: str = ""
+    deployment: str = ""
 
 
 def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:

@@ -286,6 +286,7 @@ class OwnedRow(Whose, Base):
     at: Mapped[float] = mapped_column(index=True)
     model: Mapped[str]
     batch: Mapped[str] = mapped_column(String(512))
+    deployment: Mapped[str]
 
     __table_args__ = tuple(Index(f"ix_owned_{name}_id", f"{name}_id") for name in ("key", "user", "team"))
 

@@ -161,6 +161,7 @@ def upgrade() -> None:
         sa.Column("at", sa.Float(precision=53), nullable=False),
         *(_text(name) for name in (*WHO, "model")),
         _text("batch", 512),
+        _text("deployment"),
         sa.PrimaryKeyConstraint("id"),
     )
     for name in ("at", "key_id", "user_id", "team_id"):
