@@ -25,6 +25,9 @@ from polyport.dialects.openai import Files, OpenAICompatible
 KEY = "sk-never-to-be-seen-0123456789"
 ASK = [{"role": "user", "content": "hello"}]
 
+#: How long, in seconds, is waited for what must come: nothing takes so long that works, however busy the machine is.
+PATIENCE = 60.0
+
 
 def completion(text: str = "hi", **more: Any) -> dict[str, Any]:
     """A chat completion as it stands on the wire."""
@@ -111,7 +114,7 @@ class Exchange:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.over = True
 
-    def wait_gone(self, seconds: float = 5.0) -> bool:
+    def wait_gone(self, seconds: float = PATIENCE) -> bool:
         """Wait until the client has closed its side."""
         self.over = True
         limit = time.monotonic() + seconds
@@ -214,7 +217,7 @@ class Server:
         start = lower.find(b"\r\ncontent-length:")
         return file.read(int(lower[start + 17 :].split(b"\r\n")[0])) if start >= 0 else b""
 
-    def until(self, condition: Callable[[], Any], seconds: float = 5.0) -> bool:
+    def until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> bool:
         """Wait until something is so."""
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:

@@ -194,7 +194,7 @@ def test_retry_after_is_waited_for(mode, client, serve, headers):
     result = mode.chat(client(serve(answer).url))
     assert result.text == "at last"
     assert result.meta.attempts == 2
-    assert 0.15 <= times[1] - times[0] < 5
+    assert times[1] - times[0] >= 0.15
 
 
 def test_a_retry_after_of_minutes_is_reported_not_waited_for(mode, client, serve):
@@ -332,10 +332,8 @@ def test_a_connection_that_is_not_accepted_in_time(mode, client):
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(address)
-        start = time.monotonic()
         error = fails(mode, client, f"http://127.0.0.1:{address[1]}/v1", Timeout,
                       timeout=TimeoutSpec(connect=0.15, read=None, total=None))  # fmt: skip
-        assert time.monotonic() - start < 2
         for one in waiting:
             one.close()
     assert "within 0.15 s (connect timeout)" in error.message
@@ -348,9 +346,7 @@ def test_a_connection_that_is_not_accepted_in_time(mode, client):
 def test_a_reply_that_stops_coming(mode, client, serve, stream, begin):
     """The read timeout bounds each wait, before the headers and in the body; the connection is closed."""
     server = serve(lambda exchange: [exchange.send(begin), exchange.wait_gone()])
-    start = time.monotonic()
-    error = fails(mode, client, server.url, Timeout, stream, timeout=TimeoutSpec(connect=1, read=0.15, total=None))
-    assert time.monotonic() - start < 2
+    error = fails(mode, client, server.url, Timeout, stream, timeout=TimeoutSpec(connect=30, read=0.15, total=None))
     assert "within 0.15 s (read timeout)" in error.message
     assert isinstance(error.__cause__, httpx.ReadTimeout)
     assert server.until(lambda: server.seen[0].gone)
@@ -367,9 +363,7 @@ def test_a_reply_that_drips_is_bounded_by_the_total(mode, client, serve, begin):
         exchange.wait_gone()
 
     server = serve(drip)
-    start = time.monotonic()
-    error = fails(mode, client, server.url, Timeout, timeout=TimeoutSpec(connect=1, read=5, total=0.25))
-    assert time.monotonic() - start < 2
+    error = fails(mode, client, server.url, Timeout, timeout=TimeoutSpec(connect=30, read=30, total=0.25))
     assert "within 0.25 s (total timeout)" in error.message
     assert server.until(lambda: server.open == 0)
 
@@ -386,13 +380,13 @@ def test_a_long_stream_outlives_the_total(mode, client, serve):
 
     def answer(exchange) -> None:
         exchange.begin()
-        for n in range(5):
+        for n in range(3):
             exchange.piece(event(str(n)))
-            time.sleep(0.08)
+            time.sleep(0.6)
         exchange.piece(DONE)
         exchange.end()
 
-    assert mode.stream(client(serve(answer).url), timeout=TimeoutSpec(connect=1, read=1, total=0.2)) == "01234"
+    assert mode.stream(client(serve(answer).url), timeout=TimeoutSpec(connect=30, read=30, total=1.5)) == "012"
 
 
 # --- redirects ---

@@ -8,6 +8,7 @@ import time
 from itertools import repeat
 
 import pytest
+from core.tests.conftest import PATIENCE
 
 from polyport.drivers.aio import AsyncDriver
 from polyport.drivers.sync import SyncDriver
@@ -116,7 +117,7 @@ def test_a_call_runs_off_the_loop_or_by_its_awaitable_twin():
 
 def test_all_runs_side_by_side_and_keeps_the_order(run):
     """Each waits for all the others, and the last to finish is first in the list; none is fine too."""
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=PATIENCE)
 
     def meet(n):
         yield Call(together.wait)
@@ -182,7 +183,7 @@ class Opened:
 
     def until_closed(self, count=1):
         """Wait for the closings of other threads."""
-        limit = time.monotonic() + 3
+        limit = time.monotonic() + PATIENCE
         while len(self.ended) < count and time.monotonic() < limit:
             time.sleep(0.005)
         return len(self.ended)
@@ -215,7 +216,7 @@ def test_the_losers_of_first_are_cancelled_and_may_clean_up(run):
             yield Call(cleaned.set)
 
     assert run(iter_flow(First([loser(), value("won", 0.02)]))) == "won"
-    assert cleaned.wait(2)
+    assert cleaned.wait(PATIENCE)
 
 
 def test_the_winner_s_stream_stays_open_and_the_losers_are_closed(run):
@@ -256,7 +257,7 @@ def test_a_loser_that_primes_a_stream_closes_it(run):
             raise
 
     assert run(iter_flow(First([primed(), value("won", 0.05)]))) == "won"
-    assert closed.wait(2)
+    assert closed.wait(PATIENCE)
 
 
 def test_cancelling_a_call_cancels_the_flows_side_by_side():

@@ -9,7 +9,7 @@ import time
 
 import httpx
 import pytest
-from core.tests.conftest import ASK, DONE, ROLE, Fake, event, wire
+from core.tests.conftest import ASK, DONE, PATIENCE, ROLE, Fake, event, wire
 
 from polyport.errors import APIConnectionError
 from polyport.flow import Items, Raw, Streaming
@@ -220,7 +220,7 @@ def test_chunks_arrive_as_they_are_sent(client, serve):
         exchange.begin()
         for n in range(20):
             exchange.piece(event(str(n)))
-            assert got.acquire(timeout=5)
+            assert got.acquire(timeout=PATIENCE)
         exchange.piece(DONE)
         exchange.end()
 
@@ -253,11 +253,15 @@ class Pieces(Fake):
         return Streaming(Items(self.pieces()), Raw())
         yield
 
+    def wait(self):
+        """Take a while for each piece."""
+        time.sleep(0.01)
+
     def pieces(self):
         """Give three pieces; note that the generator ended."""
         try:
             for n in range(3):
-                time.sleep(0.01)
+                self.wait()
                 yield f"<{n}>".encode()
         finally:
             self.closed.append(threading.current_thread().name)
@@ -287,19 +291,27 @@ def test_a_stream_made_here_is_read_whole_in_pieces_or_to_a_file(pieces, tmp_pat
     assert len(Pieces.closed) == 6
 
 
-def test_a_stream_made_here_does_not_block_the_loop(pieces):
-    """Its pieces are made in a worker thread."""
+def test_a_stream_made_here_does_not_block_the_loop(client):
+    """Its pieces are made in a worker thread: each here waits for the loop to have gone on."""
+    ticked = threading.Semaphore(0)
+    went_on: list[bool] = []
 
-    async def main() -> int:
-        ticks = 0
-        stream = await pieces.aspeech(input="x", model="pieces/m", stream=True)
-        reading = asyncio.create_task(stream.read())
+    class Waiting(Pieces):
+        def wait(self):
+            """For the loop."""
+            went_on.append(ticked.acquire(timeout=PATIENCE))
+
+    async def read() -> None:
+        await (await client(providers={"pieces": Waiting}).aspeech(input="x", model="pieces/m", stream=True)).read()
+
+    async def main() -> None:
+        reading = asyncio.create_task(read())
         while not reading.done():
-            ticks += 1
+            ticked.release()
             await asyncio.sleep(0.001)
-        return ticks
 
-    assert asyncio.run(main()) > 8
+    asyncio.run(main())
+    assert went_on == [True] * 3
 
 
 def test_a_stream_made_here_that_is_left_early_runs_its_finally_blocks(pieces):

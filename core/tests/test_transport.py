@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from core.tests.conftest import ASK, DONE, KEY, ROLE, Fake, completion, event, wire
+from core.tests.conftest import ASK, DONE, KEY, PATIENCE, ROLE, Fake, completion, event, wire
 
 from polyport.errors import APIConnectionError, BadRequestError, PolyportError
 from polyport.flow import HttpRequest
@@ -67,7 +67,7 @@ def test_an_error_reply_keeps_its_connection(mode, client, serve):
 
 def test_sixty_four_calls_at_once_take_sixty_four_connections_and_keep_them(client, serve):
     """Each its own, never one pool for all; the next round finds them open."""
-    barrier = threading.Barrier(64, timeout=10)
+    barrier = threading.Barrier(64, timeout=PATIENCE)
 
     def answer(exchange) -> None:
         barrier.wait()
@@ -87,7 +87,7 @@ def test_sixty_four_calls_at_once_take_sixty_four_connections_and_keep_them(clie
 
 def test_the_connection_used_last_is_used_next(client, serve):
     """So that the others may grow old and be closed."""
-    barrier = threading.Barrier(3, timeout=10)
+    barrier = threading.Barrier(3, timeout=PATIENCE)
     together = [True]
 
     def answer(exchange) -> None:

@@ -9,12 +9,12 @@ import re
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from core.tests.conftest import PATIENCE
 from typer.testing import CliRunner, Result
 
 from polyport.cli.app import app
@@ -36,12 +36,17 @@ def _message(body: dict[str, Any]) -> dict[str, Any]:
 
 
 class OpenAIStub:
-    """Answers like OpenAI. A model called `fail-<status>` fails with it, one called `slow` takes its time."""
+    """Answers like OpenAI. A model called `fail-<status>` fails with it, one called `slow` has three words at once.
+
+    An answer takes `pause` seconds, each further word of `slow` takes `beat`; neither once it is told to `go_on`.
+    """
 
     def __init__(self) -> None:
         self.bodies: list[tuple[str, Any]] = []
         self.statuses = ["queued", "in_progress", "completed"]
-        self.pause = 0.0
+        self.pause, self.beat, self.go_on = 0.0, PATIENCE, threading.Event()
+        self.together: threading.Barrier | None = None
+        self.now = self.most = 0
         self.lock = threading.Lock()
         self.origin = ""
 
@@ -70,7 +75,14 @@ class OpenAIStub:
         return {"retry_after": "0.01"} if status == 429 else {}
 
     def chat(self, exchange: Any, body: dict[str, Any]) -> None:
-        time.sleep(self.pause)
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        if self.together is not None:
+            self.together.wait()
+        self.go_on.wait(self.pause)
+        with self.lock:
+            self.now -= 1
         if body.get("stream"):
             self._chat_stream(exchange, body)
             return
@@ -94,9 +106,10 @@ class OpenAIStub:
             first, rest = call["function"]["arguments"][:5], call["function"]["arguments"][5:]
             send(tool_calls=[{**call, "index": 0, "function": {**call["function"], "arguments": first}}])
             send(tool_calls=[{"index": 0, "function": {"arguments": rest}}])
-        for word in re.findall(r"\S+\s*", message["content"] or ""):
+        for number, word in enumerate(re.findall(r"\S+\s*", message["content"] or "")):
+            if body["model"] == "slow" and number > 2:
+                self.go_on.wait(self.beat)
             send(content=word)
-            time.sleep(0.3 if body["model"] == "slow" else 0)
         send("length" if body.get("max_tokens") == 1 else "stop")
         if (body.get("stream_options") or {}).get("include_usage"):
             usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
@@ -186,7 +199,7 @@ class OpenAIStub:
 
 
 @pytest.fixture
-def stub(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> OpenAIStub:
+def stub(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIStub]:
     """A server that speaks OpenAI's wire, and an environment in which `openai/...` means it."""
     stub = OpenAIStub()
     server = serve(stub)
@@ -196,7 +209,8 @@ def stub(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> OpenAISt
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("POLYPORT_TRANSPORT", "httpx")
-    return stub
+    yield stub
+    stub.go_on.set()
 
 
 Cli = Callable[..., Result]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from core.tests.conftest import PATIENCE
 
 import polyport
 from polyport.batching import START, BatchLine, Progress
@@ -174,11 +175,10 @@ def test_progress_counts_every_line(stub, asynchronous, tmp_path):
 
 
 def test_as_many_at_once_as_asked_for(stub, asynchronous):
-    """Eight lines of 0.2 s by four at once take two rounds."""
-    stub.pause = 0.2
-    start = time.monotonic()
+    """Each of four waits for the other three, and while they take their time no fifth comes."""
+    stub.together, stub.pause = threading.Barrier(4, timeout=PATIENCE), 0.2
     run(asynchronous, [line(f"{n}") for n in range(8)], concurrency=4)
-    assert 0.4 <= time.monotonic() - start < 1.2
+    assert stub.most == 4
 
 
 def test_failed_lines_are_run_again_on_request(stub, asynchronous, tmp_path):
@@ -301,7 +301,7 @@ def _whole_lines(path: Path) -> list[bytes]:
 
 
 def _wait_for(condition: Any) -> None:
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + PATIENCE
     while not condition() and time.monotonic() < limit:
         time.sleep(0.002)
 

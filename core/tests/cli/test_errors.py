@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from core.tests.conftest import PATIENCE
 
 from polyport import errors
 from polyport.cli import exits
@@ -37,7 +38,7 @@ def test_no_connection_is_6(cli, stub):
 
 def test_a_timeout_is_6(cli, stub):
     """--timeout is in seconds."""
-    stub.pause = 2
+    stub.pause = PATIENCE
     assert "chat" not in cli("chat", MODEL, "Hi", "--timeout", "0.2", "--retries", "0", "--no-stream", code=6).stdout
 
 

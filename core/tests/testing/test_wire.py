@@ -152,20 +152,20 @@ def test_pieces_end_where_the_body_does() -> None:
 
 
 @both_drivers
-@pytest.mark.parametrize("slow", [{"delay": 5.0}, {"pause": 5.0}], ids=["delay", "pause"])
+@pytest.mark.parametrize("slow", [{"delay": 600.0}, {"pause": 600.0}], ids=["delay", "pause"])
 def test_a_slow_reply_times_out(call: Driver, slow: dict[str, Any]) -> None:
-    """A wait longer than the client's read timeout is a Timeout, after just so long."""
+    """A wait longer than the client's read timeout is a Timeout, not before and not when the reply would come."""
     start = time.monotonic()
     with pytest.raises(Timeout):
         call(Wire(Reply.of(ANSWER, **slow)), timeout=0.05)
-    assert 0.04 < time.monotonic() - start < 2
+    assert 0.04 < time.monotonic() - start < 300
 
 
 @both_drivers
 def test_a_delay_within_the_timeout_is_waited_for(call: Driver) -> None:
     """A reply that is merely slow arrives."""
     start = time.monotonic()
-    assert call(Wire(Reply.of(ANSWER, delay=0.05)), timeout=5).text == "Hi"
+    assert call(Wire(Reply.of(ANSWER, delay=0.05)), timeout=60).text == "Hi"
     assert time.monotonic() - start >= 0.05
 
 
@@ -175,7 +175,7 @@ def test_waits_are_virtual_in_a_simulation() -> None:
     assert simulated(Wire(Reply.of(ANSWER, delay=3000.0)), timeout=3600).text == "Hi"
     with pytest.raises(Timeout):
         simulated(Wire(Reply.of(ANSWER, delay=3000.0)), timeout=60)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 60
 
 
 def test_an_open_stream_counts() -> None:
