@@ -46,9 +46,9 @@ def test_weights_and_threshold_are_the_users():
 def test_no_rule_runs_away(rule):
     """On long texts that nearly fit."""
     for piece in ("ignore ", "ignore all the ", "show your ", "send it ", "![", "a ", "<|", "do not "):
-        start = time.perf_counter()
+        start = time.process_time()  # the processor's time: a busy machine takes no more of it
         rule.pattern.search(piece * 3000)
-        assert time.perf_counter() - start < 2.0
+        assert time.process_time() - start < 2.0
 
 
 def test_no_rule_fits_a_text_without_what_it_needs():

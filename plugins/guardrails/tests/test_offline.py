@@ -221,10 +221,10 @@ def test_no_pattern_runs_away(entity):
     import time
 
     for piece in ("1", "1 ", "1-", "a", "A1", "a.", "a@", "a@b.", "+1 (", "0:", "DE12", "eyJ", "sk-a", "-----BEGIN A "):
-        start = time.perf_counter()
+        start = time.process_time()  # the processor's time: a busy machine takes no more of it
         for _ in entity.pattern.finditer(piece * 5000):
             pass
-        assert time.perf_counter() - start < 3.0, piece
+        assert time.process_time() - start < 3.0, piece
 
 
 def test_one_wrong_digit_is_no_number():

@@ -22,7 +22,8 @@ from polyport.flow import HttpReply, HttpRequest, TimeoutSpec
 from polyport.transport import KEEP_ALIVE, TransportOptions
 from polyport_reqwest import AsyncReqwestTransport, ReqwestTransport
 
-PATIENCE = 5.0
+#: How long, in seconds, is waited for what must come: nothing takes so long that works, however busy the machine is.
+PATIENCE = 60.0
 #: Side -> what makes its event loop; None is asyncio's own.
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop] | None] = {"sync": None, "asyncio": None}
 if importlib.util.find_spec("uvloop"):

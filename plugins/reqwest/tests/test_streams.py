@@ -8,7 +8,6 @@ import gc
 import queue
 import signal
 import threading
-import time
 import zlib
 
 import pytest
@@ -94,21 +93,20 @@ def endless(asked) -> None:
     """Send a piece, then only wait for the client to go."""
     asked.begin()
     asked.piece(b"first")
-    asked.server.gone = asked.wait_gone() and time.monotonic()
+    asked.server.gone = asked.wait_gone()
     asked.hang_up()
 
 
 def test_closing_a_stream_closes_its_connection(side, serve):
-    """At once; closing twice is fine, and there is nothing more to read."""
+    """Closing twice is fine, and there is nothing more to read."""
     server = serve(endless)
     reply = side.send(side.open(), post(server.url, stream=True))
     assert side.read(reply) == b"first"
-    closed = time.monotonic()
     side.close(reply)
     side.close(reply)
     assert side.read(reply) is None
     assert server.until(lambda: server.open == 0)
-    assert server.gone - closed < 1
+    assert server.gone
 
 
 def test_a_stream_that_is_dropped_closes_its_connection(side, serve):
@@ -124,7 +122,9 @@ def test_a_stream_that_is_dropped_closes_its_connection(side, serve):
 def test_a_stream_survives_the_end_of_its_transport(side, serve):
     """Closing a transport lets replies under way come to their end."""
     go_on = threading.Event()
-    server = serve(lambda asked: [asked.begin(), asked.piece(b"a"), go_on.wait(5), asked.piece(b"b"), asked.end()])
+    server = serve(
+        lambda asked: [asked.begin(), asked.piece(b"a"), go_on.wait(PATIENCE), asked.piece(b"b"), asked.end()]
+    )
     transport = side.open()
     reply = side.send(transport, post(server.url, stream=True))
     assert side.read(reply) == b"a"
@@ -141,10 +141,9 @@ def test_closing_from_another_thread_ends_a_blocking_read(serve):
     source = transport.send(post(server.url, stream=True)).source
     assert source.read() == b"first"
     threading.Timer(0.2, source.close).start()
-    begun = time.monotonic()
     assert source.read() is None
-    assert time.monotonic() - begun < 2
     assert server.until(lambda: server.open == 0)
+    assert server.gone
     transport.close()
 
 
@@ -159,19 +158,17 @@ def test_cancelling_closes_the_connection_before_the_reply(serve, stream):
     """Nobody pays for an answer that nobody reads."""
     server = serve(silent)
 
-    async def main() -> float:
+    async def main() -> None:
         transport = Reqwest().open_async(TransportOptions())
         task = asyncio.create_task(transport.send(post(server.url, stream=stream)))
         assert await asyncio.to_thread(server.until, lambda: server.seen)
-        cancelled = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await asyncio.to_thread(server.until, lambda: server.open == 0)
         await transport.aclose()
-        return time.monotonic() - cancelled
 
-    assert asyncio.run(main()) < 1
+    asyncio.run(main())
 
 
 def test_cancelling_closes_the_connection_within_the_reply(serve):
@@ -226,13 +223,11 @@ def test_ctrl_c_interrupts_a_blocking_call(serve, answer):
 
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.3)
-    begun = time.monotonic()
     try:
         with pytest.raises(KeyboardInterrupt):
             talk()
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert time.monotonic() - begun < 2
     assert server.until(lambda: server.open == 0)
     transport.close()
 
