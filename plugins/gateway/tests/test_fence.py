@@ -17,6 +17,8 @@ from polyport_gateway.surfaces import addresses
 from .conftest import AUTHORIZED, CHAT, KEY, USAGE, WORDS, Gateway, Upstream, config_for
 from .waiting import until
 
+BATCH = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+
 
 def fenced(start: Callable[..., Gateway], upstream: Upstream, **general: Any) -> httpx.Client:
     """A gateway with such settings, and its master's way to it."""
@@ -126,6 +128,36 @@ def test_calls_have_to_say_what_the_gateway_wants_to_know(start: Callable[..., G
         whole = {**CHAT, "user": "u", "metadata": {"project": "p"}}
         assert client.post("/v1/chat/completions", json=whole).status_code == 200
         assert client.get("/v1/models").status_code == 200
+
+
+def test_what_passes_by_the_surfaces_has_to_say_it_too(start: Callable[..., Gateway], well: Upstream) -> None:
+    """A provider's own paths in JSON, and nothing else there; batches of either kind; sessions in their address."""
+    through = {"providers": ["openai"], "paths": {"openai": ["/files*", "/embeddings*"]}}
+    with fenced(start, well, required_params=["user", "metadata.project"], passthrough=through) as client:
+        said = {"user": "u", "metadata": {"project": "p"}}
+        chat, raw = {**CHAT, "model": "gpt-4o"}, "/passthrough/openai/v1"
+        assert "$.user" in client.post(f"{raw}/chat/completions", json=chat).json()["error"]["message"]
+        unread = client.post(f"{raw}/files", files={"file": b"{}"})
+        assert code_of(unread) == (403, "required_params")
+        assert "$.user" in client.post("/v1/batches", json=BATCH).json()["error"]["message"]
+        asks = {"requests": [{"custom_id": str(n), "params": {**CHAT, "max_tokens": 9, **one}}
+                             for n, one in enumerate((said, {}))]}  # fmt: skip
+        headers = {"anthropic-version": "2023-06-01"}
+        told = client.post("/v1/messages/batches", json=asks, headers=headers).json()["error"]["message"]
+        assert "$.requests[1].params.user" in told
+        smuggled = client.post("/v1/chat/completions", json={**CHAT, "requests": [{"params": said}]})
+        assert "$.user" in smuggled.json()["error"]["message"]
+        assert well.asked == []
+        assert client.post(f"{raw}/chat/completions", json={**chat, **said}).status_code == 200
+        assert client.get(f"{raw}/files").status_code == 200
+        assert client.post("/v1/batches", json={**BATCH, **said}).status_code == 200
+        assert well.last == {**BATCH, "metadata": said["metadata"]}
+
+        def written() -> bool:
+            logs = client.get("/spend/logs", params={"customer": "u"}).json()["results"]
+            return len(logs) == 2
+
+        until(written, "both are the customer's")
 
 
 # --- how much is answered ---

@@ -142,8 +142,8 @@ FILES: list[tuple[str, str, dict[str, Any]]] = [
         {
             "cache": {"type": "semantic", "embedding_model": "openai/e", "similarity_threshold": 0.8},
             "notes": [
-                "$.litellm_settings.cache_params.type: 'qdrant-semantic' is 'semantic' here",
-                "$.litellm_settings.cache_params.qdrant_api_base changes nothing here",
+                f"$.litellm_settings.cache_params.type: 'qdrant-semantic' is 'semantic' here: {foreign.QDRANT}",
+                f"$.litellm_settings.cache_params.qdrant_api_base changes nothing here: {foreign.QDRANT}",
                 "$.settings.cache_params.type: there is no cache 'azure-blob' here: nothing is cached",
             ],
         },
@@ -163,7 +163,7 @@ FILES: list[tuple[str, str, dict[str, Any]]] = [
         """,
         {
             "notes": [
-                "$.mcp_servers changes nothing here: there are no MCP servers behind the gateway",
+                f"$.mcp_servers changes nothing here: {foreign.MCP}",
                 "$.callback_settings changes nothing here: observers read the environment",
             ],
             "params": {"api_key": "sk-a", "api_base": "http://a", "model": "openai/gpt-4o"},
@@ -191,6 +191,25 @@ def test_a_file_as_people_have_it_is_read(text: str, expected: dict[str, Any]) -
     without_cache = {**found.options, "callbacks": [], "success_callback": []}
     router = config.Config(models=found.models, options=without_cache, secrets=found.secrets).router()
     router.close()
+
+
+def test_callbacks_that_hold_people_back_do_so_here() -> None:
+    """Some are guardrails of ours, some always hold; each is told."""
+    pytest.importorskip("polyport_guardrails")
+    names = ["hide_secrets", "banned_keywords", "detect_prompt_injection", "max_budget_limiter", "blocked_user_check"]
+    found = config.read({**ONE, "litellm_settings": {"callbacks": names, "banned_keywords_list": ["rival"]}})
+    assert [one["params"] for one in found.options["guardrails"]] == [
+        {"guardrail": "pii", "entities": ["SECRET"], "mode": "pre_call"},
+        {"guardrail": "deny-list", "words": ["rival"], "mode": "pre_call"},
+        {"guardrail": "prompt-injection", "mode": "pre_call"},
+    ]
+    assert found.options["callbacks"] == []
+    assert all(any(repr(name) in note for note in found.notes) for name in names), found.notes
+    config.check(found)
+    with pytest.raises(ConfigError, match="needs banned_keywords_list beside it"):
+        config.read({**ONE, "litellm_settings": {"callbacks": ["banned_keywords"]}})
+    alone = config.read({**ONE, "litellm_settings": {"banned_keywords_list": ["x"]}})
+    assert "holds nobody back: name 'banned_keywords' in callbacks" in alone.notes[0]
 
 
 @pytest.mark.parametrize("section", ["litellm_settings", "router_settings", "general_settings"])

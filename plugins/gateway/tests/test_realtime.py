@@ -18,6 +18,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from .waiting import until
+
 pytest.importorskip("polyport_openai")
 
 pytest.importorskip("openai")
@@ -340,6 +342,30 @@ def test_sessions_end_when_nothing_is_said_or_they_are_old(provider: Provider, s
             with pytest.raises(ConnectionClosed):
                 made.recv(20)
         gateway.stop()
+
+
+def test_sessions_say_in_their_address_what_calls_have_to(provider: Provider, start: Callable[..., Any]) -> None:
+    """As they have no body; who is blocked has none, and the provider is not told."""
+    general = {"required_params": ["user", "metadata.project"], "blocked_customers": ["spammer"]}
+    gateway = start(config(provider.port, general_settings=general))
+    headers = {"authorization": f"Bearer {MASTER}"}
+    for more, status in (("", 400), ("&user=u", 400), ("&user=spammer&metadata.project=p", 403)):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(address(gateway, f"?model=voice{more}"), additional_headers=headers)
+        assert refused.value.response.status_code == status, more
+    assert provider.asked == []
+    where = address(gateway, "?model=voice&user=u&metadata.project=p")
+    with connect(where, additional_headers=headers) as made:
+        assert json.loads(made.recv(20))["type"] == "session.created"
+        made.send(json.dumps({"type": "response.create"}))
+        said(made, "response.done")
+    assert provider.asked[0][0] == "/v1/realtime?model=gpt-realtime"
+
+    def spent() -> bool:
+        report = call(gateway, "GET", "/spend/report", params={"group_by": "customer"})["results"]
+        return any(row["customer"] == "u" and row["spend"] > 0 for row in report)
+
+    until(spent, "the response is the customer's")
 
 
 def test_guardrails_are_not_gone_around(provider: Provider, start: Callable[..., Any]) -> None:

@@ -32,7 +32,7 @@ from polyport.types.upload import Upload
 from polyport_gateway import asked, replies
 from polyport_gateway.anthropic import Anthropic
 from polyport_gateway.gate import Admission, GateError
-from polyport_gateway.running import IN_BATCHES, Running, allowed
+from polyport_gateway.running import IN_BATCHES, Calls, Running, allowed
 from polyport_gateway.surface import Answer
 
 PATH = "/v1/messages/batches"
@@ -128,7 +128,7 @@ class Creation(Batches):
             raise BadRequestError(f"A batch has `requests`, and no {unknown[:60]!r}")
         if not isinstance(requests, list) or not 0 < len(requests) <= MANY:
             raise BadRequestError(f"A batch needs 1 to {MANY} requests at $.requests")
-        made: dict[str, Any] = {"requests": requests, "model": _model(requests[0], 0)}
+        made: dict[str, Any] = {"requests": Calls(requests), "model": _model(requests[0], 0)}
         return Anthropic.read(self, operation, made, headers)
 
     def plan(

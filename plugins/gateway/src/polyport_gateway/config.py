@@ -76,6 +76,8 @@ FOLLOWED = frozenset(
      "required_params", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
      "session_hours", "public_url", "passthrough", "realtime", "request_tags", *terms.TERMS, *terms.RENAMED}
 )  # fmt: skip
+#: Lists that may stand in a file, one on each line.
+LISTED = frozenset({"blocked_customers", "blocked_user_list"})
 #: Names of settings -> the parameter of Router or Client that they are.
 RENAMED = {"request_timeout": "timeout"}
 #: Settings of LiteLLM's files that have nothing to change here; they are named at the start, not refused.
@@ -186,7 +188,7 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
 def load(path: str | Path) -> Config:
     """Return the configuration in a file, with those that it includes. Raises ConfigError."""
     files: list[Path] = []
-    found = read(_included(Path(path).absolute(), files))
+    found = read(_included(Path(path).absolute(), files), files[0].parent)
     return msgspec.structs.replace(found, files=(*files, *found.files))
 
 
@@ -237,8 +239,11 @@ def of_models(models: Collection[str]) -> Config:
     return read({"model_list": [{"model_name": model, "params": {"model": model}} for model in models]})
 
 
-def read(given: Mapping[str, Any]) -> Config:
-    """Return the checked configuration. Raises ConfigError naming the path and the nearest right key."""
+def read(given: Mapping[str, Any], folder: Path | None = None) -> Config:
+    """Return the checked configuration. Raises ConfigError naming the path and the nearest right key.
+
+    Files that it names are looked for in `folder`, else where the process runs.
+    """
     source, notes, files = given, list[str](), list[Path]()
     secrets = _secrets(given)
     try:
@@ -247,12 +252,13 @@ def read(given: Mapping[str, Any]) -> Config:
         raise ConfigError(error.message) from error
     _known(given, SECTIONS, "$")
     given = {name: _filed(value, f"$.{name}", files) for name, value in given.items()}
+    general = _listed(_section(given, "general_settings"), folder or Path(), files)
     options, cache = _options(given, secrets, notes)
     return Config(
         models=_models(given),
         options=options,
         cache=cache,
-        general=_general(_section(given, "general_settings"), secrets, notes),
+        general=_general(general, secrets, notes),
         secrets=secrets,
         notes=notes,
         source=source,
@@ -315,6 +321,21 @@ def _filed(value: Any, path: str, files: list[Path]) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigError(f"{path} asks for the file {file}, which cannot be read: {why}") from error
+
+
+def _listed(section: Mapping[str, Any], folder: Path, files: list[Path]) -> Mapping[str, Any]:
+    """Return the section with lists in place of the names of files that hold one. Raises ConfigError."""
+    found = dict(section)
+    for name in LISTED & section.keys():
+        if isinstance(section[name], str):
+            file = folder.absolute() / section[name]
+            files.append(file)
+            try:
+                lines = file.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"$.general_settings.{name} names the file {file}, which cannot be read") from error
+            found[name] = [line.strip() for line in lines if line.strip()]
+    return found
 
 
 def _models(given: Mapping[str, Any]) -> list[dict[str, Any]]:

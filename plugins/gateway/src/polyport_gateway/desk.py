@@ -1,6 +1,6 @@
 """The desk: management over HTTP, mounted beside the surfaces.
 
-POST /key/generate, /key/rotate, /key/block, /key/unblock, and /{kind}/new, /update, /delete; GET or POST
+POST /key/generate, /key/rotate, /{kind}/block, /unblock, and /{kind}/new, /update, /delete; GET or POST
 /{kind}/info, /{kind}/list, /spend/report, /spend/series, /spend/logs, /spend/story, /budget/usage, /audit.
 `format=csv` makes a file of what /spend answers; of /spend/logs, `format=csv`, `format=jsonl` and `limit=all` send all
 that is asked for, page by page.
@@ -42,12 +42,18 @@ def _of_kind(function: Callable[..., Awaitable[dict[str, Any]]], kind: str) -> F
     return answer
 
 
+#: Who is blocked by an id, and is there before.
+BLOCKED = ("user", "team", "project")
 #: Paths that change something, and those that only read.
 CHANGING: dict[str, Function] = {
     "/key/generate": manage.generate_key,
     "/key/rotate": manage.rotate_key,
     "/key/block": manage.block_key,
     "/key/unblock": partial(manage.block_key, blocked=False),
+    "/customer/block": manage.block_customers,
+    "/customer/unblock": partial(manage.block_customers, blocked=False),
+    **{f"/{kind}/block": _of_kind(manage.block, kind) for kind in BLOCKED},
+    **{f"/{kind}/unblock": _of_kind(partial(manage.block, blocked=False), kind) for kind in BLOCKED},
     **{f"/{kind}/new": _of_kind(manage.create, kind) for kind in KINDS if kind != "key"},
     **{f"/{kind}/update": _of_kind(manage.update, kind) for kind in KINDS},
     **{f"/{kind}/delete": _of_kind(manage.delete, kind) for kind in KINDS},
@@ -74,6 +80,7 @@ class Desk:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._reading = {**READING, "/budget/usage": self._usage}
+        self._changing = {**CHANGING, "/key/generate": self._generate, "/key/update": self._update_key}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -94,7 +101,7 @@ class Desk:
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, reply: Reply) -> None:
         path, method = scope["path"].rstrip("/"), scope["method"]
-        function = CHANGING.get(path) if method == "POST" else None
+        function = self._changing.get(path) if method == "POST" else None
         function = function or (self._reading.get(path) if method in ("GET", "POST") else None)
         if function is None:
             raise _nothing_at(path)
@@ -118,6 +125,12 @@ class Desk:
         else:
             rows = answer["results"] if "results" in answer else [answer["request"]]
             await reply.whole(200, STYLES[style], WRITERS[style](rows, True))
+
+    def _generate(self, store: Store, by: Principal, body: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
+        return manage.generate_key(store, by, body, issuing=self._keeper.general().terms.issuing)
+
+    def _update_key(self, store: Store, by: Principal, body: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
+        return manage.update(store, by, "key", body, issuing=self._keeper.general().terms.issuing)
 
     def _usage(self, store: Store, by: Principal, body: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
         return standing.usage(store, by, body, terms=self._keeper.general().terms)

@@ -16,12 +16,15 @@ from polyport.observing.callbacks import OBSERVERS
 
 Notes = list[str]
 NOTHING = "changes nothing here"
+MCP = "there are no MCP servers behind the gateway: have callers reach them, or name them in a request's `tools`"
+#: What of a semantic cache in Qdrant is left out, and what to do.
+QDRANT = "vectors are not kept in Qdrant: say store: memory, disk or sqlite-vec, or type: redis-semantic"
 #: Sections that are about what the gateway does not have, or has otherwise.
 SECTIONS: dict[str, str] = {
     "callback_settings": "observers read the environment",
-    "mcp_servers": "there are no MCP servers behind the gateway",
-    "mcp_tools": "there are no MCP servers behind the gateway",
-    "mcp_aliases": "there are no MCP servers behind the gateway",
+    "mcp_servers": MCP,
+    "mcp_tools": MCP,
+    "mcp_aliases": MCP,
     "finetune_settings": "files and batches are asked for with ?provider=",
     "files_settings": "files and batches are asked for with ?provider=",
     "assistant_settings": "there are no assistants",
@@ -63,8 +66,8 @@ ELSEWHERE = frozenset({
     "network_mock", "public_model_groups", "public_model_groups_links", "s3_callback_params", "gcs_pub_sub_params",
     "prometheus_initialize_budget_metrics", "prometheus_metrics_config", "custom_prometheus_metadata_labels",
     "custom_prometheus_tags", "tag_budget_config", "cost_discount_config", "cost_margin_config",
-    "add_function_to_prompt", "ssl_verify", "ssl_certificate", "max_internal_user_budget",
-    "internal_user_budget_duration", "mcp_aliases", "use_redis_transaction_buffer", "pass_through_endpoints",
+    "add_function_to_prompt", "ssl_verify", "ssl_certificate", "mcp_aliases", "use_redis_transaction_buffer",
+    "pass_through_endpoints",
     "custom_provider_map", "enable_loadbalancing_on_batch_endpoints", "dynamic_rate_limiter_settings",
     "priority_reservation", "priority_reservation_settings", "budget_alert_ttl", "proxy_config_reload_interval",
     "disable_token_counter", "model_cost_map_url", "disable_responses_id_security", "allow_client_side_credentials",
@@ -72,22 +75,55 @@ ELSEWHERE = frozenset({
 })  # fmt: skip
 #: Names that hold somebody back: that they do not here must not be overlooked.
 RESTRICTING = frozenset({
-    "custom_auth", "enable_oauth2_auth", "service_account_settings", "upperbound_key_generate_params",
-    "key_generation_settings", "default_team_disabled", "provider_budget_config", "allowed_model_region",
-    "banned_keywords_list", "blocked_user_list", "max_user_budget",
+    "custom_auth", "enable_oauth2_auth", "service_account_settings", "default_team_disabled", "provider_budget_config",
+    "allowed_model_region", "max_user_budget",
 })  # fmt: skip
+#: What stands in litellm_settings, and in general_settings here.
+MOVED = (
+    "default_key_generate_params", "default_internal_user_params", "default_team_params",
+    "upperbound_key_generate_params", "key_generation_settings", "blocked_user_list",
+)  # fmt: skip
+#: Budgets of whoever has none of their own -> where they stand here; LiteLLM's other names of that.
+BUDGETS = {
+    "max_internal_user_budget": ("default_internal_user_params", "max_budget"),
+    "internal_user_budget_duration": ("default_internal_user_params", "budget_duration"),
+    "max_end_user_budget": ("default_customer_params", "max_budget"),
+}
+TARGETS = {"default_internal_user_params": "default_user_params"}
+#: LiteLLM's roles of users -> ours.
+USER_ROLES = {
+    "proxy_admin": "admin", "proxy_admin_viewer": "viewer", "internal_user": "member",
+    "internal_user_viewer": "",
+}  # fmt: skip
 #: Callbacks that LiteLLM documents and no plugin of ours answers to; other unknown names are refused.
 CALLBACKS = frozenset({
     "sentry", "posthog", "slack", "s3", "s3_v2", "gcs_bucket", "gcs_pubsub", "dynamodb", "helicone_v2", "arize",
     "arize_phoenix", "logfire", "traceloop", "langsmith", "literalai", "greenscale", "lago", "openmeter", "galileo",
     "braintrust", "athina", "argilla", "azure_storage", "azure_sentinel", "opik", "humanloop", "deepeval", "agentops",
     "weave", "weave_otel", "cloudzero", "vantage", "generic_api", "sqs", "aws_sqs", "wandb", "supabase", "promptlayer",
-    "prompt_injection_detection", "detect_prompt_injection", "lakera_prompt_injection", "llmguard_moderations",
-    "llamaguard_moderations", "google_text_moderation", "hide_secrets", "aporia_prompt_injection", "presidio",
-    "max_budget_limiter", "parallel_request_limiter", "dynamic_rate_limiter", "dynamic_rate_limiter_v3",
-    "batch_redis_requests", "smtp_email", "resend_email", "sendgrid_email", "levo", "focus", "qualifire",
+    "prompt_injection_detection", "llmguard_moderations", "llamaguard_moderations", "google_text_moderation",
+    "dynamic_rate_limiter", "dynamic_rate_limiter_v3", "batch_redis_requests", "smtp_email", "resend_email",
+    "sendgrid_email", "levo", "focus", "qualifire",
     "websearch_interception",
 })  # fmt: skip
+#: Callbacks that hold people back -> where that is here, whether they are named or not.
+HOLDING = {
+    "blocked_user_check": "blocked_user_list and /customer/block always hold here",
+    "max_budget_limiter": "budgets always hold here",
+    "parallel_request_limiter": "limits always hold here",
+    "parallel_request_limiter_v3": "limits always hold here",
+    "max_iterations_limiter": "say rpm_limit or max_budget of its key",
+    "cache_control_check": "say allowed_cache_controls of a key",
+}
+#: Callbacks that are guardrails here -> the guardrail, and its settings.
+RAILS: dict[str, dict[str, Any]] = {
+    "hide_secrets": {"guardrail": "pii", "entities": ["SECRET"]},
+    "detect_prompt_injection": {"guardrail": "prompt-injection"},
+    "lakera_prompt_injection": {"guardrail": "lakera"},
+    "aporia_prompt_injection": {"guardrail": "aporia"},
+    "presidio": {"guardrail": "presidio"},
+    "banned_keywords": {"guardrail": "deny-list"},
+}
 #: LiteLLM's name -> the name of an observer of ours; of a guardrail.
 OBSERVERS_NAMED = {
     "langfuse_otel": "langfuse", "datadog_llm_observability": "datadog", "opentelemetry": "otel", "otel_v2": "otel",
@@ -147,12 +183,14 @@ def ours(given: Mapping[str, Any], notes: Notes, secrets: Callable[[str], str | 
             _entry(entry, f"$.model_list[{place}]", credentials, notes) if isinstance(entry, Mapping) else entry
             for place, entry in enumerate(found["model_list"])
         ]
+    added: list[Any] = []
     for name in ("settings", "litellm_settings", "router_settings", "general_settings"):
         if isinstance(found.get(name), Mapping):
-            found[name] = _section(name, dict(found[name]), notes, secrets)
+            found[name] = _section(name, dict(found[name]), notes, secrets, added)
     _across(found, notes)
-    rails = found.get("guardrails")
+    rails = found.get("guardrails") or []
     if isinstance(rails, list):
+        rails = [*rails, *added]
         found["guardrails"] = [_rail(rail) if isinstance(rail, Mapping) else rail for rail in rails]
     return found
 
@@ -206,14 +244,20 @@ def _rail(rail: Mapping[str, Any]) -> dict[str, Any]:
 # --- settings ---
 
 
-def _section(name: str, section: dict[str, Any], notes: Notes, secrets: Callable[[str], str | None]) -> dict[str, Any]:
+def _section(
+    name: str, section: dict[str, Any], notes: Notes, secrets: Callable[[str], str | None], rails: list[Any]
+) -> dict[str, Any]:
     for key in [key for key in section if key in RESTRICTING]:
         value = section.pop(key)
         if value not in (None, False, [], {}):
             notes.append(f"$.{name}.{key} holds nobody back here")
+    banned = section.pop("banned_keywords_list", None)
     for key in ("callbacks", "success_callback", "failure_callback"):
         if key in section:
-            section[key] = _callbacks(section[key], f"$.{name}.{key}", notes)
+            given = _railed(section[key], f"$.{name}.{key}", banned, notes, rails)
+            section[key] = _callbacks(given, f"$.{name}.{key}", notes)
+    if banned and not any(rail["guardrail_name"] == "banned_keywords" for rail in rails):
+        notes.append(f"$.{name}.banned_keywords_list holds nobody back: name 'banned_keywords' in callbacks, too")
     if isinstance(section.get("cache_params"), Mapping):
         section["cache_params"] = _cache(dict(section["cache_params"]), section, f"$.{name}", notes, secrets)
     if "enable_pre_call_check" in section:
@@ -226,6 +270,27 @@ def _section(name: str, section: dict[str, Any], notes: Notes, secrets: Callable
             "max_parallel_requests": most, **(section.get("default_litellm_params") or {}),
         }  # fmt: skip
     return section
+
+
+def _railed(given: Any, path: str, banned: Any, notes: Notes, rails: list[Any]) -> Any:
+    """Take those of the callbacks out that are guardrails here, and those that always hold. Raises BadRequestError."""
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list):
+        return given
+    for name in names:
+        if not isinstance(name, str):
+            continue
+        if name in HOLDING:
+            notes.append(f"{path}: {name!r} {NOTHING}: {HOLDING[name]}")
+        elif name in RAILS:
+            params = {**RAILS[name], "mode": "pre_call"}
+            if name == "banned_keywords":
+                if not banned:
+                    raise BadRequestError(f"{path}: 'banned_keywords' needs banned_keywords_list beside it")
+                params |= {"file": banned} if isinstance(banned, str) else {"words": banned}
+            rails.append({"guardrail_name": name, "params": params})
+            notes.append(f"{path}: {name!r} is the guardrail {params['guardrail']!r} here")
+    return [name for name in names if not isinstance(name, str) or name not in {*HOLDING, *RAILS}]
 
 
 def _callbacks(given: Any, path: str, notes: Notes) -> Any:
@@ -258,14 +323,16 @@ def _cache(
             section["cache"] = False
             notes.append(f"{path}.cache_params.type: there is no cache {kind!r} here: nothing is cached")
             return {}
-        notes.append(f"{path}.cache_params.type: {kind!r} is {CACHE_TYPES[kind]!r} here")
+        more = f": {QDRANT}" if kind == "qdrant-semantic" else ""
+        notes.append(f"{path}.cache_params.type: {kind!r} is {CACHE_TYPES[kind]!r} here{more}")
         given["type"] = CACHE_TYPES[kind]
     for name in [name for name in given if name in CACHE]:
         value, own = given.pop(name), CACHE[name]
         if own is not None:
             given.setdefault(own, value)
         elif not (kind == "gcs" and name.startswith("gcs_")):
-            notes.append(f"{path}.cache_params.{name} {NOTHING}")
+            why = f": {QDRANT}" if name.startswith("qdrant_") else ""
+            notes.append(f"{path}.cache_params.{name} {NOTHING}{why}")
     if str(given.get("type", "")).startswith("redis") and not {"url", "host"} & given.keys():
         given |= {own: value for own, name in REDIS.items() if (value := secrets(name))}
         given = {name: value for name, value in given.items() if name != "host" or "url" not in given}
@@ -303,12 +370,33 @@ def _across(found: dict[str, Any], notes: Notes) -> None:
         if "budget_duration" in section:
             limits = {key: section.pop(key) for key in ("max_budget", "budget_duration") if key in section}
             general.setdefault("global_limits", limits)
-        for key in ("default_key_generate_params", "default_internal_user_params", "default_team_params"):
+        for key in MOVED:
             if key in section:
                 general.setdefault(key, section.pop(key))
+        for key, (target, column) in BUDGETS.items():
+            if section.get(key) is not None:
+                where = TARGETS[target] if TARGETS.get(target, "") in general else target
+                general[where] = {column: section.pop(key), **(general.get(where) or {})}
         found[name] = section
+    _people(general, notes)
     if general:
         found["general_settings"] = general
+
+
+def _people(general: dict[str, Any], notes: Notes) -> None:
+    """Say in our words what new users get. https://docs.litellm.ai/docs/proxy/self_serve"""
+    name = "default_internal_user_params"
+    given = general.get(name)
+    if not isinstance(given, Mapping):
+        return
+    params = dict(given)
+    if params.get("user_role") in USER_ROLES:
+        params["user_role"] = USER_ROLES[params["user_role"]]
+    for key in ("teams", "available_teams", "auto_create_key"):
+        if key in params:
+            del params[key]
+            notes.append(f"$.general_settings.{name}.{key} {NOTHING}: say a team's members, or an issuer's teams_claim")
+    general[name] = params
 
 
 def _required(general: dict[str, Any]) -> None:

@@ -24,29 +24,38 @@ from polyport.types.bill import NANO
 from polyport_gateway.asking import limit_of, number, only
 from polyport_gateway.fields import COMMON, KINDS, Part, read, show
 from polyport_gateway.identity import Principal, digest, make_key
+from polyport_gateway.issuing import Issuing
 from polyport_gateway.ledger import ABOUT, spent
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import AuditRow, BudgetRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
+from polyport_gateway.store.tables import AuditRow, BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
 
 #: What a key may belong to -> its table; named ones must be there.
 OWNERS: dict[str, type[Entity]] = {"user_id": UserRow, "team_id": TeamRow, "project_id": ProjectRow}
 #: What only an admin may say of a key: they lift limits that others set.
 ADMINS = ("role", "budget_id")
+#: What holds for keys where nothing is said.
+FREE = Issuing()
+#: How many customers one request blocks.
+MANY = 1000
 
 
 # --- keys ---
 
 
-async def generate_key(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[str, Any]:
+async def generate_key(
+    store: Store, by: Principal, body: Mapping[str, Any], *, issuing: Issuing = FREE
+) -> dict[str, Any]:
     """Make a key and return it, this once, with all that is known of it."""
     fields = KINDS["key"][1]
     values = whole(read(fields, "/key/generate", body))
+    issuing.bound(values, whole=True)
     if by.role == "member":
         values = {"user_id": by.user_id, "team_id": by.team_id, "project_id": by.project_id, **values}
     text = make_key()
     async with store.change() as session:
         row = KeyRow(id=_new_id("key"), digest=digest(text), hint=_hint(text), **_blank(), **values)
         await _owned(session, by, row, values)
+        await issuing.allow(session, by, row, body)
         session.add(row)
         await session.flush()
         _audit(session, by, "generate", "key", row.id, {}, show("key", row))
@@ -69,6 +78,45 @@ async def block_key(store: Store, by: Principal, body: Mapping[str, Any], *, blo
     return await update(store, by, "key", {**_name_of("key", body), "blocked": blocked})
 
 
+async def block(
+    store: Store, by: Principal, kind: str, body: Mapping[str, Any], *, blocked: bool = True
+) -> dict[str, Any]:
+    """Refuse calls of a user, team or project from now on, or let them in again."""
+    only({f"{kind}_id"}, f"/{kind}/{'block' if blocked else 'unblock'}", body)
+    return await update(store, by, kind, {**_name_of(kind, body), "blocked": blocked})
+
+
+async def block_customers(
+    store: Store, by: Principal, body: Mapping[str, Any], *, blocked: bool = True
+) -> dict[str, Any]:
+    """Refuse calls for customers from now on, or let them in again; those that nobody has set up are set up.
+
+    `user_ids` names several, `customer_id` one.
+    """
+    where = "/customer/block" if blocked else "/customer/unblock"
+    only({"customer_id", "user_ids"}, where, body)
+    names = body.get("user_ids", [body.get("customer_id")])
+    if not isinstance(names, list) or not 0 < len(names) <= MANY:
+        raise BadRequestError(f"user_ids are 1 to {MANY} customers.")
+    ids = [_split("customer", {"customer_id": name})[0] for name in names]
+    if not all(ids):
+        raise BadRequestError("Say which customers by user_ids, or one by customer_id.")
+    shown = []
+    async with store.change() as session:
+        for named in dict.fromkeys(ids):
+            row = await session.get(CustomerRow, named)
+            before = {} if row is None else show("customer", row)
+            if row is None:
+                row = CustomerRow(id=named, **_blank())
+                session.add(row)
+            await _may_change(session, by, "customer", row)
+            row.blocked, row.updated_at = blocked, time.time()
+            await session.flush()
+            _audit(session, by, "update" if before else "create", "customer", named, before, show("customer", row))
+            shown.append(show("customer", row))
+    return {"blocked_users" if blocked else "unblocked_users": shown}
+
+
 # --- everything that has an id ---
 
 
@@ -88,10 +136,14 @@ async def create(store: Store, by: Principal, kind: str, body: Mapping[str, Any]
         return await _shown(session, kind, row)
 
 
-async def update(store: Store, by: Principal, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+async def update(
+    store: Store, by: Principal, kind: str, body: Mapping[str, Any], *, issuing: Issuing = FREE
+) -> dict[str, Any]:
     """Change what is given, and only that; null takes a limit away."""
     fields = KINDS[kind][1]
     values = read(fields, f"/{kind}/update", _split(kind, body)[1])
+    if kind == "key":
+        issuing.bound(values, whole=False)
     async with store.change() as session:
         row = await _found(session, kind, body)
         await _may_change(session, by, kind, row)

@@ -89,7 +89,10 @@ class OpenAI(Surface):
 
 
 class Starting(OpenAI):
-    """A batch that is started: its lines are in a file, past all guardrails."""
+    """A batch that is started: its lines are in a file, past all guardrails.
+
+    So what calls of models have to say is said of the batch as a whole. `user` is the gateway's own to know.
+    """
 
     plans = True
 
@@ -98,4 +101,5 @@ class Starting(OpenAI):
     ) -> tuple[Call, Flow[Any]]:
         """Return the call. Raises GateError where guardrails would have to see what the file holds."""
         running.refuse_guarded(admission, IN_BATCHES)
-        return running.router.plan(operation.function, **fields)
+        running.demand(fields)
+        return running.router.plan(operation.function, **{name: it for name, it in fields.items() if name != "user"})

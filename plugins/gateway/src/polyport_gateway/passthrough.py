@@ -34,7 +34,7 @@ from polyport_gateway.app import ASGI
 from polyport_gateway.asked import IN_MEMORY, Body, Receive
 from polyport_gateway.exchange import Exchange, Scope, Send, Watch
 from polyport_gateway.gate import Admission, Asked, GateError
-from polyport_gateway.running import allowed
+from polyport_gateway.running import allowed, user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import OCTETS
 from polyport_gateway.surfaces import OPENAI, Route
@@ -136,13 +136,14 @@ class Passage(Exchange):
         self._check(names["provider"], bare, row, master=master)
         with ExitStack() as stack:
             content, told = await self._content(row, stack)
-            model = _model(told, path)
+            model = _model(told or {}, path)
             name, one = self._place(names["provider"], model, caller)
-            await self._enter(route, name if row else None, told, row)
+            await self._enter(route, name if row else None, told or {}, row)
             self._guard()
+            self._demand(told, content)
             if row is not None and not may(name, caller):
                 raise GateError(403, "model_not_allowed", f"This key may not use {name[:200]!r}.")
-            await self._admission_of().check(owning.named(BY_FUNCTION["responses"], told))
+            await self._admission_of().check(owning.named(BY_FUNCTION["responses"], told or {}))
             self._call = direct.call_of(self._running.router, names["provider"], model, one)
             watch = Watch(self._leave, self._receive)
             try:
@@ -168,12 +169,23 @@ class Passage(Exchange):
         if self._admission is not None and not (settings is not None and settings.unguarded):
             self._running.refuse_guarded(self._admission, "what passes through")
 
-    async def _content(self, row: Row | None, stack: ExitStack) -> tuple[bytes | Spool | None, dict[str, Any]]:
-        """Return the body, and what it says where its model has to be known."""
+    def _demand(self, told: dict[str, Any] | None, content: bytes | Spool | None) -> None:
+        """Refuse what leaves out what calls have to say, and what nobody can tell that of."""
+        if told is not None:
+            self._running.demand(told)
+        elif content is not None and self._running.general.required_params:
+            raise GateError(403, "required_params", "Of what passes through here, only JSON can say what it has to.")
+
+    async def _content(self, row: Row | None, stack: ExitStack) -> tuple[bytes | Spool | None, dict[str, Any] | None]:
+        """Return the body, and what it says where that has to be known."""
         running = self._running
-        body = Body(self._receive, self._headers, running.max_json if row is not None else running.max_upload)
-        if row is not None:
+        kind = self._headers.get("content-type", "").partition(";")[0].strip().lower()
+        read = row is not None or (running.demands and kind.endswith("json"))
+        body = Body(self._receive, self._headers, running.max_json if read else running.max_upload)
+        if read:
             data = b"".join([piece async for piece in body])
+            if row is None and not data:
+                return None, None
             try:
                 told = msgspec.json.decode(data) if data else {}
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -184,7 +196,7 @@ class Passage(Exchange):
         file = stack.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115  the stack closes it
         async for piece in body:
             file.write(piece)
-        return (Spool(file, body.size) if body.size else None), {}
+        return (Spool(file, body.size) if body.size else None), None
 
     def _place(self, provider: str, model: str, caller: Any) -> tuple[str, Deployment | None]:
         """Return a model's name as keys and limits know it, and the deployment that lends its key.
@@ -213,6 +225,7 @@ class Passage(Exchange):
             client=self._client(),
             model=model,
             stream=bool(told.get("stream")) or "stream" in route.path.rpartition(":")[2],
+            user=user_of(told),
             headers=self._headers,
             fields={**told, **counted} if row is not None and row.answers else {**told, "max_tokens": 0},
         )

@@ -7,7 +7,7 @@ key does not hold any more. https://platform.openai.com/docs/guides/realtime-web
 https://platform.openai.com/docs/api-reference/realtime-server-events/response/done
 
 The key stands in a header, in the subprotocol `openai-insecure-api-key.<key>` (browsers), or as `api-key` or `key` in
-the address, as SDKs have it.
+the address, as SDKs have it. A session has no body: `user` and `metadata.project` stand in the address, too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from polyport_gateway.app import ASGI, App
 from polyport_gateway.asked import Headers, Receive
 from polyport_gateway.exchange import LEFT, Scope, Send, told_of
 from polyport_gateway.gate import Admission, Asked, GateError, Outcome, new_id
-from polyport_gateway.running import Running
+from polyport_gateway.running import Running, user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import problem_of
 from polyport_gateway.surfaces import OPENAI
@@ -138,6 +138,8 @@ class Session:
         self._query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         self._turn = Turn(new_id())
         self._model = self._query.get("model", "")
+        #: What the address says of the caller's own: `user`, `metadata.project`.
+        self._said = _nested({name: value for name, value in self._query.items() if _is_said(name)})
         self._last = time.monotonic()
         #: Set while no response is on its way.
         self._quiet = asyncio.Event()
@@ -180,7 +182,7 @@ class Session:
         """Let the turn in, as a request of its own."""
         turn = self._turn
         client = self._scope.get("client")
-        fields: dict[str, Any] = {"model": self._model}
+        fields: dict[str, Any] = {**self._said, "model": self._model}
         turn.asked = Asked(
             request_id=turn.request_id,
             method="GET",
@@ -191,6 +193,7 @@ class Session:
             client=client[0] if client else None,
             model=self._model or None,
             stream=True,
+            user=user_of(fields),
             headers=self._headers,
             fields=fields,
         )
@@ -231,7 +234,7 @@ class Session:
         plugin = call.provider.plugin
         if not isinstance(plugin, Wire):
             raise UnsupportedParamsError(f"{call.provider.name!r} has no realtime sessions in OpenAI's dialect.")
-        asked = {n: v for n, v in self._query.items() if n not in OWN and n not in KEYS}
+        asked = {n: v for n, v in self._query.items() if n not in OWN and n not in KEYS and not _is_said(n)}
         passed = {name: self._headers[name] for name in PASSED if name in self._headers}
         request = HttpRequest(
             method="GET",
@@ -460,6 +463,18 @@ def _used(frame: str) -> Any:
         return metering.of_usage(msgspec.convert(usage, learn(Usage), strict=False))
     except msgspec.MsgspecError:
         return None
+
+
+def _is_said(name: str) -> bool:
+    """Whether a parameter of the address is the caller's word to the gateway."""
+    return name == "user" or name.startswith("metadata.")
+
+
+def _nested(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return {"metadata": {"project": "x"}} of {"metadata.project": "x"}."""
+    metadata = {name.partition(".")[2]: value for name, value in given.items() if name != "user"}
+    user = {"user": given["user"]} if "user" in given else {}
+    return user | ({"metadata": metadata} if metadata else {})
 
 
 def _ended(closed: ConnectionClosed) -> End:

@@ -22,6 +22,15 @@ from polyport_gateway.gate import Admission, GateError
 IN_BATCHES = "what a batch asks and answers: ask one by one"
 
 
+class Calls(list[Any]):
+    """The calls of models that one request makes, as Anthropic's batches have them: no body is one by itself."""
+
+    def each(self) -> dict[str, Mapping[str, Any]]:
+        """Return the parameters of each, by where they stand."""
+        params = [one.get("params") if isinstance(one, dict) else None for one in self]
+        return {f"$.requests[{n}].params": one if isinstance(one, dict) else {} for n, one in enumerate(params)}
+
+
 class Running:
     """A configuration at work. `state` is what is known of deployments already, where it goes on.
 
@@ -72,7 +81,7 @@ class Running:
         """Put what a caller's names stand for in their place. Raises GateError for what it may not have."""
         model = fields.get("model")
         if isinstance(model, str):
-            require(self.general.required_params, fields)
+            self.demand(fields)
             model = fields["model"] = admission.aliases.get(model, model)
             self._may(model, admission)
         if admission.policy is not None:
@@ -80,6 +89,23 @@ class Running:
         for name in fields.get("fallbacks") or ():
             self._may(str(name), admission)
             self.router.groups.of(str(name))
+
+    def demand(self, fields: Mapping[str, Any]) -> None:
+        """Raise what is wrong with a call of a model that says too little, or is for a customer who is blocked."""
+        wanted, blocked = self.general.required_params, self.general.terms.blocked_customers
+        if not wanted and not blocked:
+            return
+        calls = fields.get("requests")
+        each = calls.each() if isinstance(calls, Calls) else {"$": fields}
+        for place, one in each.items():
+            require(wanted, one, place)
+            if blocked and user_of(one) in blocked:
+                raise GateError(403, "customer_blocked", "This customer is blocked.")
+
+    @property
+    def demands(self) -> bool:
+        """Whether it matters what calls of models say of themselves."""
+        return bool(self.general.required_params or self.general.terms.blocked_customers)
 
     def _may(self, model: str, admission: Admission) -> None:
         if not allowed(model, admission):
@@ -172,12 +198,12 @@ def user_of(fields: Mapping[str, Any]) -> str | None:
     return user[:256] if isinstance(user, str) and user else None
 
 
-def require(names: Iterable[str], fields: Mapping[str, Any]) -> None:
+def require(names: Iterable[str], fields: Mapping[str, Any], place: str = "$") -> None:
     """Raise BadRequestError for a call of a model that leaves out what this gateway wants to be told."""
     for name in names:
         found = user_of(fields) if name == "user" else _at(fields, name)
         if found is None or found == "":
-            raise BadRequestError(f"This gateway wants $.{name} in every call of a model")
+            raise BadRequestError(f"This gateway wants {place}.{name} in every call of a model")
 
 
 def _at(fields: Mapping[str, Any], name: str) -> Any:

@@ -9,6 +9,7 @@ general_settings:
   budget_webhook: https://example.com/hooks/budget               # told of soft budgets that are crossed
   budget_webhook_secret: os.environ/WEBHOOK_SECRET               # signs what it is told; else the master key does
   shared_within: team                  # who sees a key's files, batches and jobs: key, user or team
+  blocked_customers: [spammer]         # whose calls are refused; or a file with one on each line
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, Literal
 import msgspec
 
 from polyport.errors import BadRequestError
+from polyport_gateway import issuing
 from polyport_gateway.fields import KINDS, LIMITS, MODEL_LIMITS, read as read_fields
 from polyport_gateway.identity import Party, party_of
 
@@ -37,11 +39,16 @@ TERMS: dict[str, str] = {
     "budget_webhook": "an address that is told of soft budgets that are crossed",
     "budget_webhook_secret": "what signs that, by HMAC; else the master key does",
     "shared_within": "who sees the files, batches and jobs of a key: key, user or team: key",
+    "upperbound_key_params": "what keys have at most, and where they do not say: {max_budget: ..., duration: ...}",
+    "key_generation_settings": "who may make keys, and what has to be said of them: {team_key_generation: ...}",
+    "blocked_customers": "whose calls are refused: a list, or a file with one on each line",
 }
 #: Names in LiteLLM's files -> ours.
 RENAMED = {
     "default_key_generate_params": "default_key_params",
     "default_internal_user_params": "default_user_params",
+    "upperbound_key_generate_params": "upperbound_key_params",
+    "blocked_user_list": "blocked_customers",
     "store_prompts_in_spend_logs": "store_prompts",
     "maximum_spend_logs_retention_period": "ledger_retention_days",
     "global_max_parallel_requests": "global_limits",
@@ -65,9 +72,14 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     budget_webhook: str = ""
     budget_webhook_secret: str | None = None
     shared_within: Literal["key", "user", "team"] = "key"
+    upperbound_key_params: dict[str, Any] = {}
+    key_generation_settings: dict[str, Any] = {}
+    blocked_customers: frozenset[str] = frozenset()
     #: The whole gateway as somebody who spends, and a customer that nobody set up; None where nothing limits them.
     everybody: Any = None
     stranger: Any = None
+    #: What holds for keys that are made.
+    issuing: issuing.Issuing = issuing.Issuing()
 
     def __repr__(self) -> str:
         return "<Terms>"
@@ -102,6 +114,9 @@ def read(given: Mapping[str, Any]) -> Terms:
         raise BadRequestError(f"{PLACE}.budget_webhook begins with https:// or http://.")
     for kind in ("key", "user", "team", "customer"):
         _columns(KINDS[kind][1], f"default_{kind}_params", terms.defaults(kind))
+    bounds, settings = terms.upperbound_key_params, terms.key_generation_settings
+    _columns(issuing.BOUND, "upperbound_key_params", bounds)
+    rules = issuing.read(bounds, settings, terms.default_key_params, PLACE)
     limits = {**LIMITS, **MODEL_LIMITS}
     everybody = _columns(limits, "global_limits", terms.global_limits)
     strange = {name: value for name, value in terms.default_customer_params.items() if name in limits}
@@ -109,6 +124,7 @@ def read(given: Mapping[str, Any]) -> Terms:
         terms,
         everybody=party_of("", "", everybody) if everybody else None,
         stranger=_columns(limits, "default_customer_params", strange) or None,
+        issuing=rules,
     )
 
 
