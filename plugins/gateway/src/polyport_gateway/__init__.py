@@ -7,6 +7,7 @@ Interfaces   surfaces surface openai anthropic     the routes, from core's table
 Behind it    config foreign running reloading      config.yaml, LiteLLM's as well; what serves now; another one
 The seam     gate fence refusing                   who may call, and what it came to; what nobody may ask
 Accounts     keeper identity limits shared         the gate with accounts: who calls, what is reserved, here or in Redis
+             custom_auth custom_keys issuing                   who calls by the operator's word; what keys may be made
              estimate policy terms owning          what a call may cost; what holds for whom; whose a file is
              ledger entries journal rollups store/ what it did cost, kept through kill -9
              upkeep notices prompts                what is done now and then

@@ -17,6 +17,7 @@ from polyport.observing.event import Observer
 from polyport_gateway import health, refusing
 from polyport_gateway.asked import Receive
 from polyport_gateway.config import Config
+from polyport_gateway.custom_auth import SCOPE
 from polyport_gateway.exchange import Exchange, Scope, Send, Tap
 from polyport_gateway.gate import Gate, MasterKey
 from polyport_gateway.running import Running
@@ -91,6 +92,8 @@ class App:
         return self._mounts
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.running.custom is not None:
+            SCOPE.set(scope)
         path: str = scope["path"].removeprefix("/v1")
         mounted = self._mounts.get(path[1:].partition("/")[0])
         fence = self.running.fence
@@ -111,6 +114,8 @@ class App:
             if told is not None:
                 await _send(send, *told)
                 return
+        if running.custom is not None:
+            SCOPE.set(scope)
         if running.fence:
             refusal = await running.fence.refusal(self.gate, scope)
             if refusal is not None:

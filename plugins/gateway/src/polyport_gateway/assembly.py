@@ -2,9 +2,9 @@
 
     app = app_of(config.load("config.yaml"))
 
-Accounts (keys, limits, a ledger) are there where there is a `master_key` or a `database_url`; without either the
-gateway is open to whoever reaches it. A part is a function that is given the Gateway and returns applications by the
-first word of their addresses; it may also add to `gateway.app.starting` and `gateway.app.closing`.
+Accounts (keys, limits, a ledger) are there where there is a `master_key`, a `database_url` or `custom_auth`; without
+any of them the gateway is open to whoever reaches it. A part is a function that is given the Gateway and returns
+applications by the first word of their addresses; it may also add to `gateway.app.starting` and `gateway.app.closing`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from polyport.errors import BadRequestError
-from polyport_gateway import checks, desk, metrics, openapi, passthrough, realtime, reloading, tracing, ui
+from polyport_gateway import checks, custom_keys, desk, metrics, openapi, passthrough, realtime, reloading, tracing, ui
 from polyport_gateway.app import ASGI, App
 from polyport_gateway.config import Config
 from polyport_gateway.estimate import prices_of
@@ -45,6 +45,20 @@ def _desk(gateway: Gateway) -> Mapping[str, ASGI]:
     return {} if gateway.keeper is None else dict.fromkeys(desk.MOUNTS, desk.Desk(gateway.keeper))
 
 
+def _custom(gateway: Gateway) -> Mapping[str, ASGI]:
+    """Have the accounts ask the function that the configuration names, if it does."""
+    keeper, app = gateway.keeper, gateway.app
+
+    def follow(*_: Config) -> None:
+        if keeper is not None:
+            custom = app.running.custom
+            keeper.identity.custom = None if custom is None else custom_keys.Keys(custom)
+
+    follow()
+    app.following.append(follow)
+    return {}
+
+
 def _door(gateway: Gateway) -> Mapping[str, ASGI]:
     if gateway.keeper is None:
         return {}
@@ -58,6 +72,7 @@ def _door(gateway: Gateway) -> Mapping[str, ASGI]:
 PARTS: tuple[Part, ...] = (
     _desk,
     _door,
+    _custom,
     reloading.mounts,
     checks.mounts,
     metrics.mounts,
@@ -85,7 +100,7 @@ def app_of(config: Config, *, data: Path | None = None) -> App:
 def _keeper(config: Config, folder: Path, app: Callable[[], App]) -> Keeper | None:
     given = config.general.given
     url = given.get("database_url")
-    if not url and config.general.master_key is None:
+    if not config.general.has_accounts:
         return None
     return Keeper(
         Store(str(url or f"sqlite:///{folder / 'gateway.db'}")),

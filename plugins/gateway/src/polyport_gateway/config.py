@@ -26,7 +26,7 @@ from polyport.client import Client
 from polyport.errors import BadRequestError, PolyportError
 from polyport.router import Router
 from polyport.states import State
-from polyport_gateway import foreign, terms
+from polyport_gateway import custom_auth as custom, foreign, terms
 from polyport_gateway.fence import Fence
 from polyport_gateway.signon import settings as signon
 from polyport_gateway.signon.settings import SIGNON
@@ -54,6 +54,8 @@ GENERAL: dict[str, str] = {
     "allowed_routes": "the routes that there are, without /v1: all of them",
     "admin_only_routes": "routes for keys with the role admin alone",
     "required_params": "what every call of a model has to say, such as [user, metadata.project]",
+    "custom_auth": "module.function that says who calls: see custom_auth.py",
+    "custom_auth_settings": "when it is asked: {mode: on, auto or off, cache_seconds: 0, timeout: 10}",
     "request_tags": "whether calls may name tags of their own for the ledger: true",
     "drain_seconds": "how long running calls may go on after SIGTERM",
     **SIGNON,
@@ -74,7 +76,8 @@ FOLLOWED = frozenset(
     {"master_key", "on_store_failure", "metrics_key", "metrics_public", "max_request_size_mb",
      "max_upload_size_mb", "max_response_size_mb", "allowed_ips", "allowed_routes", "admin_only_routes",
      "required_params", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
-     "session_hours", "public_url", "passthrough", "realtime", "request_tags", *terms.TERMS, *terms.RENAMED}
+     "session_hours", "public_url", "custom_auth", "custom_auth_settings", "passthrough", "realtime", "request_tags",
+     *terms.TERMS, *terms.RENAMED}
 )  # fmt: skip
 #: Lists that may stand in a file, one on each line.
 LISTED = frozenset({"blocked_customers", "blocked_user_list"})
@@ -139,9 +142,14 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     terms: terms.Terms = terms.Terms()
     given: Mapping[str, Any] = {}
 
+    @property
+    def has_accounts(self) -> bool:
+        """Whether there are keys, limits and a ledger."""
+        return self.master_key is not None or any(self.given.get(name) for name in ("database_url", "custom_auth"))
+
     def fence(self) -> Fence:
         """Return what stands before every route. Raises BadRequestError."""
-        if self.admin_only_routes and self.master_key is None and not self.given.get("database_url"):
+        if self.admin_only_routes and not self.has_accounts:
             raise BadRequestError(
                 "$.general_settings.admin_only_routes needs a master_key: without one, nobody is admin"
             )
@@ -154,7 +162,8 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
 class Config(msgspec.Struct, kw_only=True, frozen=True):
     """A configuration that was checked. `options` are the Router's and its Client's; `notes` what is not used here.
 
-    `source` is what was written, with its references; `files` are where it was read, the first one first, if it was.
+    `source` is what was written, with its references; `files` are where it was read, the first one first, if it was;
+    `folder` is where those lie that it names.
     """
 
     models: list[dict[str, Any]] = []
@@ -165,6 +174,7 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     notes: list[str] = []
     source: Mapping[str, Any] = {}
     files: tuple[Path, ...] = ()
+    folder: Path = Path()
 
     def router(self, state: State | None = None, observers: Sequence[Any] = ()) -> Router:
         """Return the router that it describes, over a state where there is one already. Raises what is wrong.
@@ -253,6 +263,8 @@ def read(given: Mapping[str, Any], folder: Path | None = None) -> Config:
     _known(given, SECTIONS, "$")
     given = {name: _filed(value, f"$.{name}", files) for name, value in given.items()}
     general = _listed(_section(given, "general_settings"), folder or Path(), files)
+    function = custom.file_of(str(general.get("custom_auth") or ""), (folder or Path()).absolute())
+    files += [] if function is None else [function]
     options, cache = _options(given, secrets, notes)
     return Config(
         models=_models(given),
@@ -263,6 +275,7 @@ def read(given: Mapping[str, Any], folder: Path | None = None) -> Config:
         notes=notes,
         source=source,
         files=tuple(dict.fromkeys(files)),
+        folder=folder or Path(),
     )
 
 
@@ -389,6 +402,7 @@ def _general(section: Mapping[str, Any], secrets: Secret, notes: list[str]) -> G
         general: General = msgspec.convert({**own, "given": found}, General)
         general = msgspec.structs.replace(general, terms=terms.read(found))
         signon.read(found)
+        custom.rules_of(found)
         general.fence()
     except msgspec.ValidationError as error:
         raise ConfigError(f"$.general_settings: {error}") from error
@@ -416,6 +430,7 @@ def resolved(value: Any, secrets: Secret, path: str) -> Any:
 
 def check(config: Config) -> list[str]:
     """Build the router of a configuration and return what can be said of each model. Raises what is wrong."""
+    custom.load(config.general.given, config.folder)
     router = config.router()
     try:
         return [_told(router, one) for one in router.groups.all()]

@@ -52,6 +52,7 @@ ELSEWHERE = frozenset({
     "disable_end_user_cost_tracking_prometheus_only", "disable_add_transform_inline_image_block",
     "use_chat_completions_url_for_anthropic_messages", "disable_hf_tokenizer_download",
     "enable_key_alias_format_validation", "disable_copilot_system_to_assistant", "enable_json_schema_validation",
+    "custom_auth_run_common_checks", "enable_post_custom_auth_checks",
     "completion_model", "image_generation_model", "embedding_model", "moderation_model", "disable_master_key_return",
     "disable_retry_on_max_parallel_request_limit_error", "disable_reset_budget",
     "disable_adding_master_key_hash_to_db", "maximum_spend_logs_retention_interval", "user_mcp_management_mode",
@@ -75,7 +76,7 @@ ELSEWHERE = frozenset({
 })  # fmt: skip
 #: Names that hold somebody back: that they do not here must not be overlooked.
 RESTRICTING = frozenset({
-    "custom_auth", "enable_oauth2_auth", "service_account_settings", "default_team_disabled", "provider_budget_config",
+    "enable_oauth2_auth", "service_account_settings", "default_team_disabled", "provider_budget_config",
     "allowed_model_region", "max_user_budget",
 })  # fmt: skip
 #: What stands in litellm_settings, and in general_settings here.

@@ -162,6 +162,13 @@ MASTER = Principal(id="master", role="admin")
 UNKNOWN = Party(kind="customer", id="", blocked=False, limit=Limit(about=()), by_model={})
 
 
+class Asks(Protocol):
+    """Asks somebody else whose a key is."""
+
+    async def identify(self, identity: Identity, token: str, team: str) -> str | Principal | None:
+        """Return who calls, or their key here; None where that is for the Identity to say. Raises GateError."""
+
+
 class Bearer(Protocol):
     """A kind of token that is no key of ours: a session, a JWT."""
 
@@ -203,6 +210,8 @@ class Identity:
         self.master = None if master_key is None else digest(master_key)
         #: Who else is asked about a token, in this order, before the keys are.
         self.bearers: list[Bearer] = []
+        #: A function of the operator's that is asked first, where there is one.
+        self.custom: Asks | None = None
         self._keys: dict[str, Principal | None] = {}
         self._customers: dict[str, Party | None] = {}
         self._old_keys: dict[str, Principal | None] = {}
@@ -220,7 +229,7 @@ class Identity:
 
     def identify_now(self, token: str | None) -> Principal | None:
         """Return who has a key, where nothing must be looked up; else None. Raises GateError as `identify` does."""
-        if not token:
+        if not token or self.custom is not None:
             return None
         mark = digest(token)
         found = self._keys.get(mark) if self._is_fresh() else None
@@ -240,6 +249,15 @@ class Identity:
 
         Raises GateError: 401 for none and for unknown keys, 403 for blocked and expired, and for another's team.
         """
+        if self.custom is not None and not self._is_master(digest(token or "")):
+            found = await self.custom.identify(self, token or "", team)
+            if isinstance(found, Principal):
+                self._check(found)
+                return found
+            token = found or token
+        return await self._identify(token, team)
+
+    async def _identify(self, token: str | None, team: str) -> Principal:
         if not token:
             raise GateError(401, "missing_api_key", "This gateway needs a key: send `Authorization: Bearer <key>`.")
         mark = digest(token)

@@ -206,8 +206,9 @@ class Reloader:
         """Return the settings that are others than those which the process began with, and cannot be changed now."""
         before, after = self._began.general.given, fresh.general.given
         names = {name for name in {*before, *after} - FOLLOWED if before.get(name) != after.get(name)}
-        if self._gateway.keeper is None and fresh.general.master_key is not None:
-            names.add("master_key")  # asked for at once, but accounts begin with the process
+        if self._gateway.keeper is None and fresh.general.has_accounts:
+            accounts = {"master_key", "custom_auth"} & after.keys()
+            names |= accounts  # asked for at once, but accounts begin with the process
         return [f"$.general_settings.{name}" for name in sorted(names)]
 
     def _told(self, error: PolyportError) -> str:

@@ -15,6 +15,7 @@ from polyport.observing.event import Observer
 from polyport.operations import Operation
 from polyport.router import Router
 from polyport.states import State
+from polyport_gateway import custom_auth
 from polyport_gateway.config import Config
 from polyport_gateway.gate import Admission, GateError
 
@@ -47,6 +48,7 @@ class Running:
         most = self.general.max_response_size_mb
         self.max_response = None if most is None else int(most * 1024 * 1024)
         self.fence = self.general.fence()
+        self.custom = custom_auth.load(self.general.given, config.folder)
         self.providers = self._providers()
         #: Names of the providers' own settings, which are no caller's to choose.
         self.settings = frozenset(
