@@ -11,7 +11,7 @@ import base64
 import json
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -55,8 +55,8 @@ COUNTED = {"input_tokens": 7, "output_tokens": 3}
 class Vendors(Local):
     """Simulated vendors. `asked` has (method, path, body) of every request, JSON decoded."""
 
-    def __init__(self) -> None:
-        super().__init__(Handler)
+    def __init__(self, handler: type[Handler] | None = None) -> None:
+        super().__init__(handler or Handler)
         self.asked: list[tuple[str, str, Any]] = []
 
     @property
@@ -65,9 +65,10 @@ class Vendors(Local):
 
 
 class Handler(Answering):
-    """Answers by the first of ANSWERS that fits."""
+    """Answers by the first of `answers` that fits, which are ANSWERS unless a subclass has others."""
 
     server: Vendors
+    answers: Sequence[tuple[str, Callable[[Any], Any]]] = ()
 
     def serve(self) -> None:
         data = self.body()
@@ -75,7 +76,7 @@ class Handler(Answering):
         path = self.path.partition("?")[0].removeprefix("/v1")
         self.server.asked.append((self.command, path, body))
         asked = f"{self.command} {path}"
-        answer = next((answer for pattern, answer in ANSWERS if re.fullmatch(pattern, asked)), None)
+        answer = next((answer for pattern, answer in self.answers or ANSWERS if re.fullmatch(pattern, asked)), None)
         assert answer is not None, asked
         told = answer(body)
         kind = "application/json"

@@ -18,6 +18,7 @@ pytest.importorskip("polyport_openai")
 pytest.importorskip("polyport_anthropic")
 pytest.importorskip("polyport_gemini")
 pytest.importorskip("polyport_groq")
+pytest.importorskip("polyport_cohere")
 pytest.importorskip("polyport_mistral")
 
 FRAME = b'"id":"c1","object":"chat.completion.chunk","created":1,"model":"gpt-x","own":1.50,"usage":null'
@@ -93,6 +94,7 @@ def call(pieces: Sequence[bytes], body: Any = CHAT, path: str = "/v1/chat/comple
                 ("gpt", "openai", "gpt-4o", "/v1"),
                 ("claude", "anthropic", "claude-sonnet-4-5", ""),
                 ("flash", "gemini", "gemini-2.5-flash", ""),
+                ("command", "cohere", "command-a-03-2025", ""),
                 ("llama", "groq", "llama-3.3-70b-versatile", "/v1"),
                 ("small", "mistral", "mistral-small-2603", "/v1"),
             )
@@ -332,6 +334,95 @@ def test_an_error_among_geminis_events_is_told() -> None:
     assert body_of(wire).startswith(PIECES[2])
     assert b"overloaded" in body_of(wire)
     assert outcome(wire).status == 503
+
+
+# --- Cohere's ---
+
+COUNTS = (
+    b'"usage" : {"billed_units":{"input_tokens":5,"output_tokens":2},"tokens":{"input_tokens":7,"output_tokens":3}}'
+)
+REPLIED = (
+    b'{"id":"r", "finish_reason" : "COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"Well",'
+    b'"own":1.50}],"citations":[{"start":0,"end":4,"text":"Well","sources":[],"type":"TEXT_CONTENT"}]},'
+    b'\n %s,"own":1e2}\n' % COUNTS
+)
+
+
+def told(kind: bytes, rest: bytes) -> bytes:
+    """Return an event of Cohere's."""
+    return b'event: %s\ndata: {"type" : "%s",%s}\n\n' % (kind, kind, rest)
+
+
+TURNS = [
+    told(b"message-start", b'"id":"r","delta":{"message":{"role":"assistant","content":[],"tool_calls":[]}}'),
+    told(b"content-start", b'"index":0,"delta":{"message":{"content":{"type":"text","text":""}}}'),
+    *(told(b"content-delta", b'"index":0,"delta":{"message":{"content":{"text":"%s","own":1.50}}}' % word)
+      for word in (b"Well", b", ", b"hello")),
+    told(b"citation-start", b'"index":0,"delta":{"message":{"citations":{"start":0,"end":4,"text":"Well"}}}'),
+    told(b"citation-end", b'"index":0'),
+    told(b"debug", b'"prompt":"unknown here"'),
+    told(b"content-end", b'"index":0'),
+    told(b"message-end", b'"delta":{"finish_reason":"COMPLETE",%s}' % COUNTS),
+    DONE,
+]  # fmt: skip
+COMMAND = {**ASKED, "model": "command"}
+#: What is charged is less than what was read and written.
+CHARGED = 5 * 2500 + 2 * 10000
+
+
+def test_coheres_replies_go_out_as_they_came() -> None:
+    """With its citations and its two counts; what is charged for is accounted for."""
+    wire = call([REPLIED], COMMAND, "/v2/chat")
+    assert body_of(wire) == REPLIED
+    assert (outcome(wire).usage, outcome(wire).nano) == (BILLED, CHARGED)
+
+
+def test_coheres_events_go_out_as_they_came() -> None:
+    """Also those that come to nothing elsewhere, wherever the stream is cut; its end waits for the settlement."""
+    stream = b"".join(TURNS)
+    for cuts in (TURNS, [stream[start : start + 61] for start in range(0, len(stream), 61)]):
+        wire = call(cuts, {**COMMAND, "stream": True}, "/v2/chat")
+        assert body_of(wire) == stream
+        assert (outcome(wire).usage, outcome(wire).nano) == (BILLED, CHARGED)
+        assert wire[-1]["body"] == TURNS[-2] + DONE
+        assert wire.index(outcome(wire)) == len(wire) - 2
+
+
+def test_a_masked_answer_of_coheres_is_not_the_one_that_came() -> None:
+    """What a guardrail changed is what goes out, whole or streamed, in the same events."""
+    pytest.importorskip("polyport_guardrails")
+    mask = {"guardrail": "regex", "mode": "post_call", "pattern": "Well", "action": "mask", "default_on": True}
+    rails = [{"guardrail_name": "g", "litellm_params": mask}]
+    for reply, asked in ([REPLIED], COMMAND), (TURNS, {**COMMAND, "stream": True}):
+        wire = call(reply, asked, "/v2/chat", guardrails=rails)
+        assert b"[PATTERN]" in body_of(wire)
+        assert b"Well" not in body_of(wire)
+        assert b'"finish_reason":"COMPLETE"' in body_of(wire)
+
+
+def test_coheres_events_are_decoded_for_who_speaks_another_dialect() -> None:
+    """They are no chunks of OpenAI's, nor OpenAI's Cohere's."""
+    chunks = body_of(call(TURNS, {**CHAT, "model": "command"}))
+    assert b"content-delta" not in chunks
+    assert b'"content":"Well"' in chunks
+    events = body_of(call([*WORDS, LAST, USED, DONE], CHAT, "/v2/chat"))
+    assert b'"choices"' not in events
+    assert b'"text":"w4"' in events
+    assert events.endswith(DONE)
+
+
+def test_an_error_among_coheres_events_is_told() -> None:
+    """Before the first content as a reply, after it as the end of the message."""
+    failed = told(b"message-end", b'"delta":{"finish_reason":"ERROR","error":"gone"}')
+    asked = {**COMMAND, "stream": True}
+    start = next(one for one in call([TURNS[0], failed], asked, "/v2/chat") if isinstance(one, dict))
+    assert start["status"] == 500
+    for tail in (failed, b'data: {"message":"gone"}\n\n', TURNS[2][:40]):
+        wire = call([*TURNS[:3], tail], asked, "/v2/chat")
+        last = json.loads(body_of(wire).split(b"data: ")[-1])
+        assert (last["type"], last["delta"]["finish_reason"]) == ("message-end", "ERROR")
+        assert last["delta"]["error"]
+        assert outcome(wire).status >= 500
 
 
 # --- look-alikes' ---

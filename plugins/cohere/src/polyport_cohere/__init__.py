@@ -18,7 +18,7 @@ from polyport_cohere.embed import Embeddings
 from polyport_cohere.models import Models
 from polyport_cohere.reply import to_completion
 from polyport_cohere.rerank import Rerank
-from polyport_cohere.stream import ChatEvents
+from polyport_cohere.stream import WIRE, ChatEvents
 
 if TYPE_CHECKING:
     from polyport.border import Call
@@ -34,12 +34,16 @@ class Cohere(Embeddings, Rerank, Transcriptions, Models):
     base_env = ("COHERE_API_BASE", "CO_API_URL")
     request_id_headers = ("x-debug-trace-id", "x-request-id")
 
+    def wire_of(self, model: str) -> str:
+        """All of them are Cohere's."""
+        return WIRE
+
     @hookimpl
     def chat(self, request: ChatRequest) -> Flow[ChatCompletion | Streaming[ChatCompletionChunk]]:
         """POST /v2/chat. https://docs.cohere.com/reference/chat"""
         reply = yield self.post("/v2/chat", json=to_body(request), stream=request.stream)
         if not request.stream:
-            return to_completion(reply, request.model)
+            return to_completion(reply, request.model).relay(WIRE)
         created = created_at(reply.headers)
         return Streaming(reply, ChatEvents(request.model, include_usage=request.wants_usage, created=created))
 

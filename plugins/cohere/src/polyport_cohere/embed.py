@@ -18,6 +18,7 @@ from polyport.remote import fetch
 from polyport.types.conversation import ImagePart, NativePart, TextPart, parts_of
 from polyport.types.embed import Embedding, EmbeddingResponse, EmbedRequest
 from polyport_cohere.facts import embeds_mixed
+from polyport_cohere.stream import WIRE
 from polyport_cohere.usage import Counts, total
 
 #: The most inputs of a call, and the most bytes of pictures (20 MB, of which base64 makes a third more).
@@ -174,6 +175,7 @@ def to_vectors(replies: list[tuple[HttpReply, int]], request: EmbedRequest, type
     extra = {"embeddings": joined} if len(types) > 1 else {}
     if len(replies) == 1:
         made.keep(replies[0][0].content, extra=extra)
+        made.relay(WIRE)
     else:
         made.carry(extra)
     return made

@@ -10,6 +10,7 @@ from polyport.flow import Flow, HttpReply
 from polyport.hookspecs import hookimpl
 from polyport.provider import Provider, decode
 from polyport.types.rerank import RerankRequest, RerankResponse, RerankResult
+from polyport_cohere.stream import WIRE
 from polyport_cohere.usage import Counts
 from polyport_cohere.yaml import to_yaml
 
@@ -76,4 +77,4 @@ def to_ranking(reply: HttpReply, request: RerankRequest) -> RerankResponse:
         documents=list(request.documents),
     )
     made.keep(reply.content, extra={})
-    return made
+    return made if request.return_documents else made.relay(WIRE)

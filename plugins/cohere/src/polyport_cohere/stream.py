@@ -8,11 +8,16 @@ from typing import Any
 import msgspec
 
 from polyport.dialects.openai_events import Events
+from polyport.flow import Decoder, Passed
 from polyport.types.chat import ChatCompletionChunk, ChunkChoice, Delta, FunctionCall, ToolCall
+from polyport.wire.relay import Relay
 from polyport_cohere.errors import ended, event_error
 from polyport_cohere.reply import FAILURES, Content, Logprobs, WireCall, cite, finish, logprobs, specifics, thought
+from polyport_cohere.turns import PLAN
 from polyport_cohere.usage import Counts
 
+#: What replies of /v2/chat and /v2/embed are called, where somebody wants them as they come.
+WIRE = "cohere"
 Chunks = list[ChatCompletionChunk]
 
 
@@ -66,8 +71,11 @@ class ChatEvents:
     """Turns events into chat chunks: role, text and reasoning, calls in pieces, citations, a finish with the usage.
 
     With `include_usage` the usage has a last chunk of its own, without choices, as OpenAI does it. `model` is who was
-    asked, which the events do not tell; `created` is in seconds.
+    asked, which the events do not tell; `created` is in seconds. What is a plan for calls, not a thought, is reasoning
+    with an empty `tool_plan` beside it; the last chunk has the whole plan.
     """
+
+    wire = WIRE
 
     def __init__(self, model: str, *, include_usage: bool = False, created: int = 0) -> None:
         self.finished = False
@@ -89,6 +97,14 @@ class ChatEvents:
     def close(self) -> Chunks:
         """Return what is left. Raises APIConnectionError where the stream was cut off."""
         return [chunk for chunks in self._events.close() for chunk in chunks]
+
+    def is_complete(self) -> bool:
+        """Whether the answer has ended."""
+        return self.finished
+
+    def relay(self) -> Decoder[Passed]:
+        """Pass events on as they come, for who wants Cohere's own; all are read, as an error is one without a type."""
+        return Relay(self, (b"data:",), all=True)
 
     def take(self, data: bytes) -> Chunks:
         """Return the chunks an event comes to; kinds of events that are not known yet come to none."""
@@ -124,7 +140,7 @@ class ChatEvents:
         if not piece:
             return []
         self._plan.append(piece)
-        return [self._chunk(Delta(reasoning_content=piece))]
+        return [self._chunk(Delta(reasoning_content=piece, provider_specific_fields={PLAN: ""}))]
 
     def _call_start(self, event: Event, delta: _Delta) -> Chunks:
         call = _call_of(delta)

@@ -1,4 +1,4 @@
-"""Cohere's rerank, v1 and v2. https://docs.cohere.com/reference/rerank"""
+"""What Cohere's interface is everywhere, and rerank, v1 and v2. https://docs.cohere.com/reference/rerank"""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from polyport_gateway.surface import Answer, Problem, Surface
 
 
 class Cohere(Surface):
-    """What the official `cohere` SDKs talk to when they rank, and ask for models."""
+    """What the official `cohere` SDKs talk to; as it is, when they rank and ask for models."""
 
     name = "cohere"
+    #: The wire of which replies may go out as they came; streams of it are asked for in `plan`.
+    relays = "cohere"
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
         """Return the ranking, with what was billed under `meta`."""
+        came = result.relayed_as(self.relays)
+        if came is not None:
+            return Answer(came)
         usage = result.usage
         units = {} if usage is None or usage.search_units is None else {"search_units": usage.search_units}
         plain = {name: value for name, value in result.to_dict().items() if name != "documents"}

@@ -25,6 +25,7 @@ from polyport_gateway.anthropic_batches import Batches
 from polyport_gateway.anthropic_results import LINES
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import FILES, Receive
+from polyport_gateway.cohere_chat import Chat
 from polyport_gateway.console import Console, reply
 from polyport_gateway.exchange import Send
 from polyport_gateway.fields import KINDS
@@ -106,6 +107,37 @@ REQUESTS: Schema = {
     },
     "required": ["requests"],
 }
+#: What Cohere's SDKs send. https://docs.cohere.com/reference/chat
+TURN: Schema = {
+    "type": "object",
+    "properties": {
+        "role": {"enum": ["user", "assistant", "system", "tool"]},
+        "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]},
+        "tool_calls": {"type": "array", "items": {"type": "object"}},
+        "tool_call_id": {"type": "string"},
+    },
+    "required": ["role"],
+}
+CHAT: Schema = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string"},
+        "messages": {"type": "array", "minItems": 1, "items": TURN},
+        "stream": {"type": "boolean"},
+        "tools": {"type": "array", "items": {"type": "object"}},
+        "tool_choice": {"enum": ["REQUIRED", "NONE"]},
+        "documents": {"type": "array"},
+        "response_format": {"type": "object"},
+        "thinking": {"type": "object"},
+        "stop_sequences": {"type": "array", "items": {"type": "string"}},
+        **{name: {"type": "number"} for name in ("temperature", "p", "frequency_penalty", "presence_penalty")},
+        **{name: {"type": "integer"} for name in ("max_tokens", "k", "seed")},
+        **CALL,
+    },
+    "required": ["model", "messages"],
+}
+#: Surfaces of Cohere's whose requests are not their operation's.
+COHERES: dict[type, Schema] = {Chat: CHAT}
 TEXT: Schema = {"type": ["string", "null"], "maxLength": 255}
 COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
 TEXTS: Schema = {"type": ["array", "null"], "items": {"type": "string"}}
@@ -285,6 +317,8 @@ def _body(operation: Operation, route: Route, names: Mapping[Any, str]) -> Schem
         return {"required": True, "content": _json(CONTENTS)}
     if isinstance(route.surface, Batches):
         return {"required": True, "content": _json(REQUESTS)}
+    if type(route.surface) in COHERES:
+        return {"required": True, "content": _json(COHERES[type(route.surface)])}
     named = _ref(names[operation.request])
     if operation.body != "multipart":
         return {"required": True, "content": _json(named)}
@@ -300,6 +334,8 @@ def _answer(operation: Operation, route: Route, names: Mapping[Any, str]) -> Sch
         return {**_json({"type": "object"}), "text/event-stream": {}}
     if isinstance(route.surface, Batches):
         return {**_json({"type": "object"}), LINES: {}}
+    if type(route.surface) in COHERES:
+        return {**_json({"type": "object"}), **({"text/event-stream": {}} if operation.chunk is not None else {})}
     told = _json(_ref(names[operation.response]) if operation.response in names else {"type": "object"})
     if operation.response.__name__ == "Transcription":
         told |= {"text/plain": {}}

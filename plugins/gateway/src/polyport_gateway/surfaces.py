@@ -13,6 +13,7 @@ from polyport_gateway.anthropic import Anthropic
 from polyport_gateway.anthropic_batches import Batches, Creation, Deletion, Listing
 from polyport_gateway.anthropic_results import Results
 from polyport_gateway.cohere import Cohere
+from polyport_gateway.cohere_chat import Chat
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
 from polyport_gateway.gemini_more import Counting, Embedding
@@ -43,6 +44,8 @@ BATCHES: tuple[tuple[str, str, Surface, str], ...] = (
     ("POST", "/messages/batches/{batch_id}/cancel", Batches(), "cancel_batch"),
     ("GET", "/messages/batches/{batch_id}/results", Results(), "retrieve_batch"),
 )
+#: Cohere's addresses, of which a version is a part.
+COHERES: tuple[tuple[str, str, Surface, str], ...] = (("POST", "/v2/chat", Chat(), "completion"),)
 #: What the gateway answers itself, and is no operation of a provider.
 OWN = (("GET", "/models", "models"), ("GET", "/models/{model}", "model"))
 
@@ -129,6 +132,8 @@ def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
             yield prefixes, Route(method=operation.method, path=operation.path, surface=surface, operation=operation)
     for method, path, batches, function in BATCHES:
         yield ("", "/v1"), Route(method=method, path=path, surface=batches, operation=BY_FUNCTION[function])
+    for method, path, cohere, function in COHERES:
+        yield ("",), Route(method=method, path=path, surface=cohere, operation=BY_FUNCTION[function])
     for function, path in ALSO:
         row = BY_FUNCTION[function]
         yield ("", "/v1"), Route(method=row.method, path=path, surface=OPENAI, operation=row)

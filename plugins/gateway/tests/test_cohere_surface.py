@@ -1,0 +1,275 @@
+"""The official `cohere` SDK with only base URL and key changed, over providers of three dialects."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from .cohere_events import assembled
+from .services import listening
+from .test_official_clients import ANSWERS, KEY, PICTURE, TOOL, Handler, Vendors
+
+cohere = pytest.importorskip("cohere")
+pytest.importorskip("tokenizers", reason="the cohere SDK needs it, and fastavro")
+conformance = pytest.importorskip("polyport_cohere.conformance")
+pytest.importorskip("polyport_openai")
+pytest.importorskip("polyport_anthropic")
+
+HELLO = [{"role": "user", "content": "Hello?"}]
+DOCUMENT = {"id": "d1", "data": {"title": "Penguins", "snippet": "They live at the South Pole."}}
+MODELS = ("gpt", "claude", "command")
+
+
+def chat(body: Any) -> Any:
+    """Answer as Cohere does: with a thought, a text, a citation, a plan and a call."""
+    return ("text/event-stream", conformance.STREAM) if body.get("stream") else conformance.REPLY
+
+
+class Coheres(Handler):
+    """Cohere, beside the other vendors."""
+
+    answers = (("POST /v2/chat", chat), *ANSWERS)
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[Vendors]:
+    """The vendors."""
+    with listening(Vendors(Coheres)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gateway(vendors: Vendors, start: Callable[..., Any]) -> Any:
+    """A gateway in front of them."""
+    models = {
+        "gpt": ("openai/gpt-4o", "/v1"), "claude": ("anthropic/claude-sonnet-4-5", ""),
+        "command": ("cohere/command-a-reasoning-08-2025", ""),
+    }  # fmt: skip
+    listed = [
+        {"model_name": name, "params": {"model": model, "api_key": "sk-u", "api_base": vendors.address + more}}
+        for name, (model, more) in models.items()
+    ]
+    mixed = [{**one, "model_name": "mixed"} for one in (listed[0], listed[2])]
+    return start({
+        "model_list": [*listed, *mixed], "general_settings": {"master_key": KEY}, "router_settings": {"num_retries": 0},
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    """What the SDKs send with: they close nothing by themselves."""
+    with httpx.Client() as client:
+        yield client
+
+
+@pytest.fixture
+def client(gateway: Any, http: httpx.Client) -> Any:
+    """The SDK of the second version."""
+    return cohere.ClientV2(api_key=KEY, base_url=gateway.url, httpx_client=http)
+
+
+def ask(gateway: Any, path: str, body: Any) -> httpx.Response:
+    """Send what the SDK has no words for."""
+    return httpx.post(gateway.url + path, json=body, headers={"authorization": f"Bearer {KEY}"})
+
+
+def streamed(events: Iterable[Any]) -> Any:
+    """Return what the SDK's events come to, put together."""
+    return read(assembled([json.loads(event.json(exclude_none=True)) for event in events]))
+
+
+def whole(reply: Any) -> Any:
+    """Return a reply as plain data, without its id."""
+    told = json.loads(reply.json(exclude_none=True))
+    told.pop("id")
+    return read(told)
+
+
+def read(told: Any) -> Any:
+    """Return a reply with the arguments of its calls read: how JSON is spaced is the vendor's affair."""
+    for call in told["message"].get("tool_calls", ()):
+        call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    return told
+
+
+# --- chat ---
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("more", [{}, {"tools": [TOOL]}, {"documents": [DOCUMENT, "Ice is cold."]}])
+def test_a_chat_whole_and_streamed_is_the_same(client: Any, model: str, more: Any) -> None:
+    """Over each dialect: text, or a call of a tool; and the usage in both of Cohere's counts."""
+    asked = {"model": model, "messages": HELLO, **more}
+    told = whole(client.chat(**asked))
+    assert streamed(client.chat_stream(**asked)) == told
+    if model != "command":
+        calls = told["message"].get("tool_calls")
+        assert told["finish_reason"] == ("TOOL_CALL" if "tools" in more else "COMPLETE")
+        assert [one["function"]["arguments"] for one in calls or ()] == [{"at": "sea"}] * bool(calls)
+        assert ("content" in told["message"]) == ("tools" not in more)
+        assert told["usage"]["tokens"] == {"input_tokens": 7, "output_tokens": 3}
+        assert told["usage"]["billed_units"] == {"input_tokens": 7, "output_tokens": 3}
+
+
+def test_what_others_have_too_goes_to_them(client: Any, vendors: Vendors) -> None:
+    """Under their names: sampling, stops, formats, choices, strict tools, pictures."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    picture = {"role": "user", "content": [{"type": "text", "text": "What is it?"}, PICTURE]}
+    client.chat(
+        model="gpt",
+        messages=[{"role": "system", "content": "Be brief."}, picture],
+        temperature=0.5, p=0.9, seed=3, max_tokens=20, stop_sequences=["x"], frequency_penalty=0.1,
+        presence_penalty=0.2, logprobs=True, tools=[TOOL], strict_tools=True, tool_choice="REQUIRED",
+        response_format={"type": "json_object", "json_schema": schema},
+    )  # fmt: skip
+    sent = vendors.last
+    assert sent["messages"] == [{"role": "system", "content": "Be brief."}, picture]
+    assert {name: sent[name] for name in ("temperature", "top_p", "seed", "max_tokens", "stop", "tool_choice")} == {
+        "temperature": 0.5, "top_p": 0.9, "seed": 3, "max_tokens": 20, "stop": ["x"], "tool_choice": "required",
+    }  # fmt: skip
+    assert (sent["frequency_penalty"], sent["presence_penalty"], sent["logprobs"]) == (0.1, 0.2, True)
+    assert sent["tools"][0]["function"]["strict"] is True
+    assert sent["response_format"]["json_schema"]["schema"] == schema
+    assert "stream_options" not in sent
+
+
+def test_tools_go_round(client: Any, vendors: Vendors) -> None:
+    """A call, its result as documents, and the answer; over another vendor the documents are JSON."""
+    for model in ("gpt", "claude"):
+        first = client.chat(model=model, messages=HELLO, tools=[TOOL])
+        (call,) = first.message.tool_calls
+        document = {"type": "document", "document": {"id": "r1", "data": {"seen": "a ship"}}}
+        turns = [*HELLO, first.message, {"role": "tool", "tool_call_id": call.id, "content": [document]}]
+        last = client.chat(model=model, messages=turns, tools=[TOOL])
+        assert last.message.content[0].text == "Well, hello"
+        assert "a ship" in json.dumps(vendors.last)
+        assert call.id in json.dumps(vendors.last["messages"][-1])
+
+
+def test_thoughts_of_another_vendor_go_back_signed(client: Any, vendors: Vendors) -> None:
+    """Anthropic takes its thoughts back with their signature alone; whole or streamed, Cohere's SDK keeps it."""
+    asked = {"model": "claude", "messages": HELLO, "tools": [TOOL], "max_tokens": 4000}
+    thinking = {"type": "enabled", "token_budget": 1024}
+    first = client.chat(**asked, thinking=thinking)
+    assert streamed(client.chat_stream(**asked, thinking=thinking)) == whole(first)
+    assert vendors.last["thinking"] == {"type": "enabled", "budget_tokens": 1024}
+    assert first.message.content[0].thinking == "Hm."
+    result = {"role": "tool", "tool_call_id": first.message.tool_calls[0].id, "content": "a ship"}
+    client.chat(**{**asked, "messages": [*HELLO, first.message, result]}, thinking=thinking)
+    assert vendors.last["messages"][1]["content"][0] == {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+
+
+def test_documents_are_told_before_the_question(gateway: Any, vendors: Vendors) -> None:
+    """To a vendor without documents; and the reply says that nothing is cited."""
+    answer = ask(gateway, "/v2/chat", {"model": "gpt", "messages": HELLO, "documents": [DOCUMENT]})
+    assert answer.headers["x-polyport-adaptations"] == "documents emulated"
+    first, question = vendors.last["messages"][-1]["content"]
+    assert (json.loads(first["text"].splitlines()[-1]), question["text"]) == (DOCUMENT, "Hello?")
+    assert "documents" not in vendors.last
+
+
+OWN: dict[str, Any] = {
+    "citation_options": {"mode": "FAST"}, "safety_mode": "STRICT", "priority": 2, "documents": [DOCUMENT],
+    "brand_new": {"a": 1},
+}  # fmt: skip
+
+
+def test_what_only_cohere_has_goes_to_cohere(gateway: Any, vendors: Vendors) -> None:
+    """As it is, what came after this was written included; earlier answers with their plan and citations."""
+    turns = [
+        *HELLO,
+        {**conformance.MESSAGE, "role": "assistant"},
+        {"role": "tool", "tool_call_id": "now_1", "content": [{"type": "document", "document": DOCUMENT}]},
+    ]
+    thinking = {"type": "enabled", "token_budget": 99}
+    answer = ask(gateway, "/v2/chat", {"model": "command", "messages": turns, **OWN, "thinking": thinking, "k": 3})
+    assert "x-polyport-adaptations" not in answer.headers
+    assert {name: vendors.last[name] for name in OWN} == OWN
+    assert (vendors.last["thinking"], vendors.last["k"]) == (thinking, 3)
+    assert vendors.last["messages"] == turns
+
+
+@pytest.mark.parametrize("model", ["gpt", "mixed"])
+@pytest.mark.parametrize("name", [name for name in OWN if name != "documents"])
+def test_what_only_cohere_has_is_named_of_others(gateway: Any, vendors: Vendors, model: str, name: str) -> None:
+    """Refused, or with drop_params left out and told; also of a model that another vendor may answer for."""
+    asked = {"model": model, "messages": HELLO, name: OWN[name]}
+    refused = ask(gateway, "/v2/chat", asked)
+    assert refused.status_code == 400
+    assert name in refused.json()["message"]
+    dropped = ask(gateway, "/v2/chat", {**asked, "drop_params": True})
+    assert f"{name} dropped" in dropped.headers["x-polyport-adaptations"]
+    assert name not in vendors.last
+
+
+def test_what_asks_for_nothing_is_left_out(gateway: Any) -> None:
+    """No citations, the first place in the queue, no documents: so it is everywhere."""
+    asked = {"citation_options": {"mode": "OFF"}, "priority": 0, "documents": [], "strict_tools": False}
+    answer = ask(gateway, "/v2/chat", {"model": "gpt", "messages": HELLO, **asked, "response_format": {"type": "text"}})
+    assert (answer.status_code, "x-polyport-adaptations" in answer.headers) == (200, False)
+
+
+def test_citations_of_earlier_answers_are_told_to_be_left_out(gateway: Any, vendors: Vendors) -> None:
+    """Another vendor has no place for them; the plan is reasoning."""
+    turns = [*HELLO, conformance.MESSAGE, {"role": "tool", "tool_call_id": "now_1", "content": "noon"}]
+    answer = ask(gateway, "/v2/chat", {"model": "gpt", "messages": turns})
+    assert "messages dropped" in answer.headers["x-polyport-adaptations"]
+    assert "citations" not in json.dumps(vendors.last)
+    assert vendors.last["messages"][1]["content"] == "Hi, ünïcode"
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ({"messages": HELLO}, "$.model"),
+        ({"model": "gpt"}, "$.messages"),
+        ({"model": "gpt", "messages": ["x"]}, "$.messages[0]"),
+        ({"model": "gpt", "messages": [{"role": "wizard"}]}, "$.messages[0]"),
+        ({"model": "gpt", "messages": [{"role": "user", "content": 3}]}, "$.messages[0].content"),
+        ({"model": "gpt", "messages": [{"role": "tool", "content": "x"}]}, "$.messages[0].tool_call_id"),
+        (
+            {"model": "gpt", "messages": [{"role": "user", "content": [{"type": "hologram"}]}]},
+            "$.messages[0].content[0]",
+        ),
+        ({"model": "gpt", "messages": HELLO, "tool_choice": "auto"}, "$.tool_choice"),
+        ({"model": "gpt", "messages": HELLO, "tools": {}}, "$.tools"),
+        ({"model": "gpt", "messages": HELLO, "thinking": 3}, "$.thinking"),
+        ({"model": "gpt", "messages": HELLO, "documents": {}}, "$.documents"),
+        ({"model": "gpt", "messages": HELLO, "response_format": {"type": "xml"}}, "$.response_format"),
+    ],
+)
+def test_malformed_requests_are_refused_by_their_path(gateway: Any, asked: Any, path: str) -> None:
+    """In Cohere's shape."""
+    refused = ask(gateway, "/v2/chat", asked)
+    assert refused.status_code == 400
+    assert path in refused.json()["message"]
+
+
+def test_errors_are_coheres(client: Any, gateway: Any, http: httpx.Client) -> None:
+    """Its SDK raises its own classes, with a message to read; a wrong key is told as any other."""
+    with pytest.raises(cohere.NotFoundError) as unknown:
+        client.chat(model="nope", messages=HELLO)
+    assert "nope" in unknown.value.body["message"]
+    with pytest.raises(cohere.NotFoundError):
+        list(client.chat_stream(model="nope", messages=HELLO))
+    stranger = cohere.ClientV2(api_key="sk-wrong", base_url=gateway.url, httpx_client=http)
+    with pytest.raises(cohere.UnauthorizedError):
+        stranger.chat(model="gpt", messages=HELLO)
+
+
+def test_the_asynchronous_sdk(gateway: Any) -> None:
+    """Whole and streamed."""
+
+    async def run() -> tuple[str, str]:
+        async with httpx.AsyncClient() as http:
+            client = cohere.AsyncClientV2(api_key=KEY, base_url=gateway.url, httpx_client=http)
+            events = [event async for event in client.chat_stream(model="gpt", messages=HELLO)]
+            answer = await client.chat(model="gpt", messages=HELLO)
+            return answer.message.content[0].text, streamed(events)["message"]["content"][0]["text"]
+
+    assert asyncio.run(run()) == ("Well, hello", "Well, hello")
