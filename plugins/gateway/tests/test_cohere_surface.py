@@ -30,10 +30,24 @@ def chat(body: Any) -> Any:
     return ("text/event-stream", conformance.STREAM) if body.get("stream") else conformance.REPLY
 
 
+def embed(body: Any) -> Any:
+    """Return two numbers of each type for each input."""
+    inputs = body.get("texts") or body.get("inputs") or body["images"]
+    vectors = {name: [[1, 0]] * len(inputs) for name in body["embedding_types"]}
+    return {"id": "e1", "embeddings": vectors, "texts": body.get("texts") or [], "own": 1.5,
+            "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 4}},
+            "response_type": "embeddings_by_type"}  # fmt: skip
+
+
 class Coheres(Handler):
     """Cohere, beside the other vendors."""
 
-    answers = (("POST /v2/chat", chat), *ANSWERS)
+    answers = (
+        ("POST /v2/chat", chat),
+        ("POST (/v2)?/embed", embed),
+        ("POST /v2/audio/transcriptions", lambda _: {"text": "hi"}),
+        *ANSWERS,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +62,9 @@ def gateway(vendors: Vendors, start: Callable[..., Any]) -> Any:
     """A gateway in front of them."""
     models = {
         "gpt": ("openai/gpt-4o", "/v1"), "claude": ("anthropic/claude-sonnet-4-5", ""),
-        "command": ("cohere/command-a-reasoning-08-2025", ""),
+        "command": ("cohere/command-a-reasoning-08-2025", ""), "vectors": ("openai/text-embedding-3-small", "/v1"),
+        "embed": ("cohere/embed-v4.0", ""), "sound": ("openai/whisper-1", "/v1"),
+        "hear": ("cohere/cohere-transcribe-03-2026", ""),
     }  # fmt: skip
     listed = [
         {"model_name": name, "params": {"model": model, "api_key": "sk-u", "api_base": vendors.address + more}}
@@ -273,3 +289,108 @@ def test_the_asynchronous_sdk(gateway: Any) -> None:
             return answer.message.content[0].text, streamed(events)["message"]["content"][0]["text"]
 
     assert asyncio.run(run()) == ("Well, hello", "Well, hello")
+
+
+# --- vectors ---
+
+TYPES = ["float", "int8", "uint8", "binary", "ubinary", "base64"]
+#: What 0.5 and -1 are in each: 64 and -127 of 127; a bit for the first.
+IN_TYPES = {
+    "float": [0.5, -1.0], "int8": [64, -127], "uint8": [192, 1], "binary": [0], "ubinary": [128],
+    "base64": "AAAAPwAAgL8=",
+}  # fmt: skip
+URL = PICTURE["image_url"]["url"]
+
+
+def test_vectors_of_another_vendor_in_every_type(client: Any, vendors: Vendors) -> None:
+    """Floats as they come, the other types made of them; what they are for is said where somebody can be told."""
+    told = client.embed(
+        model="vectors", texts=["a", "b"], input_type="search_query", embedding_types=TYPES, output_dimension=2
+    )
+    found = json.loads(told.json(by_alias=True))["embeddings"]
+    assert {name: found[name] for name in TYPES} == {name: [vector] * 2 for name, vector in IN_TYPES.items()}
+    assert (told.texts, told.meta.billed_units.input_tokens) == (["a", "b"], 2)
+    assert vendors.last == {"model": "text-embedding-3-small", "input": ["a", "b"], "dimensions": 2}
+
+
+def test_what_vectors_lack_is_told(gateway: Any, vendors: Vendors) -> None:
+    """In a header: what was made here, and what could not be passed on."""
+    asked = {"model": "vectors", "texts": ["a"], "input_type": "search_query", "embedding_types": ["int8"]}
+    answer = ask(gateway, "/v2/embed", asked)
+    assert answer.headers["x-polyport-adaptations"] == "embedding_types emulated; input_type dropped"
+    assert answer.headers["x-polyport-cost"]
+    assert answer.json()["embeddings"] == {"int8": [[64, -127]]}
+    refused = ask(gateway, "/v2/embed", {**asked, "truncate": "START"})
+    assert (refused.status_code, "truncate" in refused.json()["message"]) == (400, True)
+    dropped = ask(gateway, "/v2/embed", {**asked, "truncate": "START", "drop_params": True})
+    assert "truncate dropped" in dropped.headers["x-polyport-adaptations"]
+    strict = ask(gateway, "/v2/embed", {**asked, "embedding_types": ["float"], "strict": True})
+    assert (strict.status_code, "input_type" in strict.json()["message"]) == (400, True)
+
+
+def test_coheres_vectors_come_as_they_are(gateway: Any, client: Any, vendors: Vendors) -> None:
+    """In the types that were asked for, with what only Cohere takes and tells."""
+    asked = {"model": "embed", "texts": ["a"], "input_type": "search_query", "embedding_types": ["int8", "float"],
+             "truncate": "START", "max_tokens": 9, "priority": 1, "output_dimension": 256}  # fmt: skip
+    assert ask(gateway, "/v2/embed", asked).json() == embed(asked)
+    assert vendors.last == {**asked, "model": "embed-v4.0"}
+    told = client.embed(model="embed", images=[URL], input_type="image", embedding_types=["float"])
+    assert told.embeddings.float_ == [[1, 0]]
+    assert URL in json.dumps(vendors.last)
+    parts = [{"type": "text", "text": "a"}, PICTURE]
+    client.embed(model="embed", inputs=[{"content": parts}], input_type="search_query", embedding_types=["float"])
+    assert vendors.last["inputs"] == [{"content": parts}]
+
+
+def test_more_vectors_than_cohere_takes_at_once(gateway: Any) -> None:
+    """Are asked for in several calls, and told as one."""
+    asked = {"model": "embed", "texts": ["a"] * 100, "input_type": "search_query", "embedding_types": ["int8", "float"]}
+    told = ask(gateway, "/v2/embed", asked).json()
+    assert {name: len(vectors) for name, vectors in told["embeddings"].items()} == {"int8": 100, "float": 100}
+    assert told["meta"]["billed_units"] == {"input_tokens": 8}
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the 'model_fields' attribute:DeprecationWarning")  # by the SDK
+@pytest.mark.parametrize("model", ["vectors", "embed"])
+def test_vectors_of_the_first_version(gateway: Any, http: httpx.Client, model: str) -> None:
+    """Bare floats, unless types are asked for; many texts in batches of the SDK's."""
+    client = cohere.Client(api_key=KEY, base_url=gateway.url, httpx_client=http)
+    told = client.embed(model=model, texts=["a"] * 100)
+    first = [0.5, -1.0] if model == "vectors" else [1, 0]
+    assert (told.response_type, told.embeddings) == ("embeddings_floats", [first] * 100)
+    typed = client.embed(model=model, texts=["a"], embedding_types=["ubinary"])
+    assert typed.embeddings.ubinary == [[128] if model == "vectors" else [1, 0]]
+    assert [one.embedding for one in client.embed_stream(model=model, texts=["a", "b"])] == [first] * 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ({"texts": ["a"]}, "$.model"),
+        ({"model": "vectors"}, "$.texts"),
+        ({"model": "vectors", "texts": ["a"], "images": [URL]}, "$.texts"),
+        ({"model": "vectors", "texts": [3]}, "$.texts"),
+        ({"model": "vectors", "texts": [URL]}, "$.images"),
+        ({"model": "vectors", "images": ["https://example.com/a.png"]}, "$.images"),
+        ({"model": "vectors", "images": [URL]}, "$.input[0]"),
+        ({"model": "vectors", "inputs": [{"content": []}]}, "$.inputs[0].content"),
+        ({"model": "vectors", "inputs": [{"content": [{"type": "text", "text": "a"}, PICTURE]}]}, "$.inputs[0]"),
+        ({"model": "vectors", "texts": ["a"], "embedding_types": ["int4"]}, "$.embedding_types"),
+        ({"model": "vectors", "texts": ["a"], "embedding_types": []}, "$.embedding_types"),
+    ],
+)
+def test_malformed_inputs_are_refused_by_their_path(gateway: Any, asked: Any, path: str) -> None:
+    """Pictures, too, of a model that has no eyes."""
+    refused = ask(gateway, "/v2/embed", asked)
+    assert refused.status_code == 400
+    assert path in refused.json()["message"]
+
+
+# --- speech ---
+
+
+@pytest.mark.parametrize("model", ["sound", "hear"])
+def test_speech_is_written_down(client: Any, model: str) -> None:
+    """Cohere's models or another vendor's."""
+    told = client.audio.transcriptions.create(model=model, language="en", file=("a.wav", b"RIFF0000WAVE"))
+    assert told.text == "hi"

@@ -37,3 +37,11 @@ class Cohere(Surface):
     def model(self, name: str) -> dict[str, Any]:
         """Return what is told of one model."""
         return {"name": name}
+
+
+class Transcribing(Cohere):
+    """POST /v2/audio/transcriptions. https://docs.cohere.com/reference/create-audio-transcription"""
+
+    def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
+        """Return the text, with what else the provider told of it."""
+        return Answer(replies.encode({"text": result} if isinstance(result, str) else result))

@@ -26,6 +26,7 @@ from polyport_gateway.anthropic_results import LINES
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import FILES, Receive
 from polyport_gateway.cohere_chat import Chat
+from polyport_gateway.cohere_vectors import TYPES, Embedding
 from polyport_gateway.console import Console, reply
 from polyport_gateway.exchange import Send
 from polyport_gateway.fields import KINDS
@@ -136,8 +137,23 @@ CHAT: Schema = {
     },
     "required": ["model", "messages"],
 }
+EMBED: Schema = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string"},
+        "texts": {"type": "array", "items": {"type": "string"}},
+        "images": {"type": "array", "items": {"type": "string"}, "description": "data: URLs."},
+        "inputs": {"type": "array", "items": {"type": "object"}},
+        "input_type": {"type": "string"},
+        "embedding_types": {"type": "array", "items": {"enum": [*TYPES]}},
+        "output_dimension": {"type": "integer"},
+        "truncate": {"enum": ["NONE", "START", "END"]},
+        **CALL,
+    },
+    "required": ["model"],
+}
 #: Surfaces of Cohere's whose requests are not their operation's.
-COHERES: dict[type, Schema] = {Chat: CHAT}
+COHERES: dict[type, Schema] = {Chat: CHAT, Embedding: EMBED}
 TEXT: Schema = {"type": ["string", "null"], "maxLength": 255}
 COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
 TEXTS: Schema = {"type": ["array", "null"], "items": {"type": "string"}}

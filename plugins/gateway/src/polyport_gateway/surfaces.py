@@ -12,11 +12,12 @@ from polyport.operations import BY_FUNCTION, OPERATIONS, Operation
 from polyport_gateway.anthropic import Anthropic
 from polyport_gateway.anthropic_batches import Batches, Creation, Deletion, Listing
 from polyport_gateway.anthropic_results import Results
-from polyport_gateway.cohere import Cohere
+from polyport_gateway.cohere import Cohere, Transcribing
 from polyport_gateway.cohere_chat import Chat
+from polyport_gateway.cohere_vectors import Embedding
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
-from polyport_gateway.gemini_more import Counting, Embedding
+from polyport_gateway.gemini_more import Counting, Embedding as Contents
 from polyport_gateway.openai import OpenAI, Starting
 from polyport_gateway.surface import Surface
 
@@ -32,8 +33,8 @@ CONTENTS: tuple[tuple[str, Surface, str], ...] = (
     ("generateContent", GEMINI, "completion"),
     ("streamGenerateContent", Gemini(stream=True), "completion"),
     ("countTokens", Counting(), "count_tokens"),
-    ("embedContent", Embedding(), "embedding"),
-    ("batchEmbedContents", Embedding(batch=True), "embedding"),
+    ("embedContent", Contents(), "embedding"),
+    ("batchEmbedContents", Contents(batch=True), "embedding"),
 )
 #: Anthropic's batches, which are made of core's.
 BATCHES: tuple[tuple[str, str, Surface, str], ...] = (
@@ -45,7 +46,12 @@ BATCHES: tuple[tuple[str, str, Surface, str], ...] = (
     ("GET", "/messages/batches/{batch_id}/results", Results(), "retrieve_batch"),
 )
 #: Cohere's addresses, of which a version is a part.
-COHERES: tuple[tuple[str, str, Surface, str], ...] = (("POST", "/v2/chat", Chat(), "completion"),)
+COHERES: tuple[tuple[str, str, Surface, str], ...] = (
+    ("POST", "/v2/chat", Chat(), "completion"),
+    ("POST", "/v1/embed", Embedding("1"), "embedding"),
+    ("POST", "/v2/embed", Embedding(), "embedding"),
+    ("POST", "/v2/audio/transcriptions", Transcribing(), "transcription"),
+)
 #: What the gateway answers itself, and is no operation of a provider.
 OWN = (("GET", "/models", "models"), ("GET", "/models/{model}", "model"))
 
