@@ -140,7 +140,7 @@ class Gateway:
                 self._ready.set()
         self._ready.set()
 
-    def says(self, text: str, within: float = 5.0) -> bool:
+    def says(self, text: str, within: float = 60.0) -> bool:
         """Whether a line with this comes."""
         end = time.monotonic() + within
         while time.monotonic() < end:
@@ -153,7 +153,7 @@ class Gateway:
         """Ask it to stop; return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         self._reader.join(5)
         if self.process.stderr is not None:
             self.process.stderr.close()

@@ -31,6 +31,7 @@ from polyport_gateway.terms import Terms
 from polyport_gateway.upkeep import drop_old
 
 from .services import PostgreSQL, postgres
+from .waiting import until_refused
 
 
 @pytest.fixture(scope="module")
@@ -113,11 +114,7 @@ def test_replicas_share_sessions_and_people(server: PostgreSQL) -> None:
         found = await there.principal(text)
         assert (found.role, found.team_id) == ("admin", "lab")
         await here.end(session)
-        start = time.monotonic()
-        with pytest.raises(GateError, match="sign in again"):
-            while time.monotonic() - start < 1:
-                await there.principal(text)
-                await asyncio.sleep(0.02)
+        assert "sign in again" in (await until_refused(lambda: there.principal(text))).message
         assert sorted([await here.once("x", time.time() + 60), await there.once("x", time.time() + 60)]) == [
             False,
             True,
@@ -141,11 +138,7 @@ def test_replicas_share_keys_and_see_a_block_within_a_second(server: PostgreSQL)
         assert found.metadata == {"a": ["ü"]}
         assert (await manage.info(two, MASTER, "key", {"key": made["key"]}))["max_budget"] == 1e6
         await manage.block_key(one, MASTER, {"key_id": made["key_id"]})
-        start = time.monotonic()
-        with pytest.raises(GateError, match="blocked"):
-            while time.monotonic() - start < 1:
-                await there.identify(made["key"])
-                await asyncio.sleep(0.02)
+        assert "blocked" in (await until_refused(lambda: there.identify(made["key"]))).message
         with pytest.raises(GateError, match="blocked"):
             await here.identify(made["key"])
         assert len((await manage.audit_log(two, MASTER, {"id": made["key_id"]}))["changes"]) == 2
@@ -249,7 +242,7 @@ def test_a_database_that_goes_down_and_comes_back_loses_nothing(server: PostgreS
     """Known keys go on meanwhile, unknown ones are refused without SQL; the drain catches up."""
 
     async def run() -> None:
-        store = Store(server.url, timeout=1)
+        store = Store(server.url, timeout=10)
         keeper = Keeper(store, tmp_path / "journal", master_key="sk-master")
         await keeper.start()
         before = await counts(store)
@@ -279,7 +272,7 @@ def test_a_database_that_goes_down_and_comes_back_loses_nothing(server: PostgreS
             server.start()
         for number in range(60, 100):
             await call(number, made["key"])
-        for _ in range(50):
+        for _ in range(600):
             await asyncio.sleep(0.1)
             try:
                 rows, days = await counts(store)

@@ -252,8 +252,10 @@ def test_a_user_that_was_blocked_or_deleted_is_out_within_a_second(tmp_path: Pat
         if change == "another":
             await manage.create(other, MASTER, "user", {"user_id": "anna", "user_role": "admin"})
         start = time.monotonic()
-        while (reply := await client.get("/key/list")).status_code == 200 and time.monotonic() - start < 1:
+        begun = start
+        while (reply := await client.get("/key/list")).status_code == 200 and begun - start < 1:
             await asyncio.sleep(0.02)
+            begun = time.monotonic()
         refused = (403, "user_blocked") if change == "blocked" else (401, "invalid_session")
         assert await error_of(reply) == refused
         assert (await client.get("/auth/session")).status_code == 401

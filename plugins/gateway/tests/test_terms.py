@@ -398,7 +398,7 @@ def test_prompts_are_kept_only_where_the_operator_says_so(tmp_path: Path, well: 
             name = reply.headers["x-polyport-request-id"]
             await keeper.ledger.drain()
             content = None
-            for _ in range(200 if kept else 5):
+            for _ in range(1200 if kept else 5):
                 content = (await client.get("/spend/story", params={"request_id": name})).json()["content"]
                 if content is not None:
                     break

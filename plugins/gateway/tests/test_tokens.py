@@ -243,16 +243,17 @@ def test_a_token_that_was_proved_is_taken_until_it_expires(tmp_path: Path, issue
         token = token_of(issuer)
         assert (await client.get("/key/list", headers=bearing(token))).status_code in (502, 503)
         issuer.down = False
-        end = time.monotonic() + 5 * jwks.PAUSE
+        end = time.monotonic() + 60 * jwks.PAUSE
         while (status := (await client.get("/key/list", headers=bearing(token))).status_code) != 200:
             assert (status in (502, 503), time.monotonic() < end) == (True, True)
         issuer.down = True
         assert (await client.get("/key/list", headers=bearing(token))).status_code == 200
-        soon = token_of(issuer, exp=int(time.time()) - jwks.LEEWAY + 2)
+        soon = token_of(issuer, exp=int(time.time()) - jwks.LEEWAY + 4)
         statuses = set()
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while 401 not in statuses and time.monotonic() < end:
             statuses.add((await client.get("/key/list", headers=bearing(soon))).status_code)
+            await asyncio.sleep(0.05)
         assert statuses == {200, 401}
 
     run(tmp_path, test, **trusting(issuer))
