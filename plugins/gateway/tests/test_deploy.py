@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,30 @@ def asked_for(path: Path) -> set[str]:
 def instruction(name: str) -> list[str]:
     """What the Dockerfile's last instruction of a name says, in its JSON form."""
     return list(yaml.safe_load(re.findall(rf"^{name} (\[.*\])$", DOCKERFILE, re.MULTILINE)[-1]))
+
+
+# --- the image ---
+
+
+def test_the_image_has_every_plugin_but_local_models():
+    """With extras that are there, so that identities of clouds, guardrails and secret managers need no other image."""
+    named = dict(
+        re.findall(r"([\w-]+)(?:\[([\w,]+)\])?", re.search(r'^ARG PLUGINS="(.*)"$', DOCKERFILE, re.MULTILINE)[1])
+    )
+    folders = {path.parent.name for path in DEPLOY.parent.parent.glob("*/pyproject.toml")}
+    assert named.keys() == folders - {"gateway", "local"}
+    for folder, extras in named.items():
+        project = tomllib.loads((DEPLOY.parent.parent / folder / "pyproject.toml").read_text())["project"]
+        assert set(extras.split(",")) - {""} <= project.get("optional-dependencies", {}).keys()
+    assert {name for name, extras in named.items() if extras} >= {"azure", "bedrock", "guardrails", "secrets", "vertex"}
+
+
+def test_the_first_process_is_one_that_passes_signals_on():
+    """Another one would not hear of SIGTERM while the gateway starts."""
+    assert instruction("ENTRYPOINT") == ["tini", "--", "polyport-entrypoint"]
+    assert re.search(r"apt-get install [^\n]*\btini\b", DOCKERFILE)
+    assert "command" not in CONTAINER
+    assert "entrypoint" not in SERVICES["gateway"]
 
 
 # --- the configuration ---
