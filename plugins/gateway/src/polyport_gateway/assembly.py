@@ -13,7 +13,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from polyport.errors import BadRequestError
-from polyport_gateway import checks, custom_keys, desk, metrics, openapi, passthrough, realtime, reloading, tracing, ui
+from polyport_gateway import (
+    checks,
+    custom_keys,
+    desk,
+    gemini_upload,
+    metrics,
+    openapi,
+    passthrough,
+    realtime,
+    reloading,
+    tracing,
+    ui,
+)
 from polyport_gateway.app import ASGI, App
 from polyport_gateway.config import Config
 from polyport_gateway.estimate import prices_of
@@ -79,6 +91,7 @@ PARTS: tuple[Part, ...] = (
     tracing.mounts,
     openapi.mounts,
     passthrough.mounts,
+    gemini_upload.mounts,
     ui.mounts,
     realtime.mounts,
 )

@@ -25,7 +25,7 @@ from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome, ne
 from polyport_gateway.running import Running, user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import Answer, Events, Problem, Surface, problem_of
-from polyport_gateway.surfaces import ANTHROPIC, OPENAI, Finds, Route, own_surface
+from polyport_gateway.surfaces import ANTHROPIC, GOOGLE_KEY, OPENAI, Finds, Route, own_surface
 
 log = logging.getLogger("polyport.gateway")
 
@@ -76,6 +76,8 @@ class Exchange:
         """Answer. Whatever happens, the caller is told and the admission settled."""
         try:
             route, names = routes.find(self._scope["method"], self._scope["path"])
+            if route.google is not None and GOOGLE_KEY in self._headers:
+                route = route.google
             if self._surface is OPENAI or not route.own:
                 self._surface = own_surface(route, self._headers) if route.own else route.surface
             await self._answer(route, names)

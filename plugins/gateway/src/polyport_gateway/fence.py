@@ -25,10 +25,11 @@ from polyport_gateway.identity import address_of
 from polyport_gateway.signon import credential
 
 Scope = MutableMapping[str, Any]
-VERSION = re.compile(r"/v\d+(beta)?(?=/)")
+VERSION = re.compile(r"/v\d+(alpha|beta)?(?=/)")
 #: The routes of models, Gemini's among them, which end with what is to be done.
 CALLS = (
     *sorted({operation.path for operation in OPERATIONS}),
+    *("/upload/*", "/cachedContents*", "/fileSearchStores*", "/tunedModels*", "/files*", "/batches*"),
     *("/video/generations", "/models/*", "/messages/batches", "/messages/batches/*"),
 )
 #: LiteLLM's names of groups of routes -> what is in them here.

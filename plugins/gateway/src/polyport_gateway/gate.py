@@ -152,7 +152,7 @@ class Admission(Protocol):
         """Return which of these things the caller may see."""
 
     async def places(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Return the deployments at whose accounts things are, as far as that is known."""
+        """Return, of things that are somebody's, the deployments at whose accounts they are; "" where nobody knows."""
 
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended: called exactly once, before the last byte of the reply goes out."""

@@ -34,15 +34,14 @@ PLAIN = {
     "frequencyPenalty": "frequency_penalty", "responseLogprobs": "logprobs", "logprobs": "top_logprobs",
 }  # fmt: skip
 #: What only Gemini has, beside and in `generationConfig`, and its tools: given to models of its dialect as it is.
-#: Caches and stores of files are missing: nobody owns them here.
-OWN = frozenset({"safetySettings", "labels", "serviceTier", "modelArmorConfig"})
+OWN = frozenset({"cachedContent", "safetySettings", "labels", "serviceTier", "modelArmorConfig"})
 OWN_CONFIG = frozenset({
     "audioTimestamp", "audioTranscriptionConfig", "enableAffectiveDialog", "enableEnhancedCivicAnswers", "imageConfig",
     "mediaResolution", "modelSelectionConfig", "routingConfig", "speechConfig", "translationConfig",
 })  # fmt: skip
 OWN_TOOLS = frozenset({
-    "codeExecution", "computerUse", "enterpriseWebSearch", "googleMaps", "googleSearch", "googleSearchRetrieval",
-    "urlContext",
+    "codeExecution", "computerUse", "enterpriseWebSearch", "fileSearch", "googleMaps", "googleSearch",
+    "googleSearchRetrieval", "urlContext",
 })  # fmt: skip
 EFFORTS = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
 

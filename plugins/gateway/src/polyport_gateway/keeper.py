@@ -348,9 +348,9 @@ class Admitted:
         return await keeper.owners.visible(self.principal, ids, keeper.general().terms.shared_within)
 
     async def places(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Return the deployments at whose accounts things are, as far as that is known."""
+        """Return, of things that are somebody's, the deployments at whose accounts they are."""
         found = await self._keeper.owners.find(ids)
-        return {name: one.deployment for name, one in found.items() if one.deployment}
+        return {name: one.deployment for name, one in found.items()}
 
     async def _note_results(self, file_id: str, content: Any, meta: Meta) -> None:
         """Add up what the results of a batch cost, whole or while they go by."""

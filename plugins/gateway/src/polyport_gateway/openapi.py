@@ -30,6 +30,7 @@ from polyport_gateway.cohere_vectors import TYPES, Embedding
 from polyport_gateway.console import Console, reply
 from polyport_gateway.exchange import Send
 from polyport_gateway.fields import KINDS
+from polyport_gateway.gemini_kept import QUERY, Content, Keeping, Kept
 from polyport_gateway.signon.credential import COOKIE
 from polyport_gateway.surface import OCTETS, Problem
 from polyport_gateway.surfaces import ANTHROPIC, COHERE, GEMINI, OPENAI, Route, addresses
@@ -329,6 +330,8 @@ def _of_route(path: str, route: Route, names: Mapping[Any, str]) -> Schema:
 
 
 def _body(operation: Operation, route: Route, names: Mapping[Any, str]) -> Schema:
+    if isinstance(route.surface, Keeping):
+        return {"required": True, "content": _json({"type": "object"})}
     if route.surface.name == GEMINI.name:
         return {"required": True, "content": _json(CONTENTS)}
     if isinstance(route.surface, Batches):
@@ -344,7 +347,7 @@ def _body(operation: Operation, route: Route, names: Mapping[Any, str]) -> Schem
 
 
 def _answer(operation: Operation, route: Route, names: Mapping[Any, str]) -> Schema:
-    if issubclass(operation.response, Binary):
+    if issubclass(operation.response, Binary) or isinstance(route.surface, Content):
         return {"*/*": {}}
     if route.surface.name == GEMINI.name:
         return {**_json({"type": "object"}), "text/event-stream": {}}
@@ -359,6 +362,9 @@ def _answer(operation: Operation, route: Route, names: Mapping[Any, str]) -> Sch
 
 
 def _query(operation: Operation, inside: list[str], batches: bool) -> Iterator[Schema]:
+    if operation.request is Kept:
+        yield from ({"name": name, "in": "query", "schema": {"type": "string"}} for name in QUERY)
+        return
     names = [name for name in operation.request.__struct_fields__ if name not in {*Request.FRAME, *inside}]
     names += ["provider"] if operation.by_provider else []
     for name in ["after_id", "limit"] if batches and operation.function == "list_batches" else names:

@@ -44,7 +44,7 @@ LISTS = frozenset({"list_files", "list_batches", "list_videos"})
 #: Functions after which something is to be done.
 NOTED = frozenset({*MADE, *BATCHES, *LISTS, "file_content"})
 STREAMED = frozenset({"file_content"})
-#: Parameters that name what must be one's own. Caches of Gemini's are nobody's here, and so an admin's to use.
+#: Parameters that name what must be one's own.
 NAMING = ("input_file_id", "previous_response_id", "cached_content", "cachedContent")
 #: What may have files in its parts; a message's or a part's fields that have parts, and those that say where one is.
 CONTENTS = ("messages", "input", "contents")
@@ -55,6 +55,10 @@ HOLDERS = (
 )  # fmt: skip
 #: Addresses, which may be those of files that Gemini keeps.
 ADDRESSES = ("url", "image_url", "video_url", "file_url", "file_data", "fileUri", "file_uri", "data")
+#: Tools that search, what in them says where, and what Google's names of that begin with.
+SEARCHES = ("fileSearch", "file_search")
+STORES = ("fileSearchStoreNames", "file_search_store_names", "vector_store_ids")
+STORE = "fileSearchStores/"
 #: Such a file, by name or address: its id here. https://ai.google.dev/api/files
 GEMINI_FILE = re.compile(
     r"(?:https://generativelanguage\.googleapis\.com/(?:download/)?v\w+/)?files/([\w-]+)(?::download)?(?:\?alt=media)?"
@@ -100,7 +104,18 @@ def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:
             container = tool.get("container") if type(tool) is dict else None
             ids = container.get("file_ids") if type(container) is dict else None
             found += ids if type(ids) is list else ()
+            found += _stores(tool)
     return [_id(one) for one in found if isinstance(one, str) and one] if found else found
+
+
+def _stores(tool: Any) -> Iterator[str]:
+    """Yield the stores of documents at Google's that a tool searches. https://ai.google.dev/gemini-api/docs/file-search"""
+    for given in (tool, *(tool[name] for name in SEARCHES if name in tool)) if type(tool) is dict else ():
+        for name in STORES:
+            listed = given.get(name) if type(given) is dict else None
+            for one in listed if type(listed) is list else [listed]:
+                if type(one) is str and one.startswith(STORE):
+                    yield "/".join(one.split("/")[:2])
 
 
 def _is_plain(given: Mapping[str, Any], kind: str, text: str) -> bool:

@@ -17,6 +17,7 @@ from polyport_gateway.cohere_chat import Chat
 from polyport_gateway.cohere_vectors import Embedding
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
+from polyport_gateway.gemini_kept import KEPT
 from polyport_gateway.gemini_more import Counting, Embedding as Contents
 from polyport_gateway.openai import OpenAI, Starting
 from polyport_gateway.surface import Surface
@@ -28,6 +29,10 @@ SURFACES: dict[str, Surface] = {
 }  # fmt: skip
 #: Addresses that name the same operation.
 ALSO = (("video_generation", "/video/generations"),)
+#: The versions of Google's addresses. https://ai.google.dev/gemini-api/docs/api-versions
+GOOGLE = ("/v1", "/v1beta", "/v1alpha")
+#: By what Google's SDKs are known.
+GOOGLE_KEY = "x-goog-api-key"
 #: Gemini's addresses, which end with what is to be done.
 CONTENTS: tuple[tuple[str, Surface, str], ...] = (
     ("generateContent", GEMINI, "completion"),
@@ -64,6 +69,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     surface: Surface
     operation: Operation | None = None
     own: str = ""
+    #: What the same address is to Google's SDKs, where it is something else.
+    google: Route | None = None
 
 
 class Finds(Protocol):
@@ -84,14 +91,14 @@ class Routes:
 
     def _add(self, path: str, route: Route) -> None:
         if "{" not in path:
-            self.exact.setdefault(path, {})[route.method] = route
+            _put(self.exact.setdefault(path, {}), route)
             return
         pattern = re.compile(_pattern(path))
         known = next((routes for found, routes in self._patterns if found == pattern), None)
         if known is None:
             known = {}
             self._patterns.append((pattern, known))
-        known[route.method] = route
+        _put(known, route)
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route of an address, and the names in it. Raises GateError: 404, or 405 with what is allowed."""
@@ -113,9 +120,16 @@ class Routes:
         raise GateError(404, "not_found", f"There is nothing at {path[:200]}: chat is at /v1/chat/completions")
 
 
+def _put(there: dict[str, Route], route: Route) -> None:
+    """Put a route beside those of its address. Google's SDKs have addresses of their own that others mean otherwise."""
+    found = there.get(route.method)
+    google = found if found is not None and found.surface.name == GEMINI.name else None
+    there[route.method] = route if google is None else msgspec.structs.replace(route, google=google)
+
+
 def own_surface(route: Route, headers: Mapping[str, str]) -> Surface:
     """Return who is told of the models: the same address answers each vendor's SDK in its own shape."""
-    if "x-goog-api-key" in headers:
+    if GOOGLE_KEY in headers:
         return GEMINI
     return COHERE if headers.get("x-fern-sdk-name") == COHERE.name else route.surface
 
@@ -130,7 +144,9 @@ def addresses() -> Iterator[tuple[str, Route]]:
 def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
     for verb, gemini, function in CONTENTS:  # before /models/{model}, which would take them for names
         row = BY_FUNCTION[function]
-        yield ("/v1", "/v1beta"), Route(method="POST", path=f"/models/{{model}}:{verb}", surface=gemini, operation=row)
+        yield GOOGLE, Route(method="POST", path=f"/models/{{model}}:{verb}", surface=gemini, operation=row)
+    for operation, keeping in KEPT:
+        yield GOOGLE, Route(method=operation.method, path=operation.path, surface=keeping, operation=operation)
     for operation in OPERATIONS:
         surface = SURFACES.get(operation.function, OPENAI)
         if operation.function != "list_models":
@@ -145,7 +161,7 @@ def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
         yield ("", "/v1"), Route(method=row.method, path=path, surface=OPENAI, operation=row)
     for method, path, own in OWN:
         yield ("", "/v1"), Route(method=method, path=path, surface=OPENAI, own=own)
-        yield ("/v1beta",), Route(method=method, path=path, surface=GEMINI, own=own)
+        yield GOOGLE[1:], Route(method=method, path=path, surface=GEMINI, own=own)
 
 
 def _pattern(path: str) -> str:
