@@ -11,7 +11,7 @@ import pytest
 
 from polyport.errors import BadRequestError
 from polyport_gateway import config
-from polyport_gateway.fence import Fence, _patterns
+from polyport_gateway.fence import VERSION, Fence, _patterns
 from polyport_gateway.surfaces import addresses
 
 from .conftest import AUTHORIZED, CHAT, KEY, USAGE, WORDS, Gateway, Upstream, config_for
@@ -103,7 +103,7 @@ def test_the_group_of_calls_has_every_route_of_every_surface() -> None:
     """So that a file which opens that group closes none of them."""
     calls = _patterns("allowed_routes", ["LiteLLMRoutes.llm_api_routes"])
     assert calls is not None
-    assert [path for path, route in addresses() if not calls.fullmatch(route.path)] == []
+    assert [path for path, route in addresses() if not calls.fullmatch(VERSION.sub("", route.path))] == []
     assert not calls.fullmatch("/key/generate")
 
 

@@ -30,7 +30,7 @@ VERSION = re.compile(r"/v\d+(alpha|beta)?(?=/)")
 CALLS = (
     *sorted({operation.path for operation in OPERATIONS}),
     *("/upload/*", "/cachedContents*", "/fileSearchStores*", "/tunedModels*", "/files*", "/batches*"),
-    *("/video/generations", "/models/*", "/messages/batches", "/messages/batches/*"),
+    *("/video/generations", "/models/*", "/messages/batches", "/messages/batches/*", "/chat", "/embed"),
 )
 #: LiteLLM's names of groups of routes -> what is in them here.
 GROUPS: dict[str, Sequence[str]] = {
