@@ -291,6 +291,138 @@ def test_the_asynchronous_sdk(gateway: Any) -> None:
     assert asyncio.run(run()) == ("Well, hello", "Well, hello")
 
 
+# --- the first version's chat ---
+
+FIRST_TOOL = {
+    "name": "look",
+    "description": "Look.",
+    "parameter_definitions": {
+        "at": {"type": "str", "description": "Where", "required": True},
+        "times": {"type": "List[int]"}, "how": {"type": "Mood"}, "far": {"type": "bool"},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def first(gateway: Any, http: httpx.Client) -> Any:
+    """The SDK of the first version."""
+    return cohere.Client(api_key=KEY, base_url=gateway.url, httpx_client=http)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("more", [{}, {"tools": [FIRST_TOOL]}, {"documents": [{"title": "Penguins"}]}])
+def test_the_first_chat_whole_and_streamed_is_the_same(first: Any, model: str, more: Any) -> None:
+    """The last event has what the whole reply is; the others tell of it piece by piece."""
+    told = json.loads(first.chat(model=model, message="Hello?", **more).json(exclude_none=True))
+    events = [
+        json.loads(event.json(exclude_none=True)) for event in first.chat_stream(model=model, message="Hello?", **more)
+    ]
+    kinds = [event["event_type"] for event in events]
+    assert (kinds[0], kinds[-1]) == ("stream-start", "stream-end")
+    assert [event["is_finished"] for event in events] == [False] * (len(events) - 1) + [True]
+    last = events[-1]["response"]
+    for name in ("response_id", "generation_id"):
+        assert last.pop(name)
+        assert told.pop(name)
+    assert last == told
+    assert "".join(event["text"] for event in events if event["event_type"] == "text-generation") == (
+        "" if model != "command" and "tools" in more else told["text"]
+    )
+    called = [one for event in events if event["event_type"] == "tool-calls-generation" for one in event["tool_calls"]]
+    assert called == told.get("tool_calls", [])
+    if model == "command":
+        assert (told["citations"][0]["document_ids"], told["documents"][0]["title"]) == (["doc-0"], "A")
+        assert told["thinking"] == "A greeting."
+        return
+    assert (told["finish_reason"], told["meta"]["tokens"]) == ("COMPLETE", {"input_tokens": 7, "output_tokens": 3})
+    turn = {"role": "CHATBOT", "message": told["text"]} | ({"tool_calls": called} if called else {})
+    assert told["chat_history"] == [{"role": "USER", "message": "Hello?"}, turn]
+    assert called == ([{"name": "look", "parameters": {"at": "sea"}}] if "tools" in more else [])
+
+
+def test_the_first_chat_goes_on(first: Any, vendors: Vendors) -> None:
+    """By its own history: what was asked, called, answered; the preamble first; Python's types as JSON's."""
+    asked = first.chat(model="gpt", message="Hello?", preamble="Be brief.", tools=[FIRST_TOOL], k=None, p=0.5)
+    schema = vendors.last["tools"][0]["function"]["parameters"]
+    assert schema["required"] == ["at"]
+    assert schema["properties"] == {
+        "at": {"type": "string", "description": "Where"}, "times": {"type": "array", "items": {"type": "integer"}},
+        "how": {"description": "(Mood)"}, "far": {"type": "boolean"},
+    }  # fmt: skip
+    assert (vendors.last["messages"][0], vendors.last["top_p"]) == ({"role": "system", "content": "Be brief."}, 0.5)
+    results = [{"call": asked.tool_calls[0], "outputs": [{"seen": "a ship"}]}]
+    told = first.chat(
+        model="gpt", message="", chat_history=asked.chat_history, tools=[FIRST_TOOL], tool_results=results
+    )
+    assert told.text == "Well, hello"
+    user, called, answered = vendors.last["messages"]
+    assert (user["content"], called["tool_calls"][0]["function"]["name"]) == ("Hello?", "look")
+    assert answered["tool_call_id"] == called["tool_calls"][0]["id"]
+    assert json.loads(answered["content"]) == [{"seen": "a ship"}]
+    assert [turn.role for turn in told.chat_history] == ["USER", "CHATBOT", "TOOL", "CHATBOT"]
+    again = first.chat(model="gpt", message="And?", chat_history=told.chat_history)
+    assert [one["role"] for one in vendors.last["messages"]] == ["user", "assistant", "tool", "assistant", "user"]
+    assert again.text == "Well, hello"
+
+
+def test_results_in_one_step_bring_their_calls(first: Any, vendors: Vendors) -> None:
+    """The question, what was called, what came of it: nobody said that before."""
+    call = {"name": "look", "parameters": {"at": "sea"}}
+    results = [{"call": call, "outputs": [{"seen": 1}]}, {"call": call, "outputs": [{"seen": 2}]}]
+    first.chat(model="gpt", message="Hello?", tools=[FIRST_TOOL], tool_results=results)
+    user, called, *answered = vendors.last["messages"]
+    assert user["content"] == "Hello?"
+    assert [one["id"] for one in called["tool_calls"]] == [one["tool_call_id"] for one in answered]
+    assert [json.loads(one["content"])[0]["seen"] for one in answered] == [1, 2]
+
+
+def test_what_the_first_version_had_alone(gateway: Any, first: Any, vendors: Vendors) -> None:
+    """Is refused by name, even of Cohere's models; what asks for nothing is not."""
+    for name, value in {
+        "connectors": [{"id": "web-search"}],
+        "conversation_id": "x",
+        "search_queries_only": True,
+    }.items():
+        refused = ask(gateway, "/v1/chat", {"model": "command", "message": "x", name: value})
+        assert (refused.status_code, f"$.{name}" in refused.json()["message"]) == (400, True)
+    for name, value in {"prompt_truncation": "AUTO", "max_input_tokens": 9, "force_single_step": True}.items():
+        asked = {"model": "command", "message": "x", name: value}
+        refused = ask(gateway, "/v1/chat", asked)
+        assert (refused.status_code, name in refused.json()["message"]) == (400, True)
+        dropped = ask(gateway, "/v1/chat", {**asked, "drop_params": True})
+        assert f"{name} dropped" in dropped.headers["x-polyport-adaptations"]
+    first.chat(model="command", message="x", connectors=[], prompt_truncation="OFF", safety_mode="NONE",
+               citation_quality="fast", documents=[{"title": "A"}, {"id": "7", "title": "B"}])  # fmt: skip
+    assert (vendors.last["safety_mode"], vendors.last["citation_options"]) == ("OFF", {"mode": "FAST"})
+    assert vendors.last["documents"] == [
+        {"id": "doc_0", "data": {"title": "A"}},
+        {"id": "7", "data": {"title": "B"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ({"message": "x"}, "$.model"),
+        ({"model": "gpt"}, "$.message"),
+        ({"model": "gpt", "message": 3}, "$.message"),
+        ({"model": "gpt", "message": "x", "preamble": 3}, "$.preamble"),
+        ({"model": "gpt", "message": "x", "chat_history": [{"role": "user"}]}, "$.chat_history[0]"),
+        ({"model": "gpt", "message": "x", "chat_history": 3}, "$.chat_history"),
+        ({"model": "gpt", "message": "x", "tools": [{}]}, "$.tools[0]"),
+        ({"model": "gpt", "message": "x", "tools": [{"name": "a", "parameter_definitions": 3}]}, "$.tools[0]"),
+        ({"model": "gpt", "message": "x", "tool_results": [{}]}, "$.tool_results[0]"),
+        ({"model": "gpt", "message": "x", "documents": ["x"]}, "$.documents[0]"),
+        ({"model": "gpt", "message": "x", "first_version": {}}, "$.first_version"),
+    ],
+)
+def test_malformed_first_chats_are_refused_by_their_path(gateway: Any, asked: Any, path: str) -> None:
+    """In Cohere's shape."""
+    refused = ask(gateway, "/v1/chat", asked)
+    assert refused.status_code == 400
+    assert path in refused.json()["message"]
+
+
 # --- vectors ---
 
 TYPES = ["float", "int8", "uint8", "binary", "ubinary", "base64"]

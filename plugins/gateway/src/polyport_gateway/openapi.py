@@ -26,6 +26,7 @@ from polyport_gateway.anthropic_results import LINES
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import FILES, Receive
 from polyport_gateway.cohere_chat import Chat
+from polyport_gateway.cohere_first import STREAM, FirstChat
 from polyport_gateway.cohere_vectors import TYPES, Embedding
 from polyport_gateway.console import Console, reply
 from polyport_gateway.exchange import Send
@@ -138,6 +139,21 @@ CHAT: Schema = {
     },
     "required": ["model", "messages"],
 }
+FIRST: Schema = {
+    "type": "object",
+    "properties": {
+        **{
+            name: kind
+            for name, kind in CHAT["properties"].items()
+            if name not in ("messages", "tool_choice", "thinking")
+        },
+        "message": {"type": "string"},
+        "preamble": {"type": "string"},
+        "chat_history": {"type": "array", "items": {"type": "object"}},
+        "tool_results": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["model"],
+}
 EMBED: Schema = {
     "type": "object",
     "properties": {
@@ -154,7 +170,7 @@ EMBED: Schema = {
     "required": ["model"],
 }
 #: Surfaces of Cohere's whose requests are not their operation's.
-COHERES: dict[type, Schema] = {Chat: CHAT, Embedding: EMBED}
+COHERES: dict[type, Schema] = {Chat: CHAT, FirstChat: FIRST, Embedding: EMBED}
 TEXT: Schema = {"type": ["string", "null"], "maxLength": 255}
 COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
 TEXTS: Schema = {"type": ["array", "null"], "items": {"type": "string"}}
@@ -354,7 +370,8 @@ def _answer(operation: Operation, route: Route, names: Mapping[Any, str]) -> Sch
     if isinstance(route.surface, Batches):
         return {**_json({"type": "object"}), LINES: {}}
     if type(route.surface) in COHERES:
-        return {**_json({"type": "object"}), **({"text/event-stream": {}} if operation.chunk is not None else {})}
+        kind = STREAM if isinstance(route.surface, FirstChat) else replies.EVENTS
+        return {**_json({"type": "object"}), **({kind: {}} if operation.chunk is not None else {})}
     told = _json(_ref(names[operation.response]) if operation.response in names else {"type": "object"})
     if operation.response.__name__ == "Transcription":
         told |= {"text/plain": {}}

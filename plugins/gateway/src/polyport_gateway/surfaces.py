@@ -14,6 +14,7 @@ from polyport_gateway.anthropic_batches import Batches, Creation, Deletion, List
 from polyport_gateway.anthropic_results import Results
 from polyport_gateway.cohere import Cohere, Transcribing
 from polyport_gateway.cohere_chat import Chat
+from polyport_gateway.cohere_first import FirstChat
 from polyport_gateway.cohere_vectors import Embedding
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
@@ -52,6 +53,7 @@ BATCHES: tuple[tuple[str, str, Surface, str], ...] = (
 )
 #: Cohere's addresses, of which a version is a part.
 COHERES: tuple[tuple[str, str, Surface, str], ...] = (
+    ("POST", "/v1/chat", FirstChat(), "completion"),
     ("POST", "/v2/chat", Chat(), "completion"),
     ("POST", "/v1/embed", Embedding("1"), "embedding"),
     ("POST", "/v2/embed", Embedding(), "embedding"),
