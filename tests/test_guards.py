@@ -462,6 +462,25 @@ def test_tests_mock_none_of_our_code():
     assert not wrong, wrong
 
 
+def test_no_property_has_a_deadline():
+    """Hypothesis gives an example 200 ms unless told otherwise: how fast this machine is is not what is tested."""
+    wrong = []
+    for path in python_files(*(folder for folder in TESTS if folder.exists())):
+        named = {
+            target.id: ast.unparse(node.value)
+            for node in ast.walk(parsed(path))
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(parsed(path)):
+            said = [ast.unparse(one) for one in getattr(node, "decorator_list", [])]
+            if any(one.startswith("given(") for one in said):
+                timeless = any("deadline=None" in named.get(one, one) for one in said)
+                wrong += [] if timeless else [f"{name_of(path)}:{node.lineno} {node.name}"]
+    assert wrong == []
+
+
 def test_modules_say_what_they_are():
     """Each begins with a docstring, and stays readable: a table, or a page or two."""
     for path in python_files(*SOURCES):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from polyport.errors import BadRequestError
 from polyport.prices import FALLBACKS, Rates, Used, nano_of, problem
@@ -165,6 +165,7 @@ def test_a_price_of_nothing_is_known_and_no_price_is_not():
 PRICE = st.integers(0, 10_000_000).map(lambda number: number / 10_000)
 
 
+@settings(deadline=None)
 @given(
     prices=st.fixed_dictionaries(
         {"input": PRICE, "output": PRICE}, optional={"cached_input": PRICE, "reasoning": PRICE}

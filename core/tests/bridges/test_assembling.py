@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from polyport import Client
 from polyport.bridges.assembling import assembled, completion_of
@@ -86,6 +86,7 @@ def plain(completion: ChatCompletion) -> dict[str, Any]:
     return found
 
 
+@settings(deadline=None)
 @given(completions())
 def test_a_chat_in_pieces_is_the_chat(completion):
     """However small the pieces: texts, tool calls, several choices."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 
 import pytest
 from core.tests.caching.conftest import USAGE, Away, Everything, answer
-from core.tests.conftest import ASK, KEY, completion
+from core.tests.conftest import ASK, KEY, PATIENCE, completion
 from msgspec.structs import replace
 
 from polyport import Router
@@ -278,18 +279,20 @@ def test_times_are_the_drivers(client):
 
 def test_threads_that_ask_the_same_at_once_ask_once(cached):
     """The others wait for the answer that is on its way."""
-    begun = threading.Event()
+    begun, cache = threading.Event(), Cache()
 
     def slow(sent):
         begun.set()
+        limit = time.monotonic() + PATIENCE
+        while cache.stats["misses"] < 8 and time.monotonic() < limit:
+            time.sleep(0.005)
         return Reply.of(completion(), delay=0.2)
 
-    cache = Cache()
     client, wire = cached(cache, slow)
     results = []
     threads = [threading.Thread(target=lambda: results.append(client.completion("fake/m", ASK))) for _ in range(8)]
     threads[0].start()
-    assert begun.wait(5)
+    assert begun.wait(PATIENCE)
     for thread in threads[1:]:
         thread.start()
     for thread in threads:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from core.tests.conftest import completion
 from core.tests.guarding.conftest import entry, masks, passes
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from polyport.errors import GuardrailError
 from polyport.guarding import texts
@@ -228,6 +228,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, st.booleans())
 def test_json_is_shown_as_it_reads_and_stays_as_it_was(value, ascii):
     """However it was written; each character has its token."""
@@ -239,6 +240,7 @@ def test_json_is_shown_as_it_reads_and_stays_as_it_was(value, ascii):
         assert shown(parts) == f'"{value}"'
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12), st.text(max_size=4), st.booleans())
 def test_an_edit_of_json_stays_json(value, new, ascii):
     """In a string it is written as one; what was a number becomes a string."""
@@ -251,6 +253,7 @@ def test_an_edit_of_json_stays_json(value, new, ascii):
     assert made == {"a": new if value else "", "n": new}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.dictionaries(st.sampled_from(["text", "content", "id", "type", "url"]), JSON, max_size=4), max_size=4)
 )

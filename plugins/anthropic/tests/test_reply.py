@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from polyport import errors
 from polyport.types.messages import MessageUsage
@@ -129,6 +129,7 @@ count = st.integers(min_value=0, max_value=10**6)
 maybe = st.none() | count
 
 
+@settings(deadline=None)
 @given(fresh=count, read=maybe, written=maybe, out=count, share=st.floats(0, 1), hour=st.floats(0, 1))
 def test_usage_sums_up(fresh, read, written, out, share, hour):
     """The prompt is fresh + read + written; the buckets are disjoint and sum to the total, whatever is missing."""

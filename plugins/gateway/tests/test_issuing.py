@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from polyport.errors import BadRequestError
 from polyport_gateway import config
@@ -90,6 +90,7 @@ def test_a_key_gets_the_bounds_and_no_more(tmp_path: Path) -> None:
 AMOUNTS = st.none() | st.integers(0, 2**31 - 1)
 
 
+@settings(deadline=None)
 @given(AMOUNTS, AMOUNTS, st.integers(0, 2**31 - 1))
 def test_whatever_is_asked_no_key_has_more_than_the_bound(asked: int | None, changed: int | None, most: int) -> None:
     """Whether it is made with something or nothing, and then changed to something or nothing."""

@@ -18,7 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from sqlalchemy import Connection, create_engine, func, inspect, select, text
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
@@ -451,6 +451,7 @@ def test_requests_are_added_up_by_hour_by_day_and_by_tag() -> None:
     assert len({row["id"] for row in [*hours, *tags]}) == 4
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0005, 500), min_size=1, max_size=200), st.sampled_from([0.5, 0.95, 0.99]))
 def test_a_percentile_is_right_to_within_its_bucket(seconds: list[float], share: float) -> None:
     """A factor of 1.6 up or down."""

@@ -6,7 +6,7 @@ import gzip
 import zlib
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from polyport_reqwest.answer import LONGEST, Answer, Broken, Undecodable
 
@@ -91,6 +91,7 @@ def test_a_reply_may_be_cut_anywhere(name):
     assert read(Answer(), method, [bytes([byte]) for byte in wire], ended) == expected
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_replies_follow_one_another_on_a_connection(data):
     """Any that leave it reusable, each cut in any way, with the same parser."""
@@ -102,6 +103,7 @@ def test_replies_follow_one_another_on_a_connection(data):
         assert read(answer, method, pieces, ended) == expected
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=300), st.sampled_from(list(REPLIES)), st.integers(0, 60))
 def test_whatever_comes_is_a_reply_or_an_error_of_ours(noise, name, at):
     """Noise at any place in a reply raises Broken or Undecodable, or makes another reply; never anything else."""
