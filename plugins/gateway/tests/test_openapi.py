@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from polyport.operations import OPERATIONS
 from polyport_gateway import desk, openapi
 from polyport_gateway.fields import KINDS
+from polyport_gateway.resources import ROWS
 
 from .services import Answering, Local, listening
 
@@ -75,6 +76,9 @@ def test_every_route_is_in_it_with_and_without_its_version(document: Any) -> Non
             assert tag in route["tags"]
             assert "default" in route["responses"]
             assert route["security"]
+    for kept in ROWS:
+        for prefix in ("", "/v1"):
+            assert paths[prefix + kept.path][kept.method.lower()]["summary"] == kept.name
     for path in (
         *desk.CHANGING,
         *desk.READING,

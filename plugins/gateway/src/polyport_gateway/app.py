@@ -60,6 +60,8 @@ class App:
         self.tracing: Callable[[Scope, Awaitable[None]], Awaitable[None]] | None = None
         #: What the processes of one gateway have in common, and no other gateway has.
         self.group = f"{os.getpid()}-{time.time_ns():x}"
+        #: Finds what serves a method of an address, where neither a mount nor the table of calls has it.
+        self.beside: Callable[[str, str], ASGI | None] | None = None
         self._mounts: dict[str, ASGI] = {}
         self._routes = Routes()
         self._known = self._unmounted()
@@ -121,10 +123,13 @@ class App:
             if refusal is not None:
                 await refusing.tell(refusal, scope, send, self._routes)
                 return
-        mounted = None if known else self._mounts.get(path[1:].partition("/")[0])
-        if mounted is not None:
-            await mounted(scope, receive, send)
-            return
+        if not (known and scope["method"] == "POST"):
+            mounted = self._mounts.get(path[1:].partition("/")[0])
+            if mounted is None and self.beside is not None:
+                mounted = self.beside(scope["method"], path)
+            if mounted is not None:
+                await mounted(scope, receive, send)
+                return
         run = Exchange(running, self.gate, scope, receive, send, self.taps).run(self._routes)
         with running:
             await (run if self.tracing is None else self.tracing(scope, run))

@@ -18,6 +18,7 @@ from polyport_gateway import (
     custom_keys,
     desk,
     gemini_upload,
+    keeping,
     metrics,
     openapi,
     passthrough,
@@ -92,6 +93,7 @@ PARTS: tuple[Part, ...] = (
     openapi.mounts,
     passthrough.mounts,
     gemini_upload.mounts,
+    keeping.mounts,
     ui.mounts,
     realtime.mounts,
 )

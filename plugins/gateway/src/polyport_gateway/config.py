@@ -60,6 +60,7 @@ GENERAL: dict[str, str] = {
     "drain_seconds": "how long running calls may go on after SIGTERM",
     **SIGNON,
     "passthrough": "whose own endpoints are under /passthrough: {providers: [...], paths: {provider: [patterns]}}",
+    "resources": "of vector stores, conversations, fine-tuning ...: {unguarded, unpriced}",
     "realtime": "of sessions at /v1/realtime: {idle_seconds, max_seconds, max_message_mb, unguarded}",
     "key_management_system": "where secrets are kept that the environment has not: aws, google, azure or vault",
     "key_management_settings": "how that is reached; hosted_keys are asked for there first",
@@ -76,8 +77,8 @@ FOLLOWED = frozenset(
     {"master_key", "on_store_failure", "metrics_key", "metrics_public", "max_request_size_mb",
      "max_upload_size_mb", "max_response_size_mb", "allowed_ips", "allowed_routes", "admin_only_routes",
      "required_params", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
-     "session_hours", "public_url", "custom_auth", "custom_auth_settings", "passthrough", "realtime", "request_tags",
-     *terms.TERMS, *terms.RENAMED}
+     "session_hours", "public_url", "custom_auth", "custom_auth_settings", "passthrough", "realtime", "resources",
+     "request_tags", *terms.TERMS, *terms.RENAMED}
 )  # fmt: skip
 #: Lists that may stand in a file, one on each line.
 LISTED = frozenset({"blocked_customers", "blocked_user_list"})
@@ -117,6 +118,17 @@ class Realtime(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     unguarded: bool = False
 
 
+class Resources(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How far what an account at OpenAI keeps is there: vector stores, conversations, fine-tuning and so on.
+
+    `unguarded`: also what guardrails would have to see, and cannot. `unpriced`: what has models work at a cost that
+    nobody tells (fine-tuning, runs of evals) also for whom a budget holds.
+    """
+
+    unguarded: bool = False
+    unpriced: bool = False
+
+
 class General(msgspec.Struct, kw_only=True, frozen=True):
     """What the gateway itself goes by. Sizes are in MB, times in seconds. `given` is the whole section, for plugins."""
 
@@ -137,6 +149,7 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     metrics_public: bool = False
     passthrough: Passthrough | None = None
     realtime: Realtime = Realtime()
+    resources: Resources = Resources()
     background_health_checks: bool | None = None
     health_check_interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
     terms: terms.Terms = terms.Terms()

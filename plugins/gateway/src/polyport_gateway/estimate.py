@@ -22,7 +22,10 @@ from polyport.router.groups import Groups
 #: Returns the prices that may hold for a model's name; none where nobody knows.
 Prices = Callable[[str], Sequence[Rates]]
 #: Operations that answer with tokens; others only read them.
-ANSWERING = frozenset({"completion", "text_completion", "responses", "messages", "passthrough", "realtime"})
+ANSWERING = frozenset({
+    "completion", "text_completion", "responses", "messages", "passthrough", "realtime", "responses.compact",
+    "decisions.create",
+})  # fmt: skip
 #: What is read; the rest of a request says how.
 CONTENT = frozenset({
     "messages", "input", "prompt", "system", "instructions", "tools", "query", "documents", "suffix", "contents",

@@ -184,12 +184,14 @@ class Exchange:
             self._call, flow = router.plan(operation.function, relay=relay, **self._parameters(operation))
         result = await router.client.arun(flow)
         if isinstance(result, Streaming):
+            if "store" in self._fields:
+                self._tally = replies.Named()
             if operation.function in owning.STREAMED:
                 await self._admission.note(operation.function, self._fields, result, self._call.meta)
             await self._stream(result, operation)
         else:
             self._tally.see(result)
-            if operation.function in owning.NOTED:
+            if operation.function in owning.NOTED or "store" in self._fields:
                 result = await self._admission.note(operation.function, self._fields, result, self._call.meta)
             await self._reply(self._surface.answer(result, self._fields))
 
@@ -250,9 +252,14 @@ class Exchange:
         await self._finish(events.end())
 
     async def _note(self, function: str) -> None:
-        """Take note of a response that was streamed: it is its caller's, also if they did not stay for its end."""
+        """Take note of what was streamed and is kept: it is its caller's, also if they did not stay for its end."""
         made = self._tally.made
-        if made is not None and function in owning.MADE and self._admission is not None and self._call is not None:
+        if (
+            made is not None
+            and (function in owning.MADE or function in owning.STORED)
+            and self._admission is not None
+            and self._call is not None
+        ):
             await self._admission.note(function, self._fields, made, self._call.meta)
 
     def _written(self, chunk: Any, events: Events) -> bytes:

@@ -22,6 +22,7 @@ from polyport.operations import OPERATIONS
 from polyport_gateway.asked import Headers
 from polyport_gateway.gate import Gate, GateError
 from polyport_gateway.identity import address_of
+from polyport_gateway.resources import ROWS
 from polyport_gateway.signon import credential
 
 Scope = MutableMapping[str, Any]
@@ -29,6 +30,7 @@ VERSION = re.compile(r"/v\d+(alpha|beta)?(?=/)")
 #: The routes of models, Gemini's among them, which end with what is to be done.
 CALLS = (
     *sorted({operation.path for operation in OPERATIONS}),
+    *sorted({row.path for row in ROWS}),
     *("/upload/*", "/cachedContents*", "/fileSearchStores*", "/tunedModels*", "/files*", "/batches*"),
     *("/video/generations", "/models/*", "/messages/batches", "/messages/batches/*", "/chat", "/embed"),
 )

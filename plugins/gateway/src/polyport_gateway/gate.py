@@ -145,14 +145,18 @@ class Admission(Protocol):
     async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
         """Take note of what was made for the caller, and return what of the result it may see."""
 
-    def own(self, kind: str, name: object, deployment: str = "") -> None:
-        """Take note of something that is the caller's from now on, and at whose account it is."""
+    def own(self, kind: str, name: object, deployment: str = "", part_of: str = "") -> None:
+        """Take note of something at a deployment's account: the caller's, or whose what it is part of is."""
 
     async def visible(self, ids: Sequence[str]) -> Collection[str]:
         """Return which of these things the caller may see."""
 
     async def places(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return, of things that are somebody's, the deployments at whose accounts they are; "" where nobody knows."""
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether a budget holds for this request."""
 
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended: called exactly once, before the last byte of the reply goes out."""
@@ -184,6 +188,7 @@ class Free:
     aliases: Mapping[str, str] = {}
     policy: Policy | None = None
     headers: Sequence[tuple[bytes, bytes]] = ()
+    budgeted = False
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
@@ -195,7 +200,7 @@ class Free:
         """Everything is everybody's."""
         return result
 
-    def own(self, kind: str, name: object, deployment: str = "") -> None:
+    def own(self, kind: str, name: object, deployment: str = "", part_of: str = "") -> None:
         """Everything is everybody's."""
 
     async def visible(self, ids: Sequence[str]) -> Collection[str]:

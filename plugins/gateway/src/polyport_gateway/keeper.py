@@ -40,7 +40,18 @@ from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import ABOUT, Entry, Ledger, clean
 from polyport_gateway.limits import Held, Limit, Limits, MemoryLimits, Refusal, Reservation, Together, together
 from polyport_gateway.notices import Notices
-from polyport_gateway.owning import BATCHES, LISTS, LONGEST, MADE, STREAMED, Owned, Owners, Results
+from polyport_gateway.owning import (
+    BATCHES,
+    LISTS,
+    LONGEST,
+    MADE,
+    STORED,
+    STREAMED,
+    Owned,
+    Owners,
+    Results,
+    containers_of,
+)
 from polyport_gateway.policy import Policy
 from polyport_gateway.prompts import CURRENT, Prompts
 from polyport_gateway.signon.credential import TEAM
@@ -318,8 +329,11 @@ class Admitted:
     async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
         """Take note of what was made, and of a batch that is over; return what of a list is the caller's."""
         owners = self._keeper.owners
-        if function in MADE:
-            self.own(MADE[function], getattr(result, "id", None), meta.deployment or "")
+        kind = MADE.get(function) or (STORED.get(function) if fields.get("store") else None)
+        if kind is not None:
+            self.own(kind, getattr(result, "id", None), meta.deployment or "")
+            for container in containers_of(fields, result) if function == "responses" else ():
+                self.own("container", container, meta.deployment or "")
         elif function in BATCHES:
             owner = (await owners.find([result.id])).get(result.id)
             if owner is not None:
@@ -331,13 +345,20 @@ class Admitted:
             await self._note_results(str(fields.get("file_id")), result, meta)
         return result
 
-    def own(self, kind: str, name: object, deployment: str = "") -> None:
-        """Take note of something that is the caller's from now on, and at whose account it is."""
+    @property
+    def budgeted(self) -> bool:
+        """Whether a budget holds for this request."""
+        return self.taken is not None and any(limit.budget is not None for limit in self.taken.limits)
+
+    def own(self, kind: str, name: object, deployment: str = "", part_of: str = "") -> None:
+        """Take note of something at a deployment's account: the caller's, or whose what it is part of is."""
         if isinstance(name, str) and 0 < len(name) <= LONGEST:
-            who = self.principal
+            whole = self._keeper.owners.remembered(part_of) if part_of else None
+            who = whole or self.principal
+            customer = self.customer if whole is None else whole.customer_id
             made = Owned(
                 id=clean(name, LONGEST), kind=kind, at=self._keeper.clock(), key_id=who.key_id, user_id=who.user_id,
-                team_id=who.team_id, project_id=who.project_id, customer_id=self.customer, model=clean(self.model),
+                team_id=who.team_id, project_id=who.project_id, customer_id=customer, model=clean(self.model),
                 deployment=clean(deployment),
             )  # fmt: skip
             self.made = [*self.made, made]
@@ -412,7 +433,7 @@ class Admitted:
     def _end(self, outcome: Outcome) -> None:
         self._settled = True
         if outcome.kept and self.asked.operation == "responses":
-            self.own("response", outcome.kept)
+            self.own("response", outcome.kept, outcome.deployment or "")
 
 
 def _check(principal: Principal, client: str | None, path: str) -> None:

@@ -1,7 +1,7 @@
 """GET /openapi.json: what the gateway answers, as OpenAPI 3.1, made from the tables that serve it.
 
-The rows of polyport's operations with their types, the desk's paths with its fields, and the parts' own pages. It says
-nothing of this gateway's configuration, and so needs no key. https://spec.openapis.org/oas/v3.1.1.html
+The rows of polyport's operations with their types, the SDK's resources, the desk's paths with its fields, and the
+parts' own pages. It says nothing of this gateway's configuration, and so needs no key. https://spec.openapis.org/oas/v3.1.1.html
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from polyport_gateway.console import Console, reply
 from polyport_gateway.exchange import Send
 from polyport_gateway.fields import KINDS
 from polyport_gateway.gemini_kept import QUERY, Content, Keeping, Kept
+from polyport_gateway.resources import ROWS
 from polyport_gateway.signon.credential import COOKIE
 from polyport_gateway.surface import OCTETS, Problem
 from polyport_gateway.surfaces import ANTHROPIC, COHERE, GEMINI, OPENAI, Route, addresses
@@ -175,6 +176,8 @@ TEXT: Schema = {"type": ["string", "null"], "maxLength": 255}
 COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
 TEXTS: Schema = {"type": ["array", "null"], "items": {"type": "string"}}
 OBJECT: Schema = {"type": ["object", "null"]}
+#: What says where something that is kept is, or is to be.
+PLACED = ("model", "provider")
 #: What reads a field at the desk -> what it takes.
 SHAPES: dict[str, Schema] = {
     "_text": TEXT,
@@ -238,7 +241,7 @@ def document(mounted: Mapping[str, ASGI]) -> Schema:
     paths: dict[str, Schema] = {}
     for path, route in addresses():
         paths.setdefault(path, {})[route.method.lower()] = _of_route(path, route, names)
-    for path, method, made in (*_of_desk(mounted), *_of_parts(mounted)):
+    for path, method, made in (*_of_resources(), *_of_desk(mounted), *_of_parts(mounted)):
         paths.setdefault(path, {})[method] = made
     schemas = {**_requests(schemas, names), **_errors()}
     return {
@@ -386,6 +389,32 @@ def _query(operation: Operation, inside: list[str], batches: bool) -> Iterator[S
     names += ["provider"] if operation.by_provider else []
     for name in ["after_id", "limit"] if batches and operation.function == "list_batches" else names:
         yield {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+
+
+# --- what one account at OpenAI keeps ---
+
+
+def _of_resources() -> Iterator[tuple[str, str, Schema]]:
+    """Yield the methods of the official SDK's resources; what they take and tell is OpenAI's, and not read here."""
+    for row in ROWS:
+        for prefix, tag in (("/v1", "versioned"), ("", "unversioned")):
+            path, method = prefix + row.path, row.method.lower()
+            made: Schema = {
+                "operationId": _id(method, path),
+                "summary": row.name,
+                "tags": ["resources", tag, OPENAI.name],
+                "security": SECURED,
+                "parameters": [_inside(name) for name in re.findall(r"\{(\w+)\}", path)],
+                "responses": {
+                    "200": {"description": "The answer", "content": {"*/*": {}}},
+                    "default": {"description": "An error", "content": _json(_ref("Error"))},
+                },
+            }
+            made["parameters"] += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in PLACED]
+            if row.method == "POST":
+                form: Schema = {"multipart/form-data": {"schema": {"type": "object"}}} if row.multipart else {}
+                made["requestBody"] = {"content": {**_json({"type": "object"}), **form}}
+            yield path, method, made
 
 
 # --- what it is managed by ---

@@ -1,4 +1,5 @@
-"""Who owns what a provider keeps: files, batches, videos, responses. An id opens it for its owner and for admins alone.
+"""Who owns what a provider keeps: files, batches, videos, responses, vector stores ... An id opens it for its owner and
+admins alone.
 
 The provider knows one account, the gateway's, and would give anybody anything. So each id that is made for a caller
 is written down, with its line of the ledger; each id that a request names is looked up; lists tell what is one's own.
@@ -38,6 +39,8 @@ MADE = {
     "create_file": "file", "create_batch": "batch", "video_generation": "video", "video_remix": "video",
     "responses": "response",
 }  # fmt: skip
+#: The same, where the caller asks for it to be kept (`store`).
+STORED = {"completion": "completion"}
 #: Functions that look at a batch, and those that list.
 BATCHES = frozenset({"retrieve_batch", "cancel_batch"})
 LISTS = frozenset({"list_files", "list_batches", "list_videos"})
@@ -45,7 +48,26 @@ LISTS = frozenset({"list_files", "list_batches", "list_videos"})
 NOTED = frozenset({*MADE, *BATCHES, *LISTS, "file_content"})
 STREAMED = frozenset({"file_content"})
 #: Parameters that name what must be one's own.
-NAMING = ("input_file_id", "previous_response_id", "cached_content", "cachedContent")
+NAMING = frozenset({
+    "input_file_id", "previous_response_id", "cached_content", "cachedContent", "conversation", "voice", "audio",
+})  # fmt: skip
+#: What such things are called wherever a body says them: an id, several, or something that has an id.
+NAMES = frozenset({
+    "file_id", "file_ids", "input_file_id", "training_file", "validation_file", "vector_store_id", "vector_store_ids",
+    "conversation", "conversation_id", "container", "container_id", "response_id", "previous_response_id", "skill_id",
+    "upload_id", "eval_id", "consent",
+})  # fmt: skip
+#: What is a caller's own data, or a description of such, and names nothing.
+OWN_DATA = frozenset({
+    "metadata", "attributes", "arguments", "parameters", "properties", "schema", "item", "sample", "item_schema",
+})  # fmt: skip
+#: Where a source of data stands, and the kinds of them that are whatever the whole account has kept.
+SOURCES, EVERYBODYS = (
+    frozenset({"source", "data_source_config"}),
+    frozenset({"stored_completions", "logs", "responses"}),
+)
+#: Tools that have nothing but a description.
+DESCRIBED = (None, "function", "custom")
 #: What may have files in its parts; a message's or a part's fields that have parts, and those that say where one is.
 CONTENTS = ("messages", "input", "contents")
 PARTS = ("content", "parts", "output")
@@ -87,7 +109,7 @@ class Owned(Whose, frozen=True, kw_only=True):
 
 def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:
     """Return the ids that a request names, of things that are somebody's."""
-    found = [fields[name] for name in NAMING if name in fields]
+    found: list[Any] = [] if NAMING.isdisjoint(fields) else [*_said(fields)]
     if operation.id_field is not None:
         found.append(fields.get(operation.id_field))
     for name in CONTENTS:
@@ -101,9 +123,8 @@ def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:
     tools = fields.get("tools")
     if type(tools) is list:
         for tool in tools:
-            container = tool.get("container") if type(tool) is dict else None
-            ids = container.get("file_ids") if type(container) is dict else None
-            found += ids if type(ids) is list else ()
+            if type(tool) is dict and tool.get("type") not in DESCRIBED:
+                found += inside(tool)
             found += _stores(tool)
     return [_id(one) for one in found if isinstance(one, str) and one] if found else found
 
@@ -116,6 +137,58 @@ def _stores(tool: Any) -> Iterator[str]:
             for one in listed if type(listed) is list else [listed]:
                 if type(one) is str and one.startswith(STORE):
                     yield "/".join(one.split("/")[:2])
+
+
+def _said(fields: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the ids that stand for themselves. A voice by its name is everybody's."""
+    for name in NAMING:
+        value = fields.get(name)
+        if name == "audio" and type(value) is dict:
+            value = value.get("voice")
+        if type(value) is dict:
+            yield value.get("id")
+        elif name not in ("voice", "audio"):
+            yield value
+
+
+def inside(told: Any) -> list[str]:
+    """Return the ids that a body names anywhere, of things that are somebody's; data of the caller's own names none.
+
+    Sources of data that are the whole account's are named by their kind, which is nobody's, and so an admin's.
+    """
+    found: list[Any] = []
+    waiting = [told]
+    for one in waiting:  # which grows meanwhile
+        if type(one) is list:
+            waiting += (inner for inner in one if type(inner) in (dict, list))
+        elif type(one) is dict:
+            if one.get("type") == "file_id":
+                found.append(one.get("id"))
+            for name, value in one.items():
+                kind = type(value)
+                if name in OWN_DATA:
+                    continue
+                if name in NAMES:
+                    found += value if kind is list else [value.get("id") if kind is dict else value]
+                elif name == "voice" and kind is dict:
+                    found.append(value.get("id"))
+                if kind is dict or kind is list:
+                    waiting.append(value)
+                if name in SOURCES and kind is dict and value.get("type") in EVERYBODYS:
+                    found.append(value["type"])
+    return [one for one in found if isinstance(one, str) and one and one != "auto"]
+
+
+def containers_of(fields: Mapping[str, Any], result: Any) -> list[str]:
+    """Return the containers that a response's tools worked in, where there are such tools: they are its caller's."""
+    tools = fields.get("tools")
+    if type(tools) is not list or all(type(one) is dict and one.get("type") in DESCRIBED for one in tools):
+        return []
+    told = result if isinstance(result, dict) else result.to_dict()
+    output = told.get("output")
+    items = [one for one in output if isinstance(one, dict)] if isinstance(output, list) else []
+    held = [inner for one in items if isinstance(inner := one.get("environment"), dict)]
+    return [name for one in (*items, *held) if isinstance(name := one.get("container_id"), str)]
 
 
 def _is_plain(given: Mapping[str, Any], kind: str, text: str) -> bool:
@@ -199,14 +272,22 @@ class Owners:
             del self._known[next(iter(self._known))]
         self._known.setdefault(one.id, one)
 
+    def remembered(self, id: str) -> Owned | None:
+        """Return the owner of something that was looked up before."""
+        return self._known.get(id)
+
+    async def known(self, wanted: Sequence[str]) -> dict[str, Owned]:
+        """Return the owners of ids; none is waited for."""
+        missing = [one for one in wanted if one not in self._known]
+        for row in await self._load(missing) if missing else ():
+            self.remember(row)
+        return {one: self._known[one] for one in wanted if one in self._known}
+
     async def visible(self, by: Principal, wanted: Sequence[str], within: str) -> set[str]:
         """Return which ids are one's own; none is waited for."""
         if by.role == "admin":
             return set(wanted)
-        missing = [one for one in wanted if one not in self._known]
-        for row in await self._load(missing) if missing else ():
-            self.remember(row)
-        return {one for one in wanted if one in self._known and owns(by, self._known[one], within)}
+        return {one for one, owner in (await self.known(wanted)).items() if owns(by, owner, within)}
 
     # --- batches ---
 

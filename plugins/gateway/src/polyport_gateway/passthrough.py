@@ -233,7 +233,10 @@ class Passage(Exchange):
 
     # --- the request ---
 
-    def _request(self, method: str, path: str, content: bytes | Spool | None) -> HttpRequest:
+    def _request(
+        self, method: str, path: str, content: bytes | Spool | None, given: list[tuple[str, str]] | None = None
+    ) -> HttpRequest:
+        """Return the request; `given` are the address's parameters, where they are not as they came."""
         assert self._call is not None
         plugin = self._call.provider.plugin
         own = {way.header for way in plugin.auth.each()} | {
@@ -245,7 +248,8 @@ class Passage(Exchange):
             if name not in KEPT_BACK and name not in own and not name.startswith(PREFIXES_KEPT_BACK)
         }
         parameters = {getattr(way, "parameter", "") for way in plugin.auth.each()}
-        given = parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if given is None:
+            given = parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
         query = [(name, value) for name, value in given if name not in parameters and not is_secret(name.lower())]
         url = quote(path, safe="/:@!$&'()*+,;=~") + (f"?{urlencode(query)}" if query else "")
         return HttpRequest(
@@ -272,19 +276,28 @@ class Passage(Exchange):
         kind = reply.headers.get("content-type", "")
         tap = Tap(row, kind.lower()) if row is not None and reply.status < 400 else None
         try:
-            if 300 <= reply.status < 400 and reply.status != 304:
-                raise GateError(502, "redirected", "The provider redirects this elsewhere, which is not followed here.")
+            self._stay(reply)
             self._first = time.monotonic() - self._start
-            ids = [reply.headers[name] for name in call.provider.plugin.request_id_headers if name in reply.headers]
-            call.meta.request_id = ids[0] if ids else None
+            self._named(reply)
             await self._begin(reply.status, kind or OCTETS, self._told(reply, request.secrets))
             last = await self._relay(reply, tap, request.secrets)
         finally:
             if reply.source is not None:
-                await client.arun(_close(reply.source))
+                await client.arun(close(reply.source))
             await self._account(tap)
         await self._settle(reply.status, None)
         await self._finish(last)
+
+    def _stay(self, reply: HttpReply) -> None:
+        """Refuse to be led elsewhere."""
+        if 300 <= reply.status < 400 and reply.status != 304:
+            raise GateError(502, "redirected", "The provider redirects this elsewhere, which is not followed here.")
+
+    def _named(self, reply: HttpReply) -> None:
+        """Take note of the provider's name of the request."""
+        if self._call is not None:
+            names = self._call.provider.plugin.request_id_headers
+            self._call.meta.request_id = next((reply.headers[name] for name in names if name in reply.headers), None)
 
     async def _relay(self, reply: HttpReply, tap: Tap | None, secrets: tuple[str, ...]) -> bytes:
         """Send a reply's body as it comes, and return what has to wait for the settlement."""
@@ -293,7 +306,7 @@ class Passage(Exchange):
                 tap.see(reply.content)
             return hidden(reply.content, secrets)
         client, held = self._running.router.client, b""
-        while (piece := await client.arun(_read(reply.source))) is not None:
+        while (piece := await client.arun(read(reply.source))) is not None:
             if tap is not None:
                 tap.see(piece)
             held += hidden(piece, secrets)
@@ -356,10 +369,12 @@ def hidden(data: bytes, secrets: tuple[str, ...]) -> bytes:
     return data
 
 
-def _read(source: Any) -> Flow[bytes | None]:
+def read(source: Any) -> Flow[bytes | None]:
+    """Return the next piece of a reply; None at its end."""
     piece: bytes | None = yield Read(source)
     return piece
 
 
-def _close(source: Any) -> Flow[None]:
+def close(source: Any) -> Flow[None]:
+    """Let go of a reply."""
     yield Close(source)

@@ -105,8 +105,8 @@ class Tally:
     def _event(self, event: Mapping[str, Any]) -> None:
         """A response's usage comes whole; of a message the input is told at the start, the output at the end."""
         response, message = event.get("response"), event.get("message")
-        if self.made is None and isinstance(response, dict) and isinstance(response.get("id"), str):
-            self.made = Item(response)
+        if isinstance(response, dict) and isinstance(response.get("id"), str):
+            self.made = Item(response)  # the last one tells of its output, too
         if isinstance(response, dict) and isinstance(response.get("id"), str):
             self.kept = response["id"]
         if isinstance(response, dict) and isinstance(response.get("usage"), dict):
@@ -116,6 +116,17 @@ class Tally:
             if isinstance(told, dict):
                 self._counts = {**self._counts, **{name: value for name, value in told.items() if value is not None}}
                 self.usage = _buckets({**self._counts}, MessageUsage)
+
+
+class Named(Tally):
+    """A tally that takes note of what the chunks are of, too: of a chat that its provider keeps."""
+
+    def see(self, chunk: Any) -> None:
+        """Take note of a chunk."""
+        super().see(chunk)
+        name = getattr(chunk, "id", None) if isinstance(chunk, Result) else None
+        if isinstance(name, str):
+            self.made = Item({"id": name})
 
 
 def _buckets(usage: dict[str, Any], kind: type[ResponsesUsage | MessageUsage]) -> Mapping[str, int]:

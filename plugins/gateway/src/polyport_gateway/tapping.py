@@ -66,6 +66,12 @@ def _response(told: Told) -> Used | None:
     return _of_response({**(told.get("response") or told)})
 
 
+def _counted_response(told: Told) -> Used | None:
+    """What is no response, and counts as one does."""
+    given = told.get("usage")
+    return _of_response({"id": "", "model": told.get("model"), "usage": given}) if isinstance(given, dict) else None
+
+
 def _message(told: Told) -> Used | None:
     """A message; of a stream its start with what came after (see `Tap`)."""
     return _of_message({**told}) if told.get("usage") else None
@@ -114,6 +120,9 @@ ROWS = (
     _row(r"/embeddings", _counted, answers=False),
     _row(r"/moderations", _counted, answers=False),
     _row(r"/responses", _response),
+    _row(r"/responses/compact", _response),
+    _row(r"/responses/input_tokens", lambda _: Used(), answers=False),
+    _row(r"/decisions", _counted_response),
     _row(r"/images/generations", _of_pictures, answers=False),
     _row(r"/messages", _message),
     _row(r"/messages/count_tokens", lambda _: Used(), answers=False),

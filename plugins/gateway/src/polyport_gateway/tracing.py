@@ -24,6 +24,7 @@ from polyport_gateway.config import Config
 from polyport_gateway.entries import WRITTEN
 from polyport_gateway.exchange import Scope, Tap
 from polyport_gateway.gate import Admission, Asked, Outcome
+from polyport_gateway.resources import ROWS
 
 if TYPE_CHECKING:
     from polyport_gateway.assembly import Gateway
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 #: Headers that a trace comes in.
 CARRIED = (b"traceparent", b"tracestate", b"baggage")
 #: Operations whose calls no observer is told of, and the one of them that is a session.
-UNSEEN, SESSION = ("passthrough", "realtime"), "realtime"
+UNSEEN, SESSION = frozenset({"passthrough", "realtime", *(row.name for row in ROWS)}), "realtime"
 #: Routes whose addresses are as many as there are requests -> how they are named.
 ROUTES = {"passthrough": "/passthrough/{provider}/{path}"}
 SWITCHED = 101
