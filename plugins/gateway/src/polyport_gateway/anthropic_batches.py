@@ -31,7 +31,9 @@ from polyport.types.record import OPTION_NAMES, Meta
 from polyport.types.upload import Upload
 from polyport_gateway import asked, replies
 from polyport_gateway.anthropic import Anthropic
+from polyport_gateway.foreseen import Foreseen, add
 from polyport_gateway.gate import Admission, GateError
+from polyport_gateway.holding import doing, held
 from polyport_gateway.running import IN_BATCHES, Calls, Running, allowed
 from polyport_gateway.surface import Answer
 
@@ -146,6 +148,17 @@ class Creation(Batches):
         call.meta.deployment = place.deployment.id
         start: Any = call.request
 
+        def upload(lines: list[bytes]) -> Flow[Batch]:
+            upload = Upload("requests.jsonl", b"\n".join(lines) + b"\n", "application/jsonl")
+            file = yield from client.flow("create_file", **there, file=upload, purpose="batch")
+            yield noting(admission, "create_file", {}, file, call)
+            _tell(call, file.meta)
+            start.input_file_id = file.id
+            made: Batch = yield from client.onion(call)
+            return made
+
+        foreseen: Foreseen = {}
+
         def flow() -> Flow[Batch]:
             lines: list[bytes] = []
             seen: set[str] = set()
@@ -159,14 +172,10 @@ class Creation(Batches):
                 except APIError as error:
                     error.message = f"Request {number} ({custom_id}): {error.message}"
                     raise
+                add(foreseen, running.router.place_of(at[model].deployment)[1], MESSAGES.path, params)
                 lines.append(replies.encode({"custom_id": custom_id, "method": "POST", "url": url, "body": line}))
                 start.endpoint = url
-            upload = Upload("requests.jsonl", b"\n".join(lines) + b"\n", "application/jsonl")
-            file = yield from client.flow("create_file", **there, file=upload, purpose="batch")
-            yield noting(admission, "create_file", {}, file, call)
-            _tell(call, file.meta)
-            start.input_file_id = file.id
-            made: Batch = yield from client.onion(call)
+            made = yield from held(running, admission, call, upload(lines), lambda: foreseen)
             counts = made.request_counts or {}
             made.request_counts = {**counts, "total": counts.get("total") or len(lines)}
             return made
@@ -340,10 +349,7 @@ def _found(there: list[Place], deployment: str) -> int:
 def noting(admission: Admission, function: str, fields: Mapping[str, Any], result: Any, call: Call) -> Calling:
     """Return the effect that has the accounts take note of a step; what comes back is what the caller may see."""
 
-    def never() -> None:
-        raise RuntimeError("the gateway's flows are asynchronous")
-
-    return Calling(never, lambda: admission.note(function, fields, result, call.meta))
+    return doing(lambda: admission.note(function, fields, result, call.meta))
 
 
 # --- what is told -----------------------------------------------------------------------------------------------

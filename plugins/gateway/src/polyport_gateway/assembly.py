@@ -19,6 +19,7 @@ from polyport_gateway import (
     desk,
     gemini_upload,
     keeping,
+    looking,
     metrics,
     openapi,
     passthrough,
@@ -96,6 +97,7 @@ PARTS: tuple[Part, ...] = (
     keeping.mounts,
     ui.mounts,
     realtime.mounts,
+    looking.mounts,
 )
 
 

@@ -98,6 +98,9 @@ class Counts(msgspec.Struct):
     processes: int = 0
     resting: dict[tuple[str, str, str], float] = {}
     redis_away: int = 0
+    #: Of all replicas: batches that are open, and nano-dollars that they hold.
+    batches: int = 0
+    held: int = 0
     #: Metrics of observers that are metrics themselves: (name, what, kind, labels, sample) -> value.
     others: dict[tuple[str, str, str, str, tuple[tuple[str, str], ...]], float] = {}
 
@@ -117,6 +120,8 @@ class Counts(msgspec.Struct):
             self.processes += other.processes
             self.lag = max(self.lag, other.lag)
             self.redis_away = max(self.redis_away, other.redis_away)
+            if other.batches > self.batches:
+                self.batches, self.held = other.batches, other.held
             for place, seconds in other.resting.items():
                 self.resting[place] = max(seconds, self.resting.get(place, 0.0))
 
@@ -246,6 +251,8 @@ class _Packed(msgspec.Struct):
     lag: float
     processes: int
     redis_away: int
+    batches: int
+    held: int
 
 
 _decode = msgspec.msgpack.Decoder(_Packed).decode

@@ -7,7 +7,7 @@ byte of the reply goes out. What stands behind a gate (keys, teams, limits, a le
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from random import getrandbits
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,8 @@ from polyport.types.guard import Guarded
 from polyport.types.record import Adaptation, Failure, Meta
 
 if TYPE_CHECKING:
+    from polyport.prices import Rates
+    from polyport_gateway.foreseen import Foreseen
     from polyport_gateway.policy import Policy
 
 
@@ -116,6 +118,20 @@ class Caller(msgspec.Struct, kw_only=True, frozen=True):
     metadata: Mapping[str, Any] = {}
 
 
+class Start(msgspec.Struct, kw_only=True, frozen=True):
+    """A batch that is about to start: where, and what it asks for; `asks` is None where its `file` has been seen.
+
+    `model_of` and `rates_of` return the name here, and the prices, of a model that its requests name.
+    """
+
+    provider: str
+    deployment: str
+    model_of: Callable[[str], str]
+    rates_of: Callable[[str], Rates | None]
+    file: str = ""
+    asks: Foreseen | None = None
+
+
 class Admission(Protocol):
     """A request that was let in. `models` are the names it may ask for, None: all. `headers` go with the reply."""
 
@@ -157,6 +173,12 @@ class Admission(Protocol):
     @property
     def budgeted(self) -> bool:
         """Whether a budget holds for this request."""
+
+    async def hold(self, start: Start) -> None:
+        """Hold what a batch may cost, until it is paid. Raises GateError where there is no budget for it."""
+
+    async def let_go(self) -> None:
+        """Give that back: the batch did not start."""
 
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended: called exactly once, before the last byte of the reply goes out."""
@@ -210,6 +232,12 @@ class Free:
     async def places(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Nothing is kept."""
         return {}
+
+    async def hold(self, start: Start) -> None:
+        """Nothing is held."""
+
+    async def let_go(self) -> None:
+        """Nothing was held."""
 
     async def settle(self, outcome: Outcome) -> None:
         """Nothing is kept."""

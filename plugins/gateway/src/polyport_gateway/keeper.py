@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +23,13 @@ import msgspec
 
 from polyport.errors import ServiceUnavailableError
 from polyport.flow import Flow, Streaming
+from polyport.types.batch import Batch
 from polyport.types.record import Meta
-from polyport_gateway import estimate
+from polyport.types.upload import Upload
+from polyport_gateway import estimate, foreseen
 from polyport_gateway.config import General
 from polyport_gateway.entries import entry_of
-from polyport_gateway.gate import Asked, GateError, Outcome
+from polyport_gateway.gate import Asked, GateError, Outcome, Start
 from polyport_gateway.identity import (
     UNKNOWN,
     Identity,
@@ -37,7 +40,7 @@ from polyport_gateway.identity import (
     limits_of,
 )
 from polyport_gateway.journal import Journal
-from polyport_gateway.ledger import ABOUT, Entry, Ledger, clean
+from polyport_gateway.ledger import Entry, Ledger, clean
 from polyport_gateway.limits import Held, Limit, Limits, MemoryLimits, Refusal, Reservation, Together, together
 from polyport_gateway.notices import Notices
 from polyport_gateway.owning import (
@@ -51,10 +54,12 @@ from polyport_gateway.owning import (
     Owners,
     Results,
     containers_of,
+    entry_id,
 )
 from polyport_gateway.policy import Policy
 from polyport_gateway.prompts import CURRENT, Prompts
 from polyport_gateway.signon.credential import TEAM
+from polyport_gateway.started import Batches, Started, accounts
 from polyport_gateway.store import Store
 from polyport_gateway.telling import refused, told
 from polyport_gateway.upkeep import EVERY, Upkeep, drop_old
@@ -96,6 +101,7 @@ class Keeper:
         self.ledger = Ledger(store, Journal(journal))
         self.limits: Limits = limits(self.ledger) if limits else MemoryLimits(self.ledger.spent)
         self.limits.crossed = self._crossed
+        self.batches = Batches(store, self.limits)
         self.ledger.charge = self._charge
         self.owners = Owners(store)
         self.prompts, self.notices = Prompts(), Notices(store)
@@ -196,18 +202,19 @@ class Keeper:
                 raise GateError(403, "viewer", "A key with the role viewer reads, and calls no models.")
         return Admitted(self, asked, principal)
 
-    def _limits(self, admitted: Admitted, customer: Party | None) -> Together:
+    def _limits(self, admitted: Admitted, customer: Party | None, model: str | None = None) -> Together:
         """Return what limits a request: whoever has the key, its customer, and what holds for everybody."""
+        model = admitted.model if model is None else model
         asked, principal, terms = admitted.asked, admitted.principal, self.general().terms
         if not asked.operation:
             return NOTHING
         if terms.store_prompts:
             CURRENT.set(asked.request_id)
-        limits = principal.limits_for(admitted.model)
+        limits = principal.limits_for(model)
         if customer is None and terms.everybody is None:
             return limits
         others = [one for one in (customer, terms.everybody) if one is not None]
-        return together([*limits.each, *limits_of(others, admitted.model)])
+        return together([*limits.each, *limits_of(others, model)])
 
     async def _reserve(self, limits: Together, tokens: int, nano: int, now: float) -> Reservation:
         try:
@@ -263,18 +270,36 @@ class Keeper:
         for one in made:
             self.owners.remember(one)
 
+    # --- batches ---
+
+    def pause(self) -> float:
+        """Return for how long a batch is left alone, in seconds: about as long as the terms say."""
+        return self.general().terms.batch_check_interval * random.uniform(0.8, 1.2)  # noqa: S311  no secret
+
+    async def hold(self, admitted: Admitted, row: Started) -> Refusal | None:
+        """Hold what a batch may cost. Raises GateError while the database is away: nobody would bill the batch."""
+        try:
+            customer = await self.identity.customer(admitted.customer) if admitted.customer else None
+            limits = self._limits(admitted, customer, row.model)
+            return await self.batches.hold(row, limits.each, self.clock())
+        except ServiceUnavailableError as error:
+            raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
+
+    def bill(self, entry: Entry | None) -> None:
+        """Put the entry of a batch that is over into the journal. Raises GateError where it could not be kept."""
+        if entry is not None:
+            try:
+                self.ledger.record(entry)
+            except OSError as error:
+                self.owners.unpaid(entry.id)
+                raise GateError(503, "journal_unavailable", "The gateway cannot write down what calls cost.") from error
+
     # --- now and then ---
 
     async def _charge(self, entry: Entry) -> None:
         """Have the accounts know of what was spent without them: a batch that is over."""
-        parts = {name: getattr(entry, column) for name, column in ABOUT.items() if name not in ("model", "provider")}
-        abouts: list[tuple[tuple[str, str], ...]] = [(), *(((kind, name),) for kind, name in parts.items() if name)]
-        if entry.model:
-            beginnings = [f"{entry.model[:length]}*" for length in range(len(entry.model) + 1)]
-            abouts += [(*one, ("model", name)) for one in abouts for name in (entry.model, *beginnings)]
-        if entry.team_id and entry.user_id:
-            abouts.append((("team", entry.team_id), ("user", entry.user_id)))
-        await self.limits.charge([Limit(about=one).account for one in abouts], entry.nano)
+        await self.limits.charge(accounts(entry, entry.model), entry.nano)
+        await self.batches.share(self.clock())
 
     def _stranger(self, id: str) -> Party | None:
         return self.general().terms.customer(id)
@@ -301,7 +326,7 @@ class Admitted:
 
     __slots__ = (
         "_keeper", "_settled", "aliases", "asked", "caller", "customer", "made", "model", "models", "policy",
-        "principal", "taken",
+        "principal", "started", "taken",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, asked: Asked, principal: Principal) -> None:
@@ -314,6 +339,8 @@ class Admitted:
         self.customer = clean(asked.user) if asked.user and asked.operation else ""
         self.taken: Reservation | None = None
         self.made: Sequence[Owned] = ()
+        #: The row of a batch that is about to start.
+        self.started: Started | None = None
         self._settled = False
 
     @property
@@ -330,8 +357,12 @@ class Admitted:
         """Take note of what was made, and of a batch that is over; return what of a list is the caller's."""
         owners = self._keeper.owners
         kind = MADE.get(function) or (STORED.get(function) if fields.get("store") else None)
-        if kind is not None:
+        if function == "create_file":
+            await self._own_file(fields, result.id, meta.deployment or "")
+        elif kind is not None:
             self.own(kind, getattr(result, "id", None), meta.deployment or "")
+            if function == "create_batch":
+                await self._bind(result)
             for container in containers_of(fields, result) if function == "responses" else ():
                 self.own("container", container, meta.deployment or "")
         elif function in BATCHES:
@@ -350,7 +381,49 @@ class Admitted:
         """Whether a budget holds for this request."""
         return self.taken is not None and any(limit.budget is not None for limit in self.taken.limits)
 
-    def own(self, kind: str, name: object, deployment: str = "", part_of: str = "") -> None:
+    async def _own_file(self, fields: Mapping[str, Any], name: str, deployment: str) -> None:
+        """Take note of a file, of a batch's requests with what they ask for; or where those of this batch are."""
+        asks = ""
+        if self.started is not None:
+            await self._keeper.batches.name_file(self.started, clean(name, LONGEST))
+        elif fields.get("purpose", "batch") == "batch" and "file" in fields:
+            asks = foreseen.pack(await foreseen.of_lines(Upload.of(fields["file"]).read()))
+        self.own("file", name, deployment, asks=asks)
+
+    async def hold(self, start: Start) -> None:
+        """Hold what a batch may cost that is about to start. Raises GateError where a budget has no room for it."""
+        keeper, who = self._keeper, self.principal
+        asks = start.asks
+        if asks is None:
+            file = (await keeper.owners.find([start.file])).get(start.file)
+            asks = foreseen.unpack(file.asks) if file is not None else {}
+        model = clean(self.model or start.model_of(next(iter(asks), "")))
+        row = Started(
+            id=f"start-{self.asked.request_id}", model=model, provider=clean(start.provider),
+            deployment=clean(start.deployment), file=clean(start.file, LONGEST),
+            nano=foreseen.nano(asks, start.rates_of), key_id=who.key_id, user_id=who.user_id, team_id=who.team_id,
+            project_id=who.project_id, customer_id=self.customer,
+        )  # fmt: skip
+        refusal = await keeper.hold(self, row)
+        if refusal is not None:
+            raise refused(refusal, 0)
+        self.model, self.started = model, row
+
+    async def let_go(self) -> None:
+        """Give back what is held for a batch that did not start; where that cannot be, `looking` will see to it."""
+        row, self.started = self.started, None
+        if row is not None:
+            with contextlib.suppress(ServiceUnavailableError):
+                await self._keeper.batches.let_go(row, self._keeper.clock())
+
+    async def _bind(self, batch: Batch) -> None:
+        row, self.started = self.started, None
+        if row is not None:
+            keeper = self._keeper
+            due = keeper.clock() + keeper.pause()
+            await keeper.batches.bind(row.id, clean(batch.id, LONGEST), entry_id(batch.id), due)
+
+    def own(self, kind: str, name: object, deployment: str = "", part_of: str = "", asks: str = "") -> None:
         """Take note of something at a deployment's account: the caller's, or whose what it is part of is."""
         if isinstance(name, str) and 0 < len(name) <= LONGEST:
             whole = self._keeper.owners.remembered(part_of) if part_of else None
@@ -360,6 +433,7 @@ class Admitted:
                 id=clean(name, LONGEST), kind=kind, at=self._keeper.clock(), key_id=who.key_id, user_id=who.user_id,
                 team_id=who.team_id, project_id=who.project_id, customer_id=customer, model=clean(self.model),
                 deployment=clean(deployment),
+                asks=asks,
             )  # fmt: skip
             self.made = [*self.made, made]
 
@@ -397,12 +471,7 @@ class Admitted:
         content.tap(results.feed).epilogue(finish)
 
     def _bill(self, entry: Entry | None) -> None:
-        if entry is not None:
-            try:
-                self._keeper.ledger.record(entry)
-            except OSError as error:
-                self._keeper.owners.unpaid(entry)
-                raise GateError(503, "journal_unavailable", "The gateway cannot write down what calls cost.") from error
+        self._keeper.bill(entry)
 
     async def _seen(self, result: Any) -> Any:
         ids = [one.id for one in result.data]

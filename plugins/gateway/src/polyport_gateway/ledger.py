@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from polyport.errors import ServiceUnavailableError
+from polyport_gateway import started
 from polyport_gateway.journal import Journal, Segment
 from polyport_gateway.rollups import DAY, ROLLUPS, SUMMED, Row, Sums
 from polyport_gateway.store import Store, loading, partitions
@@ -230,6 +232,8 @@ class Ledger:
             for table, rows in sums.rows().items():
                 if rows:
                     await loading.add_up(connection, table, ROLLUPS[table], rows, SUMMED)
+            if moved.batches:
+                await started.over(connection, moved.batches, time.time())
             if moved.made:
                 rows = [tuple(one.get(name, "") for name in OWNED) for one in moved.made]
                 await loading.insert_new(connection, OwnedRow, OWNED, rows)
@@ -299,12 +303,15 @@ class _Moved(msgspec.Struct):
     new: int = 0
     made: list[Mapping[str, Any]] = []
     charged: list[Entry] = []
+    #: The entries of batches, those that were there already among them.
+    batches: list[str] = []
 
     def add(self, batch: _Batch, fresh: Sequence[Entry]) -> None:
         """Count a batch, and those of its entries that are new."""
         self.read += batch.read
         self.unreadable += batch.unreadable
         self.new += len(fresh)
+        self.batches += [one.id for one in batch.entries if one.charged]
         for one in fresh:
             if one.made or one.charged:
                 self.made += one.made

@@ -36,6 +36,9 @@ _periods: dict[str, tuple[float, float]] = {}
 Spent = Callable[[Mapping[str, str], float | None], Awaitable[int]]
 
 
+#: Asks what batches that are open hold of an account: the number of the change that was seen, and nano-dollars.
+Opened = Callable[[Mapping[str, str]], Awaitable[tuple[int, int]]]
+
 #: Is told of a soft budget.
 Crossed = Callable[["Limit"], None]
 
@@ -117,10 +120,12 @@ class Refusal(msgspec.Struct, frozen=True):
 class Limits(Protocol):
     """Where accounts are kept. `now` is in seconds since 1970.
 
-    `crossed` is told of soft budgets that turn out to be used up already, when what was spent is looked up.
+    `crossed` is told of soft budgets that turn out to be used up already, when what was spent is looked up; `opened`
+    is asked then what batches hold.
     """
 
     crossed: Crossed
+    opened: Opened
 
     async def reserve(self, limits: Sequence[Limit], tokens: int, nano: int, now: float) -> Reservation | Refusal:
         """Take of every account, or of none."""
@@ -139,6 +144,12 @@ class Limits(Protocol):
 
     async def charge(self, accounts: Sequence[str], nano: int) -> None:
         """Count money that was spent without a reservation on those of the accounts that are known here."""
+
+    async def hold(self, amounts: Mapping[str, int], version: int) -> None:
+        """Have accounts that are known here know what batches hold of them, in all; what is newer already stays."""
+
+    async def full(self, limits: Sequence[Limit], now: float) -> Refusal | None:
+        """Return a budget that does not have room for all that was spent and is held of it."""
 
     async def aclose(self) -> None:
         """Let go of connections."""
@@ -191,12 +202,17 @@ def _month(number: int) -> float:
 
 
 class _Account:
-    __slots__ = ("busy", "duration", "ends", "known", "requests", "reserved", "seeding", "settled", "spent", "tokens")
+    __slots__ = (
+        "busy", "duration", "ends", "known", "opened", "requests", "reserved", "seeding", "settled", "spent", "tokens",
+        "version",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.requests = Window()
         self.tokens = Window()
         self.busy = self.reserved = self.spent = self.settled = 0
+        #: What of `reserved` batches hold, and the number of the change that said so.
+        self.opened = self.version = 0
         self.duration = ""
         #: When the period ends that `spent` is of.
         self.ends = math.inf
@@ -207,6 +223,12 @@ class _Account:
         """Take note of what was spent in a period."""
         self.spent, self.duration, self.known = spent, duration, True
         self.ends = math.inf if ends is None else ends
+
+    def hold(self, nano: int, version: int) -> None:
+        """Take note of what batches hold, unless something newer is known."""
+        if version >= self.version:
+            self.reserved += nano - self.opened
+            self.opened, self.version = nano, version
 
     def renew(self, now: float) -> None:
         """Begin anew, since the period has ended."""
@@ -226,6 +248,7 @@ class MemoryLimits:
 
     def __init__(self, spent: Spent) -> None:
         self.crossed: Crossed = lambda _: None
+        self.opened: Opened = nothing_opened
         self._spent = spent
         self._accounts: dict[str, _Account] = {}
         self._many = MANY
@@ -284,6 +307,24 @@ class MemoryLimits:
                 account.spent += nano
                 account.settled += 1
 
+    async def hold(self, amounts: Mapping[str, int], version: int) -> None:
+        """Have accounts know what batches hold; one that is not known here asks when it is first used."""
+        for name, nano in amounts.items():
+            account = self._accounts.get(name)
+            if account is not None and account.known:
+                account.hold(nano, version)
+
+    async def full(self, limits: Sequence[Limit], now: float) -> Refusal | None:
+        """Return a budget that does not have room for all that was spent and is held of it."""
+        for limit in limits:
+            if limit.budget is not None:
+                await self._know(limit, now)
+                money = Limit(about=limit.about, budget=limit.budget, duration=limit.duration)
+                refusal = _refusal(money, self._account(limit.account, now), 0, 0, now)
+                if refusal is not None:
+                    return refusal
+        return None
+
     async def aclose(self) -> None:
         """Nothing is held."""
 
@@ -298,8 +339,10 @@ class MemoryLimits:
             while not account.knows(limit):
                 before, (start, end) = account.settled, period(limit.duration, now)
                 spent = await self._spent(dict(limit.about), start)
+                version, opened = await self.opened(dict(limit.about))
                 if account.settled == before:  # else one was settled meanwhile, and is counted or is not
                     account.learn(spent, limit.duration, end)
+                    account.hold(opened, version)
                     if limit.soft is not None and spent >= limit.soft:
                         self.crossed(limit)
 
@@ -316,6 +359,11 @@ class MemoryLimits:
         kept = {name: one for name, one in self._accounts.items() if one.seeding.locked() or not one.idle(now)}
         self._accounts = kept
         self._many = max(MANY, 2 * len(kept))
+
+
+async def nothing_opened(_: Mapping[str, str]) -> tuple[int, int]:
+    """Say that no batch holds anything."""
+    return 0, 0
 
 
 def _refusal(limit: Limit, account: _Account, tokens: int, nano: int, now: float) -> Refusal | None:

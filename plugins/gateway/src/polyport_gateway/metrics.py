@@ -131,6 +131,8 @@ class Metrics:
         counts.resting = await self._resting()
         keeper = self._gateway.keeper
         counts.redis_away = int(keeper is not None and bool(getattr(keeper.limits, "away", False)))
+        if keeper is not None:
+            counts.batches, counts.held = keeper.batches.seen
         counts.others = _of_observer(app.running.config.options)
         return counts
 
@@ -297,6 +299,8 @@ def _families(counts: Counts) -> Iterator[Metric]:
     yield from (refused, errors, failed, resting)
     yield _gauge("in_flight", "Requests on their way", value=counts.in_flight)
     yield _gauge("limits_redis_up", "Whether the limits' Redis answers", value=1 - counts.redis_away)
+    yield _gauge("open_batches", "Batches of all replicas that are not paid yet", value=counts.batches)
+    yield _gauge("open_batches_usd", "What these may cost, and so hold of budgets", value=counts.held / NANO)
     yield _gauge("processes", "Processes that serve", value=counts.processes)
     yield _gauge("resident_memory_bytes", "Memory of all processes", value=counts.resident)
     yield _counter("cpu_seconds", "Time of the processor, of all processes", value=counts.cpu)

@@ -12,6 +12,7 @@ from polyport.types.chat import ChatCompletionChunk
 from polyport.types.completion import TextCompletion
 from polyport_gateway import replies
 from polyport_gateway.gate import Admission
+from polyport_gateway.holding import held
 from polyport_gateway.running import IN_BATCHES, Running
 from polyport_gateway.surface import Answer, Events, Surface
 
@@ -89,7 +90,7 @@ class OpenAI(Surface):
 
 
 class Starting(OpenAI):
-    """A batch that is started: its lines are in a file, past all guardrails.
+    """A batch that is started: its lines are in a file, past all guardrails, and budgets hold what it may cost.
 
     So what calls of models have to say is said of the batch as a whole. `user` is the gateway's own to know.
     """
@@ -102,4 +103,6 @@ class Starting(OpenAI):
         """Return the call. Raises GateError where guardrails would have to see what the file holds."""
         running.refuse_guarded(admission, IN_BATCHES)
         running.demand(fields)
-        return running.router.plan(operation.function, **{name: it for name, it in fields.items() if name != "user"})
+        told = {name: it for name, it in fields.items() if name != "user"}
+        call, flow = running.router.plan(operation.function, **told)
+        return call, held(running, admission, call, flow)

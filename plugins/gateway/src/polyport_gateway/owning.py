@@ -97,6 +97,7 @@ class Owned(Whose, frozen=True, kw_only=True):
     """Something that is somebody's. Of a file that is a batch's output, `batch` is that batch and `at` its end.
 
     `deployment` is the one at whose account it is, where that is known.
+    Of a file of requests, `asks` is what they ask for, as `foreseen` packs it.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Owned(Whose, frozen=True, kw_only=True):
     model: str = ""
     batch: str = ""
     deployment: str = ""
+    asks: str = ""
 
 
 def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:
@@ -266,6 +268,13 @@ class Owners:
             raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
         return [Owned(**row) for row in rows]
 
+    async def write(self, one: Owned) -> None:
+        """Write down what is somebody's and has no line of the ledger."""
+        row = self._store.insert(OwnedRow).values(**msgspec.structs.asdict(one)).on_conflict_do_nothing()
+        async with self._store.transaction() as connection:
+            await connection.execute(row)
+        self.remember(one)
+
     def remember(self, one: Owned) -> None:
         """Know one from now on; its first owner stays."""
         while len(self._known) >= REMEMBERED:
@@ -297,17 +306,26 @@ class Owners:
         return [msgspec.structs.replace(owner, id=one, kind="file", at=_end(batch), batch=owner.id) for one in files]
 
     def bill(self, batch: Batch, owner: Owned, meta: Meta) -> Entry | None:
-        """Return the entry of a batch that is over and tells what it used; None where it does not, or has told."""
-        if batch.status not in SINCE or not batch.usage or owner.id in self._paid:
+        """Return the entry of a batch that is over and tells what it used, or answered nothing.
+
+        None where it does not tell, or has told.
+        """
+        if batch.status not in SINCE or owner.id in self._paid:
             return None
+        owner = msgspec.structs.replace(owner, model=owner.model or clean(batch.model))
+        if not batch.usage and answers_of(batch) is None:
+            return self._entry(owner, _end(batch), 0, _tokens({}), meta)
         try:
             bill = batchcost.bill_of(batch, provider=meta.provider or None)
         except (PolyportError, msgspec.MsgspecError):
             return None
         if bill is None:
             return None
-        owner = msgspec.structs.replace(owner, model=clean(batch.model) or owner.model)
-        return self._entry(owner, _end(batch), bill.nano, _tokens(batch.usage), meta)
+        return self._entry(owner, _end(batch), bill.nano, _tokens(batch.usage or {}), meta)
+
+    def bill_held(self, batch: Batch, owner: Owned, nano: int, usage: Mapping[str, int], meta: Meta) -> Entry:
+        """Return the entry of a batch whose cost nobody can tell: what was held for it counts."""
+        return self._entry(owner, _end(batch), nano, usage, meta, estimated=nano > 0)
 
     def bill_results(self, results: Results, file: Owned, batch: Owned, meta: Meta) -> Entry | None:
         """Return the entry of a batch by its results, where it told no usage; None where no price is known."""
@@ -315,19 +333,22 @@ class Owners:
             return None
         return self._entry(batch, file.at, results.nano, results.usage, meta)
 
-    def unpaid(self, entry: Entry) -> None:
-        """Have a batch billed again whose entry could not be kept."""
-        self._paid = {one: None for one in self._paid if _name(one) != entry.id}
+    def unpaid(self, entry: str) -> None:
+        """Have a batch billed again whose entry could not be kept, or is not in the ledger yet."""
+        self._paid = {one: None for one in self._paid if entry_id(one) != entry}
 
-    def _entry(self, owner: Owned, at: float, nano: int, usage: Mapping[str, int], meta: Meta) -> Entry:
+    def _entry(
+        self, owner: Owned, at: float, nano: int, usage: Mapping[str, int], meta: Meta, *, estimated: bool = False
+    ) -> Entry:
         while len(self._paid) >= REMEMBERED:
             del self._paid[next(iter(self._paid))]
         self._paid[owner.id] = None
         return Entry(
-            id=_name(owner.id), at=at, key_id=owner.key_id, user_id=owner.user_id, team_id=owner.team_id,
+            id=entry_id(owner.id), at=at, key_id=owner.key_id, user_id=owner.user_id, team_id=owner.team_id,
             project_id=owner.project_id, customer_id=owner.customer_id, model=owner.model,
             provider=clean(meta.provider), deployment=clean(meta.deployment), operation="batch",
             prompt=usage["input"], completion=usage["output"], usage=usage, nano=nano, charged=True,
+            estimated=estimated,
         )  # fmt: skip
 
 
@@ -365,7 +386,13 @@ class Results:
             self.nano = None
 
 
-def _name(batch: str) -> str:
+def answers_of(batch: Batch) -> str | None:
+    """Return the file that has a batch's answers; None where there are none."""
+    whole = batch.extra.get("messages_file_id")
+    return batch.output_file_id or (whole if isinstance(whole, str) else None)
+
+
+def entry_id(batch: str) -> str:
     """Return the id that a batch's entry has in the ledger."""
     return f"batch-{hashlib.blake2b(batch.encode(), digest_size=16).hexdigest()}"
 

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from polyport import catalog, ids
-from polyport.errors import BadRequestError, NotFoundError
+from polyport.errors import BadRequestError, NotFoundError, PolyportError
 from polyport.observing.event import Observer
 from polyport.operations import Operation
+from polyport.prices import Rates, rates_of
 from polyport.router import Router
 from polyport.states import State
 from polyport_gateway import custom_auth
 from polyport_gateway.config import Config
+from polyport_gateway.estimate import rates_at
 from polyport_gateway.gate import Admission, GateError
 
 #: What of batches no guardrail sees.
@@ -128,6 +130,25 @@ class Running:
     def upstream(self, model: str) -> str:
         """Return the provider's own name of a model."""
         return self.router.place_of(self.router.groups.of(model)[0])[1]
+
+    def group_of(self, provider: str, model: str) -> str:
+        """Return by what name a provider's model is asked for here; its own where it has none."""
+        model = model.removeprefix(f"{provider}/")
+        for one in self.router.groups.all():
+            if one.model != "*" and self.router.place_of(one) == (provider, model):
+                return one.group
+        return model
+
+    def rates_of(self, provider: str, model: str) -> Rates | None:
+        """Return the prices of a provider's model, those of its deployment first; None where nobody knows."""
+        model = model.removeprefix(f"{provider}/")
+        for one in self.router.groups.all():
+            if one.model != "*" and self.router.place_of(one) == (provider, model):
+                return rates_at(self.router, one)
+        try:
+            return rates_of(provider, model) if model else None
+        except PolyportError:
+            return None
 
     def is_guarded(self, admission: Admission) -> bool:
         """Whether a guardrail has to see the calls of this caller: one that is always on, for all or for them."""

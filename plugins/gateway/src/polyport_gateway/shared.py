@@ -16,7 +16,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -26,7 +26,19 @@ from redis.exceptions import ConnectionError as Unconnected, NoScriptError, Redi
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
 from polyport.states import WINDOW
-from polyport_gateway.limits import Crossed, Held, Limit, MemoryLimits, Refusal, Reservation, Spent, period, tightest
+from polyport_gateway.limits import (
+    Crossed,
+    Held,
+    Limit,
+    MemoryLimits,
+    Opened,
+    Refusal,
+    Reservation,
+    Spent,
+    nothing_opened,
+    period,
+    tightest,
+)
 
 log = logging.getLogger("polyport.gateway.limits")
 #: What says that Redis is away, not that it was asked wrongly.
@@ -37,6 +49,8 @@ RETRY_AFTER = 1.0
 LEASE = 900.0
 #: What Redis keeps of an account that nobody uses, in seconds; after that the ledger is asked.
 KEPT = 7 * 86_400
+#: Accounts that one script is told of.
+AT_ONCE = 500
 #: How many settlements are remembered while Redis is away.
 OWED = 100_000
 
@@ -175,7 +189,37 @@ end
 return 1
 """
 
-SCRIPTS = (RESERVE, SETTLE, KNOW, CHARGE)
+#: ARGV: the number of the change, then what batches hold of each account, which is a part of `held`. Accounts that
+#: nobody knows of stay so, and those that know something newer know it still.
+HOLD = """
+for i = 1, #KEYS do
+    local told = redis.call('HMGET', KEYS[i], 'spent', 'opened', 'version')
+    if told[1] and tonumber(told[3] or 0) <= tonumber(ARGV[1]) then
+        local more = tonumber(ARGV[i + 1]) - tonumber(told[2] or 0)
+        redis.call('HINCRBY', KEYS[i], 'held', string.format('%.0f', more))
+        redis.call('HSET', KEYS[i], 'opened', ARGV[i + 1], 'version', ARGV[1])
+    end
+end
+return 1
+"""
+
+#: ARGV: of each account its budget, its duration and the start of its period. Returns what RESERVE would.
+FULL = (
+    COMMON
+    + """
+for i = 1, #KEYS / 2 do
+    local hash, at = KEYS[2 * i - 1], 3 * (i - 1)
+    local budget = tonumber(ARGV[at + 1])
+    local one = look(hash, KEYS[2 * i])
+    if not one.spent or redis.call('HGET', hash, 'duration') ~= ARGV[at + 2] then return {'unknown', i} end
+    renew(one, hash, tonumber(ARGV[at + 3]))
+    if one.spent >= budget or one.spent + one.held > budget then return {'budget', i} end
+end
+return {''}
+"""
+)
+
+SCRIPTS = (RESERVE, SETTLE, KNOW, CHARGE, HOLD, FULL)
 DIGESTS = {one: hashlib.sha1(one.encode(), usedforsecurity=False).hexdigest() for one in SCRIPTS}
 
 
@@ -205,6 +249,8 @@ class SharedLimits:
         self._local = MemoryLimits(spent)
         self.crossed: Crossed = lambda _: None
         self._local.crossed = self._crossed_here
+        self.opened: Opened = nothing_opened
+        self._local.opened = self._opened_here
         self._owed: deque[tuple[Taken, int | None, int]] = deque(maxlen=OWED)
         self._away_until: float | None = None
         self._settling: set[asyncio.Task[Any]] = set()
@@ -250,6 +296,44 @@ class SharedLimits:
             except RedisError as error:
                 raise _broken(error) from error
 
+    async def hold(self, amounts: Mapping[str, int], version: int) -> None:
+        """Have accounts that are known know what batches hold of them; without Redis, this process's."""
+        await self._local.hold(amounts, version)
+        names = list(amounts)
+        for start in range(0, len(names) if self._away_until is None else 0, AT_ONCE):
+            some = names[start : start + AT_ONCE]
+            try:
+                await self._run(HOLD, [self._keys_of(one)[0] for one in some], version, *(amounts[one] for one in some))
+            except AWAY as error:
+                return self._note_away(error)
+            except RedisError as error:
+                raise _broken(error) from error
+        return None
+
+    async def full(self, limits: Sequence[Limit], now: float) -> Refusal | None:
+        """Return a budget that does not have room for all that was spent and is held of it."""
+        limits = [one for one in limits if one.budget is not None]
+        if limits and not self._away():
+            try:
+                await self._pay()
+                return await self._full(limits, now)
+            except AWAY as error:
+                self._note_away(error)
+            except RedisError as error:
+                raise _broken(error) from error
+        return await self._local.full(limits, now)
+
+    async def _full(self, limits: Sequence[Limit], now: float) -> Refusal | None:
+        keys = [key for limit in limits for key in self._keys(limit)]
+        told = [(_text(one.budget), one.duration, _text(period(one.duration, now)[0])) for one in limits]
+        while True:
+            word, *found = await self._run(FULL, keys, *(value for one in told for value in one))
+            if not word:
+                return None
+            if word != b"unknown":
+                return _refusal(limits[found[0] - 1], "budget", None, now)
+            await self._know(limits[found[0] - 1], now)
+
     async def aclose(self) -> None:
         """Settle what is being settled, and close the connections."""
         await asyncio.gather(*self._settling)
@@ -282,12 +366,17 @@ class SharedLimits:
     async def _know(self, limit: Limit, now: float) -> None:
         start = period(limit.duration, now)[0]
         spent = await self._spent(dict(limit.about), start)
+        version, opened = await self.opened(dict(limit.about))
         await self._run(KNOW, self._keys(limit)[:1], spent, _text(start), limit.duration, KEPT)
+        await self._run(HOLD, self._keys(limit)[:1], version, opened)
         if limit.soft is not None and spent >= limit.soft:
             self.crossed(limit)
 
     def _crossed_here(self, limit: Limit) -> None:
         self.crossed(limit)
+
+    async def _opened_here(self, about: Mapping[str, str]) -> tuple[int, int]:
+        return await self.opened(about)
 
     async def _settle_or_owe(self, taken: Taken, tokens: int | None, nano: int, now: float) -> list[Limit]:
         try:

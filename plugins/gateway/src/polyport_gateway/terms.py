@@ -8,6 +8,7 @@ general_settings:
   default_customer_params: {rpm_limit: 10}                       # the last also for customers nobody set up
   budget_webhook: https://example.com/hooks/budget               # told of soft budgets that are crossed
   budget_webhook_secret: os.environ/WEBHOOK_SECRET               # signs what it is told; else the master key does
+  batch_check_interval: 300            # about how many seconds lie between two looks at a batch that was started
   shared_within: team                  # who sees a key's files, batches and jobs: key, user or team
   blocked_customers: [spammer]         # whose calls are refused; or a file with one on each line
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -38,6 +39,7 @@ TERMS: dict[str, str] = {
     "default_customer_params": "what customers get that do not say otherwise, set up or not",
     "budget_webhook": "an address that is told of soft budgets that are crossed",
     "budget_webhook_secret": "what signs that, by HMAC; else the master key does",
+    "batch_check_interval": "about how many seconds lie between two looks at a batch that was started: 300",
     "shared_within": "who sees the files, batches and jobs of a key: key, user or team: key",
     "upperbound_key_params": "what keys have at most, and where they do not say: {max_budget: ..., duration: ...}",
     "key_generation_settings": "who may make keys, and what has to be said of them: {team_key_generation: ...}",
@@ -71,6 +73,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     default_customer_params: dict[str, Any] = {}
     budget_webhook: str = ""
     budget_webhook_secret: str | None = None
+    batch_check_interval: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 300.0
     shared_within: Literal["key", "user", "team"] = "key"
     upperbound_key_params: dict[str, Any] = {}
     key_generation_settings: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, delete, select
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.rollups import DAY
 from polyport_gateway.store import Store, partitions
-from polyport_gateway.store.tables import EntryRow, HourRow, NoticeRow, OwnedRow, PromptRow, TagHourRow
+from polyport_gateway.store.tables import BatchRow, EntryRow, HourRow, NoticeRow, OwnedRow, PromptRow, TagHourRow
 from polyport_gateway.terms import Terms
 
 log = logging.getLogger("polyport.gateway.upkeep")
@@ -31,6 +31,8 @@ EVERY = 900.0
 NOTICES = 800.0
 #: How long the owners of responses are remembered: providers keep those for 30 days.
 RESPONSES = 60.0
+#: How long batches that are over are remembered: a started one is sought among them.
+BATCHES = 90.0
 
 Job = Callable[[], Awaitable[object]]
 
@@ -90,6 +92,7 @@ async def drop_old(store: Store, terms: Terms, now: float | None = None) -> int:
             count += await _drop(store, table, now - terms.hours_retention_days * DAY)
     count += await _drop(store, PromptRow, now - terms.prompt_retention_days * DAY)
     count += await _drop(store, OwnedRow, now - RESPONSES * DAY, OwnedRow.kind == "response")
+    count += await _drop(store, BatchRow, now - BATCHES * DAY, BatchRow.state.not_in(("starting", "open")))
     return count + await _drop(store, NoticeRow, now - NOTICES * DAY)
 
 

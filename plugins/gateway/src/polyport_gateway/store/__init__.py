@@ -30,7 +30,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
-from polyport_gateway.store.tables import Base, RevisionRow, complete
+from polyport_gateway.store.tables import BATCHES, Base, RevisionRow, complete
 
 if TYPE_CHECKING:  # a process imports the one that its database needs: PostgreSQL's weighs several megabytes
     from sqlalchemy.dialects import postgresql, sqlite
@@ -115,7 +115,9 @@ class Store:
         """Yield a session for a change that other processes must see; changes come one after the other."""
         try:
             async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-                await session.execute(update(RevisionRow).values(number=RevisionRow.number + 1))
+                await session.execute(
+                    update(RevisionRow).where(RevisionRow.id == 1).values(number=RevisionRow.number + 1)
+                )
                 yield session
         except self.away as error:
             raise _away(error) from error
@@ -134,7 +136,7 @@ class Store:
     async def revision(self) -> int:
         """Return a number that every change counts up."""
         async with self.transaction() as connection:
-            return (await connection.execute(select(RevisionRow.number))).scalar_one()
+            return (await connection.execute(select(RevisionRow.number).where(RevisionRow.id == 1))).scalar_one()
 
     def insert(self, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""
@@ -179,7 +181,7 @@ def _make(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         complete()
     Base.metadata.create_all(connection, checkfirst=False)
-    connection.execute(insert(RevisionRow).values(id=1, number=0, note=""))
+    connection.execute(insert(RevisionRow), [{"id": number, "number": 0, "note": ""} for number in (1, BATCHES)])
     VERSION.create(connection)
     connection.execute(insert(VERSION).values(version_num=HEAD))
 

@@ -26,6 +26,8 @@ from sqlalchemy.types import TypeEngine
 
 #: SQLite counts rows by INTEGER only; PostgreSQL needs more than 32 bits.
 Serial = BigInteger().with_variant(Integer, "sqlite")
+#: The number in `RevisionRow` of what batches hold.
+BATCHES = 2
 #: How a roll-up counts latencies: bucket n holds those below 10^((n + 1) / 5) ms, the last one all longer ones.
 BUCKETS = tuple(f"h{number:02}" for number in range(30))
 
@@ -278,7 +280,10 @@ class NoticeRow(Base):
 
 
 class OwnedRow(Whose, Base):
-    """Something that a provider keeps for a caller: a file, a batch, a video, a response. See `owning`."""
+    """Something that a provider keeps for a caller: a file, a batch, a video, a response. See `owning`.
+
+    `asks` says of a file of requests what they ask for. See `foreseen`.
+    """
 
     __tablename__ = "owned"
     id: Mapped[str] = mapped_column(String(512), primary_key=True)
@@ -287,8 +292,36 @@ class OwnedRow(Whose, Base):
     model: Mapped[str]
     batch: Mapped[str] = mapped_column(String(512))
     deployment: Mapped[str]
+    asks: Mapped[str] = mapped_column(Text)
 
     __table_args__ = tuple(Index(f"ix_owned_{name}_id", f"{name}_id") for name in ("key", "user", "team"))
+
+
+class BatchRow(Whose, Base):
+    """A batch that was started, and what of budgets it holds (`nano`) until it is paid. See `started`.
+
+    `state` is starting, open, over, lost (nobody knows what it cost) or void (there was none); `entry` is its entry's
+    id in the ledger, `file` where its requests are.
+    `due` is when it is looked at next, `lease` until when somebody is looking, `ended` when it held no more.
+    """
+
+    __tablename__ = "batches"
+    id: Mapped[str] = mapped_column(String(512), primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    entry: Mapped[str] = mapped_column(String(64), index=True)
+    at: Mapped[float] = mapped_column(index=True)
+    model: Mapped[str]
+    provider: Mapped[str]
+    deployment: Mapped[str]
+    file: Mapped[str] = mapped_column(String(512))
+    nano: Mapped[int] = mapped_column(BigInteger)
+    expires: Mapped[float]
+    due: Mapped[float]
+    lease: Mapped[float]
+    ended: Mapped[float]
+    tries: Mapped[int]
+
+    __table_args__ = (Index("ix_batches_state_due", "state", "due"),)
 
 
 class AuditRow(Base):
@@ -328,7 +361,10 @@ class RevokedRow(Base):
 
 
 class RevisionRow(Base):
-    """One row, counted up by every change: other processes see by it that what they remember is old."""
+    """Numbers that are counted up by every change: other processes see by one that what they remember is old.
+
+    Row 1 counts changes of accounts, row 2 (`BATCHES`) those of what batches hold.
+    """
 
     __tablename__ = "revision"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

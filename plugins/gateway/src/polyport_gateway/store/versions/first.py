@@ -162,10 +162,26 @@ def upgrade() -> None:
         *(_text(name) for name in (*WHO, "model")),
         _text("batch", 512),
         _text("deployment"),
+        sa.Column("asks", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     for name in ("at", "key_id", "user_id", "team_id"):
         op.create_index(f"ix_owned_{name}", "owned", [name])
+    op.create_table(
+        "batches",
+        _text("id", 512),
+        _text("state", 16),
+        _text("entry", 64),
+        *(_text(name) for name in (*WHO, "model", "provider", "deployment")),
+        _text("file", 512),
+        sa.Column("nano", sa.BigInteger(), nullable=False),
+        *(sa.Column(one, sa.Float(precision=53), nullable=False) for one in ("at", "expires", "due", "lease", "ended")),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_batches_state_due", "batches", ["state", "due"])
+    for name in ("entry", "at"):
+        op.create_index(f"ix_batches_{name}", "batches", [name])
     op.create_table(
         "prompts",
         _text("id", 64),
@@ -268,7 +284,7 @@ def upgrade() -> None:
         sa.Column("until", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.execute("INSERT INTO revision (id, number, note) VALUES (1, 0, '')")
+    op.execute("INSERT INTO revision (id, number, note) VALUES (1, 0, ''), (2, 0, '')")
 
 
 def _text(name: str, length: int = 255) -> sa.Column[str]:
@@ -303,6 +319,7 @@ def downgrade() -> None:
         "revision",
         "audit",
         "owned",
+        "batches",
         "notices",
         "prompts",
         "days",

@@ -1,0 +1,257 @@
+"""Batches that were started: what they hold of budgets until they are paid, in the database, for all replicas.
+
+hold:   before its provider is asked, a row is written of a batch that starts, with what it may cost; then its caller's
+        budgets must have room for it, else the row goes, and nothing is started
+bind:   the provider has answered: the row has the batch's id from now on
+over:   its entry comes into the ledger, and in the same transaction it holds nothing more: never neither, never both
+
+Limits are told what all batches together hold of an account, never a difference: so it is right again after any kill.
+Each change has a number, and what is older than what limits know they do not believe. A row whose batch nobody has
+confirmed (a kill, a provider that did not answer) is looked for among the provider's batches: see `looking`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, case, func, insert, literal, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from polyport.errors import ServiceUnavailableError
+from polyport_gateway.limits import Limit, Limits, Refusal
+from polyport_gateway.rollups import DAY
+from polyport_gateway.store import Store
+from polyport_gateway.store.tables import BATCHES, WHO, BatchRow, RevisionRow, is_one_of
+
+log = logging.getLogger("polyport.gateway.started")
+STARTING, OPEN, OVER, LOST, VOID = "starting", "open", "over", "lost", "void"
+#: States in which a batch holds something.
+HOLDING = (STARTING, OPEN)
+#: Seconds for which limits are told of batches that hold nothing more.
+TOLD = 7 * DAY
+#: Seconds after which a batch that nobody confirmed is looked for: longer than any provider takes to answer.
+UNCONFIRMED = 900.0
+#: Seconds after which a batch ends that does not say when: no provider's may take longer.
+LONGEST = 7 * DAY
+VERSION = select(RevisionRow.number).where(RevisionRow.id == BATCHES)
+
+
+class Started(msgspec.Struct, kw_only=True):
+    """A row: a batch, whose it is, and what it holds in nano-dollars."""
+
+    id: str
+    state: str = STARTING
+    entry: str = ""
+    at: float = 0.0
+    model: str = ""
+    provider: str = ""
+    deployment: str = ""
+    file: str = ""
+    nano: int = 0
+    expires: float = 0.0
+    due: float = 0.0
+    lease: float = 0.0
+    ended: float = 0.0
+    tries: int = 0
+    key_id: str = ""
+    user_id: str = ""
+    team_id: str = ""
+    project_id: str = ""
+    customer_id: str = ""
+
+
+class Batches:
+    """The batches of one store, and the limits that are told what these hold. `seen` is how many, and how much."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self.store, self.limits = store, limits
+        self.seen = (0, 0)
+        self._version = -1
+        #: Rows whose batch has an id that could not be written down: the database was away.
+        self._unbound: dict[str, tuple[str, str, float]] = {}
+        limits.opened = self.opened
+
+    # --- a batch that starts ---
+
+    async def hold(self, row: Started, limits: Sequence[Limit], now: float) -> Refusal | None:
+        """Write down that a batch starts, unless a budget has no room for it. Raises ServiceUnavailableError."""
+        row.at, row.due, row.expires = now, now + UNCONFIRMED, now + LONGEST
+        async with self.store.transaction() as connection:
+            version = await _turn(connection)
+            await connection.execute(insert(BatchRow).values(**msgspec.structs.asdict(row)))
+            amounts = await _amounts(connection, now)
+        await self._tell(amounts, version, row)
+        refusal = await self.limits.full(limits, now)
+        if refusal is not None:
+            await self.let_go(row, now)
+        return refusal
+
+    async def let_go(self, row: Started, now: float) -> None:
+        """Forget a batch that did not start."""
+        async with self.store.transaction() as connection:
+            version = await _turn(connection)
+            gone = update(BatchRow).where(BatchRow.id == row.id, BatchRow.state == STARTING)
+            await connection.execute(gone.values(state=VOID, ended=now, lease=0.0))
+            amounts = await _amounts(connection, now)
+        await self._tell(amounts, version, row)
+
+    async def name_file(self, row: Started, file: str) -> None:
+        """Write down where the requests of a batch are that starts."""
+        async with self.store.transaction() as connection:
+            await connection.execute(update(BatchRow).where(BatchRow.id == row.id).values(file=file))
+
+    async def bind(self, row: str, batch: str, entry: str, due: float) -> None:
+        """Write down which batch it is: at once, or when the database is back."""
+        self._unbound[row] = batch, entry, due
+        try:
+            await self._bind_all()
+        except ServiceUnavailableError as error:
+            log.warning("%s Which batch was started is written down when it is back.", error.message)
+
+    async def _bind_all(self) -> None:
+        for row, (batch, entry, due) in [*self._unbound.items()]:
+            async with self.store.transaction() as connection:
+                known = await connection.execute(select(BatchRow.id).where(BatchRow.id == batch))
+                if known.first() is None:
+                    values = {"id": batch, "entry": entry, "state": OPEN, "due": due, "lease": 0.0}
+                    where = (BatchRow.id == row, BatchRow.state == STARTING)
+                    await connection.execute(update(BatchRow).where(*where).values(**values))
+                else:  # it was there already, or was found by `looking`
+                    await _turn(connection)
+                    twice = update(BatchRow).where(BatchRow.id == row)
+                    await connection.execute(twice.values(state=VOID, ended=due, lease=0.0))
+            self._unbound.pop(row, None)
+
+    # --- now and then ---
+
+    async def share(self, now: float, *, whole: bool = False) -> None:
+        """Tell the limits of this process what batches hold, where that has changed, or all of it once more."""
+        await self._bind_all()
+        async with self.store.transaction() as connection:
+            version = (await connection.execute(VERSION)).scalar_one()
+            if version == self._version and not whole:
+                return
+            amounts = await _amounts(connection, now)
+            held = func.coalesce(func.sum(BatchRow.nano), 0)
+            count = await connection.execute(select(func.count(), held).where(BatchRow.state.in_(HOLDING)))
+            number, nano = count.one()
+        self.seen = number, int(nano)
+        await self._tell(amounts, version)
+        self._version = version
+
+    async def claim(self, now: float, most: int, lease: float) -> list[Started]:
+        """Return batches that are due, for this process alone to look at within so many seconds."""
+        found = []
+        free = (BatchRow.state.in_(HOLDING), BatchRow.due <= now, BatchRow.lease <= now)
+        async with self.store.transaction() as connection:
+            due = select(BatchRow.__table__).where(*free).order_by(BatchRow.due).limit(most)
+            rows = (await connection.execute(due)).mappings().all()
+        for row in rows:
+            taken = update(BatchRow).where(BatchRow.id == row["id"], *free).values(lease=now + lease)
+            async with self.store.transaction() as connection:
+                if (await connection.execute(taken)).rowcount:
+                    found.append(Started(**row))
+        return found
+
+    async def put_off(self, row: Started, due: float, *, expires: float | None = None, failed: bool = False) -> None:
+        """Have a batch looked at again later."""
+        values: dict[str, Any] = {"due": due, "lease": 0.0, "tries": row.tries + 1 if failed else 0}
+        if expires is not None:
+            values["expires"] = expires
+        async with self.store.transaction() as connection:
+            await connection.execute(update(BatchRow).where(BatchRow.id == row.id).values(**values))
+
+    async def give_up(self, row: Started, now: float) -> None:
+        """Have a batch hold nothing more, of which nobody knows what it cost."""
+        async with self.store.transaction() as connection:
+            version = await _turn(connection)
+            values = {"state": LOST, "ended": now, "lease": 0.0}
+            await connection.execute(update(BatchRow).where(BatchRow.id == row.id).values(**values))
+            amounts = await _amounts(connection, now)
+        await self._tell(amounts, version, row)
+
+    async def known(self, ids: Sequence[str]) -> set[str]:
+        """Return which of these batches are written down."""
+        async with self.store.transaction() as connection:
+            return set((await connection.execute(select(BatchRow.id).where(BatchRow.id.in_(ids)))).scalars())
+
+    async def find(self, batch: str) -> Started | None:
+        """Return a batch, where it was started here."""
+        async with self.store.transaction() as connection:
+            query = select(BatchRow.__table__).where(BatchRow.id == batch)
+            row = (await connection.execute(query)).mappings().first()
+        return None if row is None else Started(**row)
+
+    # --- what is held ---
+
+    async def opened(self, about: Mapping[str, str]) -> tuple[int, int]:
+        """Return the number of the last change, and what batches hold of an account: {"team": id, "model": name}."""
+        where = [_is_of(name, value) for name, value in about.items()]
+        held = select(func.coalesce(func.sum(BatchRow.nano), 0)).where(BatchRow.state.in_(HOLDING), *where)
+        async with self.store.transaction() as connection:
+            number = (await connection.execute(VERSION)).scalar_one()
+            return number, int((await connection.execute(held)).scalar_one())
+
+    async def _tell(self, amounts: _Amounts, version: int, row: Started | None = None) -> None:
+        """Tell the limits: of one batch's accounts, or of all."""
+        wanted = None if row is None else set(accounts(row, row.model))
+        told: Counter[str] = Counter()
+        for (model, *who), nano in amounts.items():
+            for name in accounts(dict(zip(WHO, who, strict=True)), model):
+                if wanted is None or name in wanted:
+                    told[name] += nano
+        for name in wanted or ():
+            told.setdefault(name, 0)
+        if told:
+            await self.limits.hold(told, version)
+
+
+#: (model, key, user, team, project, customer) -> nano-dollars.
+_Amounts = dict[tuple[str, ...], int]
+
+
+async def over(connection: AsyncConnection, entries: Sequence[str], now: float) -> None:
+    """Have batches hold nothing more whose entries come into the ledger, in the transaction that brings these."""
+    where = (BatchRow.entry.in_(entries), BatchRow.state.in_(HOLDING))
+    if (await connection.execute(select(BatchRow.id).where(*where).limit(1))).first() is not None:
+        await _turn(connection)  # before the rows, as everybody does
+        await connection.execute(update(BatchRow).where(*where).values(state=OVER, ended=now, lease=0.0))
+
+
+def accounts(who: Mapping[str, str] | Started | Any, model: str) -> list[str]:
+    """Return the names of all accounts that something may count for: of its owners, each for all models and for it."""
+    owners = who if isinstance(who, Mapping) else {one: getattr(who, f"{one}_id") for one in WHO}
+    abouts: list[tuple[tuple[str, str], ...]] = [(), *(((kind, owners[kind]),) for kind in WHO if owners[kind])]
+    if model:
+        beginnings = [f"{model[:length]}*" for length in range(len(model) + 1)]
+        abouts += [(*one, ("model", name)) for one in abouts for name in (model, *beginnings)]
+    if owners["team"] and owners["user"]:
+        abouts.append((("team", owners["team"]), ("user", owners["user"])))
+    return [Limit(about=one).account for one in abouts]
+
+
+async def _turn(connection: AsyncConnection) -> int:
+    """Wait for one's turn to change what is held, and return the number of the change."""
+    query = update(RevisionRow).where(RevisionRow.id == BATCHES).values(number=RevisionRow.number + 1)
+    return int((await connection.execute(query.returning(RevisionRow.number))).scalar_one())
+
+
+async def _amounts(connection: AsyncConnection, now: float) -> _Amounts:
+    """Return what is held by whom; 0 for those who held something not long ago."""
+    columns = [BatchRow.model, *(getattr(BatchRow, f"{one}_id") for one in WHO)]
+    held = func.sum(case((BatchRow.state.in_(HOLDING), BatchRow.nano), else_=literal(0)))
+    recent = or_(BatchRow.state.in_(HOLDING), BatchRow.ended > now - TOLD)
+    rows = await connection.execute(select(held, *columns).where(recent).group_by(*columns))
+    return {tuple(who): int(nano) for nano, *who in rows}
+
+
+def _is_of(name: str, value: str) -> ColumnElement[bool]:
+    if name != "model":
+        return is_one_of(getattr(BatchRow, f"{name}_id"), [value])
+    if value.endswith("*"):
+        return func.substr(BatchRow.model, 1, len(value) - 1) == value[:-1]
+    return BatchRow.model == value
