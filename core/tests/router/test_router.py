@@ -22,8 +22,9 @@ from polyport.errors import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from polyport.flow import HttpReply
+from polyport.flow import Flow, HttpReply, Sleep
 from polyport.router import RetryPolicy
+from polyport.states import Limits, MemoryState, Refusal, Ticket
 
 BOTH = [False, True]
 
@@ -647,3 +648,40 @@ def test_a_job_s_id_leads_back_to_its_deployment():
             other.video_status(job.id)
             assert len(set(seen[started:])) == 1
     assert {host for host, _ in seen[10:]} == {"a", "b"}
+
+
+def test_a_deployment_whose_own_parameters_are_wrong_is_given_back():
+    """The call fails with what is wrong there, and the deployment counts no call in flight."""
+    hosts = Field(a=ok())
+    router = hosts.router(hosts.entry("a", max_tokens="many"))
+    for _ in range(2):
+        with pytest.raises(BadRequestError, match="max_tokens"):
+            hosts.ask(router)
+    (standing,) = hosts.simulation.run_flow(router.state.look(["a"], 0.0))
+    assert (standing.busy, hosts.seen["a"]) == (0, 0)
+
+
+class Far(MemoryState):
+    """A state that is half a second away."""
+
+    def take(self, id: str, limits: Limits, tokens: int, now: float) -> Flow[Ticket | Refusal]:
+        """Take it there."""
+        yield Sleep(0.5)
+        return (yield from super().take(id, limits, tokens, now))
+
+
+def test_what_asking_the_state_takes_is_no_time_of_the_deployment():
+    """It is measured from when it was taken to its answer, and to its error."""
+    hosts = Field(a=ok(1.0), b=fails(500, 2.0))
+    outcomes = []
+    for host in ("a", "b"):
+        one = hosts.router(hosts.entry(host), state=Far(), num_retries=0)
+        call, flow = one.plan("completion", model="g", messages=ASK)
+        try:
+            hosts.simulation.run_flow(flow)
+        except InternalServerError:
+            outcomes.append(call.meta.failures[0].seconds)
+        else:
+            (standing,) = hosts.simulation.run_flow(one.state.look([host], 1.5))
+            outcomes.append(standing.latency)
+    assert outcomes == [pytest.approx(1.0), pytest.approx(2.0)]

@@ -20,7 +20,7 @@ from polyport.router import choosing
 from polyport.router.choosing import Hindered, Obstacle
 from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
-from polyport.states import Outcome, Refusal, Standing, Ticket
+from polyport.states import MemoryState, Outcome, Refusal, Standing, Ticket
 from polyport.types.record import Failure
 
 if TYPE_CHECKING:
@@ -107,8 +107,10 @@ class Journey(Rules):
         one, ticket, start = yield from self._take(call)
         self.tried.append(one.deployment.id)
         self._retries = one.deployment.own.max_retries
-        call = self.router.deployed(call, one)
         try:
+            if type(self.router.state) is not MemoryState:  # it was asked elsewhere: that was not the deployment's time
+                start = yield NOW
+            call = self.router.deployed(call, one)
             result = yield from self.proceed(call)
             if isinstance(result, Streaming):
                 yield from commit(result)  # who answers first has won a race, not who connects first
