@@ -196,6 +196,13 @@ class Wire(asyncio.Transport):
         self.sent: list[bytes] = []
         self.closed = self.half = False
         self.reading = True
+        self.unread = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def abort(self) -> None:
+        self.closed = True
 
     def write(self, data: Any) -> None:
         if self.closed or self.half:

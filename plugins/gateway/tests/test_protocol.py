@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def told(*, method: str = "GET", body: str = "", again: tuple[str, ...] = (), pa
 GET = b"GET /echo HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /echo HTTP/1.1\r\nhost: x\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"POST /echo HTTP/1.1\r\nhost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n"
-CLOSE = b"GET /echo HTTP/1.1\r\nConnection: close\r\n\r\n"
+CLOSE = b"GET /echo HTTP/1.1\r\nhost: x\r\nConnection: close\r\n\r\n"
 BAD = b"Bad Request"
 
 #: What is sent, what is answered, and whether the connection ends.
@@ -100,42 +101,50 @@ TABLE: dict[str, tuple[bytes, list[tuple[int, bytes]], bool]] = {
     "post": (POST, [(200, told(method="POST", body="hello"))], False),
     "chunked": (CHUNKED, [(200, told(method="POST", body="hello"))], False),
     "trailers are no headers": (
-        CHUNKED[:-2] + b"again: t\r\n\r\n" + GET.replace(b"host", b"again"),
+        CHUNKED[:-2] + b"again: t\r\nhost: y\r\n\r\n" + GET.replace(b"host", b"again: x\r\nhost"),
         [(200, told(method="POST", body="hello")), (200, told(again=("x",)))], False),
     "query and quoting": (
-        b"GET /%65cho?a=%20b HTTP/1.1\r\n\r\n", [(200, told(raw="/%65cho", query="a=%20b"))], False),
-    "with scheme and host": (b"GET http://x/echo?q HTTP/1.1\r\n\r\n", [(200, told(query="q"))], False),
-    "a fragment is not the server's": (b"GET /echo#f HTTP/1.1\r\n\r\n", [(200, told())], False),
+        b"GET /%65cho?a=%20b HTTP/1.1\r\nhost: x\r\n\r\n", [(200, told(raw="/%65cho", query="a=%20b"))], False),
+    "with scheme and host": (b"GET http://x/echo?q HTTP/1.1\r\nhost: x\r\n\r\n", [(200, told(query="q"))], False),
+    "a fragment is not the server's": (b"GET /echo#f HTTP/1.1\r\nhost: x\r\n\r\n", [(200, told())], False),
+    "no host": (b"GET /echo HTTP/1.1\r\n\r\n" + GET, [(400, BAD)], True),
+    "no host after one": (GET + b"GET /echo HTTP/1.1\r\na: b\r\n\r\n", [(200, told()), (400, BAD)], True),
+    "two hosts": (GET[:-2] + b"Host: x\r\n\r\n", [(400, BAD)], True),
+    "old with two hosts": (b"GET /echo HTTP/1.0\r\nhost: x\r\nhost: y\r\n\r\n", [(400, BAD)], True),
+    "a websocket without host": (
+        b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", [(400, BAD)], True),
+    "an empty host": (b"GET /echo HTTP/1.1\r\nhost:\r\n\r\n", [(200, told())], False),
     "old": (b"GET /echo HTTP/1.0\r\n\r\n", [(200, told(version="1.0"))], True),
     "close": (CLOSE, [(200, told())], True),
     "nothing after close": (CLOSE + GET, [(200, told())], True),
-    "the application closes": (b"GET /close HTTP/1.1\r\n\r\n" + GET, [(200, b"bye")], True),
+    "the application closes": (b"GET /close HTTP/1.1\r\nhost: x\r\n\r\n" + GET, [(200, b"bye")], True),
     "pipelined": (GET + POST + CHUNKED + GET, [
         (200, told()), *[(200, told(method="POST", body="hello"))] * 2, (200, told())], False),
-    "a stream, and on": (b"GET /pieces HTTP/1.1\r\n\r\n" + GET, [(200, b"one" + b"two" * 100), (200, told())], False),
-    "no content": (b"GET /none HTTP/1.1\r\n\r\n" + GET, [(204, b""), (200, told())], False),
-    "not modified": (b"GET /same HTTP/1.1\r\n\r\n" + GET, [(304, b""), (200, told())], False),
+    "a stream, and on": (GET.replace(b"echo", b"pieces") + GET, [(200, b"one" + b"two" * 100), (200, told())], False),
+    "no content": (b"GET /none HTTP/1.1\r\nhost: x\r\n\r\n" + GET, [(204, b""), (200, told())], False),
+    "not modified": (b"GET /same HTTP/1.1\r\nhost: x\r\n\r\n" + GET, [(304, b""), (200, told())], False),
     "unread body": (POST.replace(b"echo", b"unread") + GET, [(401, b"no"), (200, told())], False),
     "another upgrade": (
-        POST.replace(b"host: x", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA") + GET,
+        POST.replace(b"x\r\n", b"x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n")
+        + GET,
         [(200, told(method="POST", body="hello")), (200, told())], False),
-    "raises": (b"GET /raises HTTP/1.1\r\n\r\n" + GET, [(500, b"Internal Server Error")], True),
-    "raises when nothing is out": (b"GET /raises-begun HTTP/1.1\r\n\r\n", [(500, b"Internal Server Error")], True),
-    "silent": (b"GET /silent HTTP/1.1\r\n\r\n", [(500, b"Internal Server Error")], True),
-    "longer": (b"GET /longer HTTP/1.1\r\n\r\n", [(500, b"Internal Server Error")], True),
-    "shorter": (b"GET /shorter HTTP/1.1\r\n\r\n", [(500, b"Internal Server Error")], True),
-    "injects": (b"GET /injects HTTP/1.1\r\n\r\n", [(500, b"Internal Server Error")], True),
-    "injects a name": (b"GET /injects-name HTTP/1.1\r\n\r\n", [(500, b"Internal Server Error")], True),
-    "twice": (b"GET /twice HTTP/1.1\r\n\r\n" + GET, [(200, b"first"), (200, told())], False),
+    "raises": (b"GET /raises HTTP/1.1\r\nhost: x\r\n\r\n" + GET, [(500, b"Internal Server Error")], True),
+    "raises when nothing is out": (GET.replace(b"echo", b"raises-begun"), [(500, b"Internal Server Error")], True),
+    "silent": (b"GET /silent HTTP/1.1\r\nhost: x\r\n\r\n", [(500, b"Internal Server Error")], True),
+    "longer": (b"GET /longer HTTP/1.1\r\nhost: x\r\n\r\n", [(500, b"Internal Server Error")], True),
+    "shorter": (b"GET /shorter HTTP/1.1\r\nhost: x\r\n\r\n", [(500, b"Internal Server Error")], True),
+    "injects": (b"GET /injects HTTP/1.1\r\nhost: x\r\n\r\n", [(500, b"Internal Server Error")], True),
+    "injects a name": (b"GET /injects-name HTTP/1.1\r\nhost: x\r\n\r\n", [(500, b"Internal Server Error")], True),
+    "twice": (b"GET /twice HTTP/1.1\r\nhost: x\r\n\r\n" + GET, [(200, b"first"), (200, told())], False),
     "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", [(400, BAD)], True),
-    "no method": (b"NOTHING / HTTP/1.1\r\n\r\n", [(400, BAD)], True),
+    "no method": (b"NOTHING / HTTP/1.1\r\nhost: x\r\n\r\n", [(400, BAD)], True),
     "bad header": (b"GET / HTTP/1.1\r\nhost : x\r\n\r\n", [(400, BAD)], True),
-    "folded header": (b"GET / HTTP/1.1\r\na: b\r\n c\r\n\r\n", [(400, BAD)], True),
-    "zero in a header": (b"GET / HTTP/1.1\r\na: b\0\r\n\r\n", [(400, BAD)], True),
-    "two lengths": (b"POST /echo HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", [(400, BAD)], True),
-    "length and chunks": (CHUNKED.replace(b"host: x", b"content-length: 5"), [(400, BAD)], True),
+    "folded header": (b"GET / HTTP/1.1\r\nhost: x\r\na: b\r\n c\r\n\r\n", [(400, BAD)], True),
+    "zero in a header": (b"GET / HTTP/1.1\r\nhost: x\r\na: b\0\r\n\r\n", [(400, BAD)], True),
+    "two lengths": (POST.replace(b"host: x", b"host: x\r\ncontent-length: 6"), [(400, BAD)], True),
+    "length and chunks": (CHUNKED.replace(b"x\r\n", b"x\r\ncontent-length: 5\r\n", 1), [(400, BAD)], True),
     "bad chunk": (CHUNKED.replace(b"3\r\nhel", b"zz"), [(400, BAD)], True),
-    "no address": (b"GET  HTTP/1.1\r\n\r\n", [(400, BAD)], True),
+    "no address": (b"GET  HTTP/1.1\r\nhost: x\r\n\r\n", [(400, BAD)], True),
     "tunnel": (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", [(400, BAD)], True),
     "too new": (b"GET /echo HTTP/2.0\r\n\r\n", [(505, b"HTTP Version Not Supported")], True),
     "good, then bad": (GET + b"oh no\r\n\r\n" + GET, [(200, told()), (400, BAD)], True),
@@ -178,7 +187,7 @@ def test_a_body_that_breaks_after_its_reply_ends_the_connection() -> None:
 @pytest.mark.parametrize("path", ["/raises-late", "/unfinished"])
 def test_a_reply_that_breaks_is_cut_off(path: str) -> None:
     """What is out stays, no last chunk comes, and the connection ends: the caller sees that it is not whole."""
-    wire = talk(b"GET %s HTTP/1.1\r\n\r\n" % path.encode())
+    wire = talk(b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % path.encode())
     replies = Replies().feed(b"".join(wire.sent))
     assert (replies.whole, replies.body, wire.closed) == ([], b"half", True)
 
@@ -195,8 +204,8 @@ def test_a_reply_to_head_has_a_head_only() -> None:
 def test_a_reply_is_one_write_and_a_piece_of_a_stream_is_one() -> None:
     """Head and body go out together; a length is told where the whole is known, else pieces are chunks."""
     assert len(talk(GET).sent) == 1
-    assert [len(Replies().feed(talk(b"GET /pieces HTTP/1.1\r\n\r\n").sent[0]).body)] == [3]
-    assert b"transfer-encoding: chunked" in talk(b"GET /pieces HTTP/1.1\r\n\r\n").sent[0]
+    assert [len(Replies().feed(talk(b"GET /pieces HTTP/1.1\r\nhost: x\r\n\r\n").sent[0]).body)] == [3]
+    assert b"transfer-encoding: chunked" in talk(b"GET /pieces HTTP/1.1\r\nhost: x\r\n\r\n").sent[0]
 
     async def whole(scope: Any, receive: Any, send: Any) -> None:
         await reply(send, b"all of it")
@@ -278,7 +287,7 @@ def test_the_framing_is_the_servers(status: int, sent: bool) -> None:
 
 def test_who_waits_for_a_word_is_given_it() -> None:
     """100 Continue comes when the application asks for the body, and not where the body is there."""
-    head, body = POST.replace(b"host: x", b"Expect: 100-Continue")[:-5], b"hello"
+    head, body = POST.replace(b"host: x", b"host: x\r\nExpect: 100-Continue")[:-5], b"hello"
     wire = talk(head, body)
     assert wire.sent[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert len(wire.sent) == 2
@@ -288,7 +297,7 @@ def test_who_waits_for_a_word_is_given_it() -> None:
 
 def test_who_is_answered_without_that_word_begins_anew() -> None:
     """It may send the body or not, so the connection ends: what came next could be either."""
-    head = POST.replace(b"host: x", b"expect: 100-continue").replace(b"echo", b"unread")[:-5]
+    head = POST.replace(b"host: x", b"host: x\r\nexpect: 100-continue").replace(b"echo", b"unread")[:-5]
     wire = talk(head)
     assert wire.sent[0].startswith(b"HTTP/1.1 401 ")
     assert b"connection: close" in wire.sent[0]
@@ -298,12 +307,12 @@ def test_who_is_answered_without_that_word_begins_anew() -> None:
 @pytest.mark.parametrize("headers", [1, 3000])
 def test_heads_are_bounded(headers: int) -> None:
     """431, whether it is one header or many, and as well if it never ends."""
-    many = b"GET /echo HTTP/1.1\r\n" + (b"a: %b\r\n" % (b"x" * (90_000 // headers))) * headers
+    many = b"GET /echo HTTP/1.1\r\nhost: x\r\n" + (b"a: %b\r\n" % (b"x" * (90_000 // headers))) * headers
     for pieces in ([many + b"\r\n"], [many[place : place + 5000] for place in range(0, len(many), 5000)] + [b"\r\n"]):
         wire = talk(*pieces)
         assert wire.sent[0].startswith(b"HTTP/1.1 431 ")
         assert wire.half
-    endless = talk(b"GET /echo HTTP/1.1\r\na: ", *[b"x" * 60_000] * 8)
+    endless = talk(b"GET /echo HTTP/1.1\r\nhost: x\r\na: ", *[b"x" * 60_000] * 8)
     assert endless.sent[0].startswith(b"HTTP/1.1 431 ")
 
 
@@ -330,7 +339,7 @@ def test_a_fast_sender_waits_for_the_application() -> None:
         state, wire = ServerState(), Wire()
         protocol = Protocol(config, state, {})
         protocol.connection_made(wire)
-        protocol.data_received(b"POST / HTTP/1.1\r\ncontent-length: 200000\r\n\r\n" + b"x" * 100_000)
+        protocol.data_received(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n" + b"x" * 100_000)
         await asyncio.sleep(0)
         assert not wire.reading
         asked.set()
@@ -349,8 +358,8 @@ def test_a_fast_sender_waits_for_the_application() -> None:
 def test_faults_are_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """What an application raises, or leaves out, can be read about; a caller's fault is a line."""
     with caplog.at_level(logging.WARNING, "uvicorn.error"):
-        talk(b"GET /raises HTTP/1.1\r\n\r\n")
-        talk(b"GET /silent HTTP/1.1\r\n\r\n")
+        talk(b"GET /raises HTTP/1.1\r\nhost: x\r\n\r\n")
+        talk(b"GET /silent HTTP/1.1\r\nhost: x\r\n\r\n")
         talk(b"oh no\r\n\r\n")
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "WARNING"]
     assert "a fault" in caplog.text
@@ -365,7 +374,11 @@ def test_the_access_log_has_a_line_for_each_reply() -> None:
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("uvicorn.access").addHandler(handler)
     try:
-        talk(b"GET /echo?q HTTP/1.1\r\n\r\nGET /raises-begun HTTP/1.1\r\n\r\n", log_level="info", access_log=True)
+        talk(
+            GET.replace(b"echo", b"echo?q") + GET.replace(b"echo", b"raises-begun"),
+            log_level="info",
+            access_log=True,
+        )
     finally:
         logging.getLogger("uvicorn.access").removeHandler(handler)
     assert lines == [' - "GET /echo?q HTTP/1.1" 200', ' - "GET /raises-begun HTTP/1.1" 500']
@@ -531,7 +544,7 @@ def test_websockets_are_uvicorns(port: int) -> None:
 
 def test_a_websocket_waits_for_nobody() -> None:
     """Where WebSockets are not served, who asks for one is answered as a request; behind a request, it is refused."""
-    upgrade = GET.replace(b"host: x", b"connection: upgrade\r\nupgrade: websocket")
+    upgrade = GET.replace(b"host: x", b"host: x\r\nconnection: upgrade\r\nupgrade: websocket")
     assert talk(upgrade, ws="none").sent[0].startswith(b"HTTP/1.1 200")
     assert [sent[:12] for sent in talk(GET + upgrade).sent] == [b"HTTP/1.1 200", b"HTTP/1.1 400"]
 
@@ -564,7 +577,7 @@ def test_the_application_is_told_that_the_caller_left() -> None:
     held = Held()
     with serving(Protocol, held) as (_, port):
         with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
-            sock.sendall(b"GET /until-gone HTTP/1.1\r\n\r\n")
+            sock.sendall(b"GET /until-gone HTTP/1.1\r\nhost: x\r\n\r\n")
             assert sock.recv(1000)
         until(lambda: held.saw == ["begun", "http.disconnect", "sent"], "the application sees it")
 
@@ -673,6 +686,52 @@ def test_who_does_not_read_is_not_written_to_without_end() -> None:
                 replies.feed(sock.recv(1_000_000))
             assert len(replies.whole[0][2]) == 20_000_000
         assert count == [200]
+
+
+@pytest.mark.parametrize("page", ["/large", "/endless"])
+def test_who_never_reads_is_cut_off(page: str) -> None:
+    """After so many seconds without progress: of a reply that is whole, and in the middle of a stream."""
+
+    async def much(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/endless":
+            for _ in range(1000):
+                await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+        await send({"type": "http.response.body", "body": b"x" * 30_000_000})
+
+    protocol: Any = partial(Protocol, write_within=2)
+    with serving(protocol, much) as (server, port), socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", port))
+        sock.sendall(GET.replace(b"/echo", page.encode()))
+        until(lambda: server.server_state.connections, "it is connected")
+        until(lambda: not server.server_state.connections, "it is cut off")
+        until(lambda: not server.server_state.tasks, "the application is told")
+
+
+def test_a_slow_reader_is_left_alone() -> None:
+    """Each second that something was read begins anew; what a fast application writes meanwhile changes nothing."""
+
+    async def main() -> None:
+        config = uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None, timeout_keep_alive=600)
+        config.load()
+        wire = Wire()
+        protocol = Protocol(config, ServerState(), {}, write_within=3)
+        protocol.connection_made(wire)
+        for unread in (9000, 8000, 8000, 8000, 7000, 7000, 9000, 9000, 9000):
+            wire.unread = unread
+            protocol.tick()
+        protocol.pause_writing()
+        protocol.resume_writing()
+        for _ in range(3):
+            assert not wire.closed
+            protocol.tick()
+        assert not wire.closed
+        protocol.tick()
+        assert wire.closed
+        protocol.connection_lost(None)
+
+    asyncio.run(main())
 
 
 def test_no_more_are_served_than_shall_be() -> None:

@@ -57,6 +57,7 @@ GENERAL: dict[str, str] = {
     "custom_auth": "module.function that says who calls: see custom_auth.py",
     "custom_auth_settings": "when it is asked: {mode: on, auto or off, cache_seconds: 0, timeout: 10}",
     "request_tags": "whether calls may name tags of their own for the ledger: true",
+    "unread_seconds": "after how long without progress a caller that does not read its reply is cut off: 60",
     "drain_seconds": "how long running calls may go on after SIGTERM",
     **SIGNON,
     "passthrough": "whose own endpoints are under /passthrough: {providers: [...], paths: {provider: [patterns]}}",
@@ -140,6 +141,7 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     allowed_routes: tuple[str, ...] = ()
     admin_only_routes: tuple[str, ...] = ()
     required_params: tuple[str, ...] = ()
+    unread_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     drain_seconds: float = 30.0
     trusted_proxies: tuple[str, ...] = ()
     request_tags: bool = True

@@ -34,6 +34,8 @@ HIGH_WATER = 65_536
 MAX_HEAD, MAX_READ = 65_536, 262_144
 #: Seconds in which a head has to arrive, and the next piece of a body that the application waits for.
 HEAD_WITHIN, PIECE_WITHIN = 30, 60
+#: Seconds without progress after which a peer that does not read is cut off.
+WRITE_WITHIN = 60.0
 #: Seconds that is listened to who still sends while its connection ends.
 LINGER = 5
 
@@ -45,9 +47,12 @@ class Refused(Exception):
 class Shared:
     """What the connections of one server have in common, and the clock that closes idle ones."""
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, app_state: dict[str, Any]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, state: ServerState, app_state: dict[str, Any], write_within: float
+    ) -> None:
         if not config.loaded:
             config.load()
+        self.write_within = write_within
         self.config, self.state, self.app_state = config, state, app_state
         self.app = config.loaded_app
         self.limit = config.limit_concurrency
@@ -101,8 +106,8 @@ class Protocol(asyncio.Protocol):
     """One connection. `cycle` is the request that is being answered, None between two."""
 
     __slots__ = (
-        "_base", "_headers", "_heard", "_latest", "_left", "_parser", "_paused", "_pipeline", "_refused", "_url",
-        "_waiting", "cycle", "full", "gone", "shared", "transport",
+        "_base", "_headers", "_heard", "_latest", "_left", "_parser", "_paused", "_pipeline", "_refused", "_stalled",
+        "_unread", "_url", "_waiting", "cycle", "full", "gone", "shared", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -111,10 +116,12 @@ class Protocol(asyncio.Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        write_within: float = WRITE_WITHIN,
     ) -> None:
         known = vars(server_state)
         if "polyport" not in known:
-            known["polyport"] = Shared(config, server_state, app_state)
+            known["polyport"] = Shared(config, server_state, app_state, write_within)
         self.shared: Shared = known["polyport"]
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.cycle: Cycle | None = None
@@ -125,6 +132,9 @@ class Protocol(asyncio.Protocol):
         self._latest: Cycle | None = None
         self._pipeline: deque[Cycle] = deque()
         self._refused = 0
+        #: Bytes that wait for the peer to read, when that was looked at last, and for how many seconds it is as many:
+        #: who reads nothing is written to until its buffers are full, and then no more.
+        self._unread = self._stalled = 0
         self._left = config.timeout_keep_alive
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -163,7 +173,17 @@ class Protocol(asyncio.Protocol):
             self.cycle.keep_alive = False
 
     def tick(self) -> None:
-        """A second is over: end it where the time is up for what has to come from the peer."""
+        """A second is over: end it where the time is up for what the peer has to send, or to read."""
+        unread = self.transport.get_write_buffer_size()
+        if unread:
+            self._stalled = self._stalled + 1 if unread == self._unread else 0
+            self._unread = unread
+            if self._stalled >= self.shared.write_within:
+                log.warning("A caller that does not read its reply is cut off.")
+                self.transport.abort()
+                return
+        else:
+            self._unread = self._stalled = 0
         if self.cycle is not None and not self.cycle.starved:
             return
         self._left -= 1
@@ -180,6 +200,7 @@ class Protocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has caught up."""
         self.full = False
+        self._unread = 0
         self.wake()
 
     async def changed(self) -> None:
@@ -242,6 +263,12 @@ class Protocol(asyncio.Protocol):
             raise Refused(431)
         parser = self._parser
         assert parser is not None
+        hosts = 0
+        for header in self._headers:
+            if header[0] == b"host":
+                hosts += 1
+        if hosts != 1 and (hosts or parser.get_http_version() == "1.1"):
+            raise Refused(400)  # https://www.rfc-editor.org/rfc/rfc9112#section-3.2
         if parser.should_upgrade():
             return  # `data_received` is told so when all is read
         headers, self._headers = self._headers, []

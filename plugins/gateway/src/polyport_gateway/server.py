@@ -85,7 +85,7 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
         uvicorn.Config(
             app,
             loop="uvloop" if sys.platform != "win32" else "asyncio",
-            http=Protocol,
+            http=partial(Protocol, write_within=config.general.unread_seconds),  # type: ignore[arg-type]  # what is called
             ws="websockets-sansio",
             ws_max_size=int(config.general.realtime.max_message_mb * 1024 * 1024),
             ws_per_message_deflate=False,
