@@ -25,7 +25,7 @@ from polyport.flow import HttpRequest
 from polyport.hookspecs import hookimpl
 from polyport.provider import decode
 from polyport.transport import KEEP_ALIVE, Httpx, TransportOptions, proxy_for
-from polyport.transport.stock import _Lanes
+from polyport.transport.stock import AsyncHttpxTransport, HttpxTransport, _Lanes
 from polyport.types.chat import ChatCompletion
 from polyport.types.upload import Upload
 
@@ -109,15 +109,45 @@ def test_the_connection_used_last_is_used_next(client, serve):
 
 
 def test_idle_connections_are_closed_after_their_time():
-    """The oldest goes when a younger one comes back; after the end, none is kept."""
+    """The old ones go when a younger one comes back, wherever they lead; after the end, none is kept."""
     lanes = _Lanes(TransportOptions())
-    old, young = object(), object()
-    assert lanes.give("http://a", old) is None
-    lanes._idle["http://a"][0] = (time.monotonic() - KEEP_ALIVE - 1, old)
-    assert lanes.give("http://a", young) is old
+    old, stranger, young = object(), object(), object()
+    for origin, lane in (("http://a", old), ("http://b", stranger)):
+        assert lanes.give(origin, lane) == []
+        lanes._idle[origin][0] = (time.monotonic() - KEEP_ALIVE - 1, lane)
+    lanes._swept -= 60
+    assert lanes.give("http://a", young) == [old, stranger]
+    assert [*lanes._idle] == ["http://a"]
     assert lanes.take("http://a", httpx.HTTPTransport) is young
-    assert list(lanes.drain()) == []
-    assert lanes.give("http://a", young) is young
+    assert lanes.drain() == []
+    assert lanes.give("http://a", young) == [young]
+
+
+def test_a_host_that_is_not_asked_again_is_let_go(serve):
+    """Its connection ends after its time: on an event loop by itself, else with the next call to anybody."""
+    stranger, other = serve(replying), serve(replying)
+
+    def ask(server) -> HttpRequest:
+        return HttpRequest(method="POST", url=f"{server.url}/chat", content=b"{}")
+
+    async def main() -> None:
+        transport = AsyncHttpxTransport(TransportOptions(), 0.2)
+        for _ in range(2):
+            await transport.send(ask(stranger))
+            assert await asyncio.to_thread(stranger.until, lambda: stranger.open == 0)
+        await transport.aclose()
+
+    asyncio.run(main())
+    assert stranger.connections == 2
+    transport = HttpxTransport(TransportOptions(), 0.2)
+    transport.send(ask(stranger))
+
+    def gone() -> bool:
+        transport.send(ask(other))
+        return stranger.open == 0
+
+    assert stranger.until(gone)
+    transport.close()
 
 
 def test_a_connection_that_the_server_closed_is_not_used(mode, client, serve):

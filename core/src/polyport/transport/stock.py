@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -35,6 +36,8 @@ from polyport.transport.base import (
 L = TypeVar("L", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
 DECODINGS = b"gzip, deflate"
+#: Seconds between two looks for connections that have been idle for too long, at least.
+SWEEP = 1.0
 
 
 # --- what both sides share --------------------------------------------------------------------------------
@@ -148,45 +151,63 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 class _Lanes:
     """Idle transports of one connection each, by where they go: last in, first out."""
 
-    def __init__(self, options: TransportOptions) -> None:
-        self.options = options
+    def __init__(self, options: TransportOptions, keep_alive: float = KEEP_ALIVE) -> None:
+        self.options, self.keep_alive = options, keep_alive
+        self._lock = threading.Lock()
+        self._swept = time.monotonic()
         self._tls: ssl.SSLContext | None = None
         self._idle: dict[str, deque[tuple[float, Any]]] = {}
         self._closed = False
 
     def take(self, origin: str, kind: type[L]) -> L:
         """Return an idle lane to the origin, or a new one."""
-        idle = self._idle.get(origin)
-        if idle:
-            try:
+        with self._lock:
+            idle = self._idle.get(origin)
+            if idle:
                 lane: L = idle.pop()[1]
                 return lane
-            except IndexError:  # another thread was faster
-                pass
         opened: L = self._open(origin, kind)
         return opened
 
-    def give(self, origin: str, lane: Any) -> Any:
-        """Take a lane back. Returns one to close, if any: the longest idle one, or this one after the end."""
-        idle = self._idle.get(origin)
-        if idle is None:
-            idle = self._idle.setdefault(origin, deque())
+    def give(self, origin: str, lane: Any) -> list[Any]:
+        """Take a lane back. Returns those to close: now and then the ones idle too long, this one after the end."""
         now = time.monotonic()
-        idle.append((now, lane))
-        try:
-            return idle.popleft()[1] if self._closed or now - idle[0][0] > KEEP_ALIVE else None
-        except IndexError:  # another thread was faster
-            return None
+        with self._lock:
+            if self._closed:
+                return [lane]
+            self._idle.setdefault(origin, deque()).append((now, lane))
+            return self._old(now) if now - self._swept >= SWEEP else []
 
-    def drain(self) -> Iterator[Any]:
-        """Give every idle lane away, one by one; from now on, those given back are not kept."""
-        self._closed = True
-        for idle in list(self._idle.values()):
-            while idle:
-                yield idle.pop()[1]
+    def old(self) -> list[Any]:
+        """Give away the lanes that have been idle for too long, wherever they go."""
+        with self._lock:
+            return self._old(time.monotonic())
+
+    def _old(self, now: float) -> list[Any]:
+        self._swept = now
+        found = []
+        for origin, idle in list(self._idle.items()):
+            while idle and now - idle[0][0] > self.keep_alive:
+                found.append(idle.popleft()[1])
+            if not idle:
+                del self._idle[origin]
+        return found
+
+    @property
+    def resting(self) -> bool:
+        """Whether there is an idle lane, anywhere."""
+        return any(self._idle.values())
+
+    def drain(self) -> list[Any]:
+        """Give every idle lane away; from now on, those given back are not kept."""
+        with self._lock:
+            self._closed = True
+            found = [lane for idle in self._idle.values() for _, lane in idle]
+            self._idle.clear()
+            return found
 
     def _open(self, origin: str, kind: type[Any]) -> Any:
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE)
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self.keep_alive)
         proxy = proxy_for(origin, self.options)
         try:
             return kind(verify=self._context(origin, proxy), limits=limits, proxy=proxy, trust_env=False)
@@ -205,10 +226,10 @@ class _Lanes:
 
 
 class HttpxTransport:
-    """The blocking side."""
+    """The blocking side. A connection that was idle for `keep_alive` seconds is closed when any call is over."""
 
-    def __init__(self, options: TransportOptions) -> None:
-        self._lanes = _Lanes(options)
+    def __init__(self, options: TransportOptions, keep_alive: float = KEEP_ALIVE) -> None:
+        self._lanes = _Lanes(options, keep_alive)
 
     def send(self, request: HttpRequest) -> HttpReply:
         """Return the reply. Raises APIConnectionError or Timeout."""
@@ -224,8 +245,7 @@ class HttpxTransport:
         return answer(SyncBody(response, request, lambda: self._give(origin, lane)), response, request, started)
 
     def _give(self, origin: str, lane: httpx.BaseTransport) -> None:
-        spare = self._lanes.give(origin, lane)
-        if spare is not None:
+        for spare in self._lanes.give(origin, lane):
             spare.close()
 
     def close(self) -> None:
@@ -311,10 +331,12 @@ def _sync_stream(response: httpx.Response) -> httpx.SyncByteStream:
 
 
 class AsyncHttpxTransport:
-    """The asynchronous side, for one event loop."""
+    """The asynchronous side, for one event loop. A connection that was idle for `keep_alive` seconds is closed."""
 
-    def __init__(self, options: TransportOptions) -> None:
-        self._lanes = _Lanes(options)
+    def __init__(self, options: TransportOptions, keep_alive: float = KEEP_ALIVE) -> None:
+        self._lanes = _Lanes(options, keep_alive)
+        self._clock: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """Return the reply. Raises APIConnectionError or Timeout."""
@@ -330,12 +352,34 @@ class AsyncHttpxTransport:
             return await aanswer(AsyncBody(response, request, lambda: self._give(origin, lane)), response, request)
 
     async def _give(self, origin: str, lane: httpx.AsyncBaseTransport) -> None:
-        spare = self._lanes.give(origin, lane)
-        if spare is not None:
+        spares = self._lanes.give(origin, lane)
+        if self._clock is None:
+            self._wind()
+        for spare in spares:
             await spare.aclose()
+
+    def _wind(self) -> None:
+        """Look for idle connections in a while: their hosts may never be asked again."""
+        self._clock = asyncio.get_running_loop().call_later(self._lanes.keep_alive / 2 + SWEEP, self._look)
+
+    def _look(self) -> None:
+        self._sweeping = asyncio.ensure_future(self._sweep())
+
+    async def _sweep(self) -> None:
+        try:
+            for spare in self._lanes.old():
+                await spare.aclose()
+        finally:
+            self._clock = None
+            if self._lanes.resting:
+                self._wind()
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use close when their reply is done."""
+        if self._clock is not None:
+            self._clock.cancel()
+        if self._sweeping is not None:
+            await self._sweeping
         for lane in self._lanes.drain():
             await lane.aclose()
 
