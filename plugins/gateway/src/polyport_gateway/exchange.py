@@ -328,27 +328,27 @@ class Exchange:
             return Outcome(request_id=self._id, status=status, latency=latency, error=name, code=code, message=message)
         meta = self._call.meta
         bill = meta.bill
-        return Outcome(
-            request_id=self._id,
-            status=status,
-            latency=latency,
-            first_byte=self._first,
-            usage=self._tally.usage,
-            nano=None if meta.cost is None else round(meta.cost * 1_000_000_000),
-            estimated=bill is not None and bill.estimated,
-            error=name,
-            code=code,
-            message=message,
-            model=meta.model,
-            provider=meta.provider,
-            deployment=meta.deployment,
-            attempts=meta.attempts,
-            cache_hit=meta.cache_hit,
-            upstream_id=meta.request_id,
-            adaptations=meta.adaptations,
-            guardrails=meta.guardrails,
-            failures=meta.failures,
-            kept=self._tally.kept,
+        return Outcome(  # by position, as an Entry is
+            self._id,
+            status,
+            latency,
+            self._tally.usage,
+            None if meta.cost is None else round(meta.cost * 1_000_000_000),  # nano
+            bill is not None and bill.estimated,
+            name,
+            code,
+            message,
+            meta.model,
+            meta.provider,
+            meta.deployment,
+            meta.attempts,
+            meta.cache_hit,
+            self._first,
+            meta.request_id,  # upstream_id
+            meta.adaptations,
+            meta.guardrails,
+            meta.failures,
+            self._tally.kept,
         )
 
 

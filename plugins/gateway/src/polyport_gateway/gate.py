@@ -78,7 +78,7 @@ class Asked(msgspec.Struct, kw_only=True, frozen=True):
         return f"<Asked {self.request_id} {self.method} {self.path} {self.model or ''}>"
 
 
-class Outcome(msgspec.Struct, kw_only=True, frozen=True):
+class Outcome(msgspec.Struct, frozen=True):
     """How a request ended. Times are in seconds, `nano` in billionths of a USD, None where no price is known.
 
     `usage` are disjoint buckets of tokens. `status` is the HTTP status that the caller got, 499 for one that left.

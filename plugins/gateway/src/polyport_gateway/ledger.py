@@ -41,7 +41,7 @@ NONE = ("[]",) * 4
 Amount = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 
 
-class Whose(msgspec.Struct, frozen=True, kw_only=True):
+class Whose(msgspec.Struct, frozen=True):
     """Whose something is: the ids of all that it counts for, "" for none."""
 
     key_id: str = ""
@@ -55,7 +55,7 @@ class Whose(msgspec.Struct, frozen=True, kw_only=True):
 ABOUT = {name.removesuffix("_id"): name for name in (*Whose.__struct_fields__, "model", "provider")}
 
 
-class Entry(Whose, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+class Entry(Whose, frozen=True, omit_defaults=True, gc=False):
     """What is kept of a request: no prompt, no answer, no key. `at` is when it ended; `seconds` how long it took.
 
     `model` is what the caller asked for, `upstream` what answered; `usage` are disjoint buckets of tokens; `reserved`
@@ -63,8 +63,8 @@ class Entry(Whose, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     are columns, in this order: first those that are bound as they are, then flags, then JSON.
     """
 
-    id: str
-    at: float
+    id: str = ""
+    at: float = 0.0
     model: str = ""
     provider: str = ""
     upstream: str = ""
