@@ -405,6 +405,9 @@ def test_evals(client: Client, vendor: Vendor) -> None:
     grader = {"type": "label_model", "name": "g", "model": "gpt", "input": [{"role": "user", "content": "?"}],
               "labels": ["a"], "passing_labels": ["a"]}  # fmt: skip
     one = sdk.evals.create(data_source_config=source, testing_criteria=[grader], name="e")
+    assert json.loads(vendor.asked[-1][3])["testing_criteria"][0]["model"] == "gpt-4o"
+    with pytest.raises(openai.NotFoundError, match="There is no model"):
+        sdk.evals.create(data_source_config=source, testing_criteria=[{**grader, "model": "gpt-elsewhere"}])
     content = [{"item": {"file_id": "no id"}}]
     asked = {"type": "jsonl", "source": {"type": "file_content", "content": content}}
     run = sdk.evals.runs.create(one.id, data_source=asked)
@@ -459,7 +462,9 @@ def test_responses_beside_themselves(client: Client, vendor: Vendor, gateway: An
     assert not [*sdk.responses.input_items.list(told.id)]
     with pytest.raises(openai.NotFoundError):
         other.responses.input_items.list(told.id)
-    assert sdk.responses.input_tokens.count(model="gpt", input="hi").input_tokens == 7
+    tools = [{"type": "image_generation", "model": "gpt-image-1"}]
+    assert sdk.responses.input_tokens.count(model="gpt", input="hi", tools=tools).input_tokens == 7
+    assert json.loads(vendor.asked[-1][3]) == {"model": "gpt-4o", "input": "hi", "tools": tools}
     with pytest.raises(openai.NotFoundError):
         other.responses.compact(model="gpt", previous_response_id=told.id)
     reply = sdk.responses.with_raw_response.compact(model="gpt", previous_response_id=told.id)
@@ -616,28 +621,19 @@ def test_limits_and_routes_hold(client: Client, vendor: Vendor) -> None:
     assert httpx.get(f"{url}vector_stores/a%252e%252e", headers=headers, timeout=30).status_code == 400
 
 
-def test_who_has_a_budget_starts_nothing_of_unknown_cost(
-    client: Client, vendor: Vendor, start: Callable[..., Any]
-) -> None:
-    """Fine-tuning and runs of evals; a setting opens them. What stores things stays open."""
+def test_who_has_a_budget_starts_nothing_of_unknown_cost(client: Client, vendor: Vendor) -> None:
+    """Fine-tuning and runs of evals; what stores things stays open."""
     sdk = client({"max_budget": 10})
     file = sdk.files.create(file=("f.jsonl", b"{}\n"), purpose="fine-tune")
     with pytest.raises(openai.PermissionDeniedError, match="costs is not told"):
         sdk.fine_tuning.jobs.create(model="gpt", training_file=file.id)
     assert sdk.vector_stores.create(file_ids=[file.id]).id
-    opened = start(config(vendor, general={"resources": {"unpriced": True}}))
-    sdk = client({"max_budget": 10}, opened.url)
-    file = sdk.files.create(file=("f.jsonl", b"{}\n"), purpose="fine-tune")
-    assert sdk.fine_tuning.jobs.create(model="gpt", training_file=file.id).id
-    opened.stop()
 
 
 def test_guardrails_are_not_passed_by(client: Client, vendor: Vendor, start: Callable[..., Any]) -> None:
     """What carries prompts is refused where one is always on, for all or for a key; what does not goes on."""
     pytest.importorskip("polyport_guardrails")
-    rail = {"guardrail": "deny-list", "mode": "pre_call", "words": ["x"]}
-    always = {"guardrails": [{"guardrail_name": "g", "litellm_params": rail}]}
-    gateway = start(config(vendor, **always))
+    gateway = start(config(vendor, **RAILED))
     sdk = client({}, gateway.url)
     store = sdk.vector_stores.create(name="mine")
     for talk in talks(sdk, store.id):
@@ -645,11 +641,28 @@ def test_guardrails_are_not_passed_by(client: Client, vendor: Vendor, start: Cal
             talk()
     assert sdk.vector_stores.retrieve(store.id).name == "mine"
     gateway.stop()
-    opened = start(config(vendor, general={"resources": {"unguarded": True}}, **always))
-    sdk = client({}, opened.url)
+
+
+def test_settings_open_what_guardrails_cannot_see_and_what_costs_nobody_knows_what(
+    client: Client, vendor: Vendor, start: Callable[..., Any]
+) -> None:
+    """Where a guardrail is on, and for whom a budget holds."""
+    pytest.importorskip("polyport_guardrails")
+    opened = start(config(vendor, general={"resources": {"unguarded": True, "unpriced": True}}, **RAILED))
+    sdk = client({"max_budget": 10}, opened.url)
     for talk in talks(sdk, sdk.vector_stores.create(name="mine").id):
         assert talk() is not None
+    file = sdk.files.create(file=("f.jsonl", b"{}\n"), purpose="fine-tune")
+    assert sdk.fine_tuning.jobs.create(model="gpt", training_file=file.id).id
     opened.stop()
+
+
+#: A guardrail that is always on.
+RAILED = {
+    "guardrails": [
+        {"guardrail_name": "g", "litellm_params": {"guardrail": "deny-list", "mode": "pre_call", "words": ["x"]}}
+    ]
+}
 
 
 def talks(sdk: Any, store: str) -> list[Callable[[], Any]]:

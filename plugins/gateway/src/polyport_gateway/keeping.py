@@ -143,7 +143,7 @@ class Kept(Passage):
             content, told = await self._content_of(stack)
             model, there = self._of_models(told, caller)
             await self._let_in(route, told, model)
-            if row.model or row.spends:
+            if row.model or row.models:
                 self._running.demand(told)
             self._may()
             admission = self._admission_of()
@@ -225,7 +225,7 @@ class Kept(Passage):
 
     def _of_models(self, told: dict[str, Any], caller: Any) -> tuple[str | None, list[Deployment]]:
         """Return what the first model is called that a request has work, and the places of all. Raises GateError."""
-        names = [one["model"] for one in _naming_models(told)] if self._row.model or self._row.spends else []
+        names = [one["model"] for one in self._naming_models(told)]
         if not names:
             return None, []
         there = [place for name in names for place in self._served(name, caller)]
@@ -272,17 +272,21 @@ class Kept(Passage):
 
     def _renamed(self, told: dict[str, Any], place: Deployment) -> bool:
         """Put the provider's names of models in the place of ours; return whether there were any."""
-        if not (self._row.model or self._row.spends):
-            return False
         router, changed = self._running.router, False
         aliases = self._admission_of().aliases
-        for one in _naming_models(told):
+        for one in self._naming_models(told):
             found = router.groups.find(aliases.get(one["model"], one["model"]))
             same = [other for other in found if other is place] or found
             name = router.place_of(same[0])[1] if same else one["model"]
             if name != one["model"]:
                 one["model"], changed = name, True
         return changed
+
+    def _naming_models(self, told: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return what of a request names a model that works: it itself, or anything in it."""
+        if self._row.models:
+            return [*_naming(told)]
+        return [told] if self._row.model and isinstance(told.get("model"), str) else []
 
     def _query(self) -> list[tuple[str, str]]:
         return parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -460,7 +464,7 @@ def _id(one: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _naming_models(told: Any) -> Iterator[dict[str, Any]]:
+def _naming(told: Any) -> Iterator[dict[str, Any]]:
     """Yield what names a model, the outermost first; a caller's own data names none."""
     waiting = [told]
     for one in waiting:  # which grows meanwhile

@@ -125,7 +125,9 @@ def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:
     tools = fields.get("tools")
     if type(tools) is list:
         for tool in tools:
-            if type(tool) is dict and tool.get("type") not in DESCRIBED:
+            if type(tool) is not dict or (len(tool) == 2 and "function" in tool and "type" in tool):
+                continue  # most are functions
+            if tool.get("type") not in DESCRIBED:
                 found += inside(tool)
             found += _stores(tool)
     return [_id(one) for one in found if isinstance(one, str) and one] if found else found

@@ -17,8 +17,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One method. The first name in `path` is of something that is somebody's; those after it are parts of that.
 
     `makes` is what the reply is, and its caller's own from now on; `lists`: a page of such. `texts`: the request
-    carries what guardrails would have to see. `spends`: it has models work, and nobody tells what that costs.
-    `model`: it is a call of the model that it names, and tells its usage. `multipart`: it may bring a file.
+    carries what guardrails would have to see. `models`: it names models that will work; `spends`: they do so now, and
+    nobody tells what that costs. `model`: it is a call of one, and tells its usage. `multipart`: it may bring a file.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     makes: str = ""
     lists: bool = False
     texts: bool = False
+    models: bool = False
     spends: bool = False
     model: bool = False
     multipart: bool = False
@@ -98,7 +99,7 @@ ROWS: tuple[Row, ...] = (
     ),
     *_rows(
         "fine_tuning.jobs /fine_tuning/jobs",
-        ("create", "POST", "", "makes=fine_tuning_job texts spends"),
+        ("create", "POST", "", "makes=fine_tuning_job texts models spends"),
         ("list", "GET", "", "lists"),
         ("retrieve", "GET", "/{fine_tuning_job_id}", "makes=result_files"),
         ("cancel", "POST", "/{fine_tuning_job_id}/cancel", ""),
@@ -109,8 +110,8 @@ ROWS: tuple[Row, ...] = (
     ),
     *_rows(
         "fine_tuning.alpha.graders /fine_tuning/alpha/graders",
-        ("run", "POST", "/run", "texts spends"),
-        ("validate", "POST", "/validate", "texts"),
+        ("run", "POST", "/run", "texts models spends"),
+        ("validate", "POST", "/validate", "texts models"),
     ),
     *_rows(
         "containers /containers",
@@ -126,12 +127,12 @@ ROWS: tuple[Row, ...] = (
     ),
     *_rows(
         "evals /evals",
-        ("create", "POST", "", "makes=eval texts"),
+        ("create", "POST", "", "makes=eval texts models"),
         ("list", "GET", "", "lists"),
         ("retrieve", "GET", "/{eval_id}", ""),
         ("update", "POST", "/{eval_id}", ""),
         ("delete", "DELETE", "/{eval_id}", ""),
-        ("runs.create", "POST", "/{eval_id}/runs", "texts spends"),
+        ("runs.create", "POST", "/{eval_id}/runs", "texts models spends"),
         ("runs.list", "GET", "/{eval_id}/runs", ""),
         ("runs.retrieve", "GET", "/{eval_id}/runs/{run_id}", ""),
         ("runs.cancel", "POST", "/{eval_id}/runs/{run_id}/cancel", ""),
