@@ -238,6 +238,34 @@ def test_the_ledger_has_a_partition_a_month_and_drops_it_when_it_is_old(server: 
     asyncio.run(run())
 
 
+def test_retention_holds_to_the_day(server: PostgreSQL, tmp_path: Path) -> None:
+    """Of a month that is partly old the old requests go, by two replicas at once; the others, and the days, stay."""
+
+    async def run() -> None:
+        stores = [Store(server.url) for _ in range(2)]
+        await stores[0].migrate()
+        ledger = Ledger(stores[0], Journal(tmp_path))
+        first = datetime(1999, 5, 1, tzinfo=UTC).timestamp()
+        terms, now = Terms(ledger_retention_days=10), first + 40 * 86_400
+        await drop_old(stores[0], terms, first + 10 * 86_400)  # what others left behind
+        for number in range(1240):
+            ledger.record(Entry(id=f"day-{number}", at=first + number % 31 * 86_400 + number, model="day", nano=1))
+        await ledger.drain()
+        assert sum(await asyncio.gather(*(drop_old(store, terms, now) for store in stores))) == 1200
+        async with stores[0].transaction() as connection:
+            query = select(EntryRow.at).where(EntryRow.model == "day")
+            kept = sorted((await connection.execute(query)).scalars())
+        assert len(kept) == 40
+        assert kept[0] >= first + 30 * 86_400
+        assert await drop_old(stores[1], terms, now + 86_400) == 1  # the last day of May: the month goes whole
+        assert await ledger.spent({"model": "day"}, None) == 1240
+        await ledger.aclose()
+        for store in stores:
+            await store.aclose()
+
+    asyncio.run(run())
+
+
 def test_a_database_that_goes_down_and_comes_back_loses_nothing(server: PostgreSQL, tmp_path: Path) -> None:
     """Known keys go on meanwhile, unknown ones are refused without SQL; the drain catches up."""
 

@@ -1,7 +1,8 @@
 """What is done now and then, beside the requests: prompts are written, old rows dropped, webhooks told.
 
 Rows go in small batches, so that nobody waits for them; on PostgreSQL the ledger's months are dropped whole, when all
-of a month is old. Replicas may all do it: each takes what is still there.
+of a month is old, and of the month that is partly old the old rows go. Replicas may all do it: each takes what is
+still there.
 """
 
 from __future__ import annotations
@@ -97,10 +98,11 @@ async def drop_old(store: Store, terms: Terms, now: float | None = None) -> int:
 
 
 async def _drop_requests(store: Store, before: float) -> int:
-    if store.dialect != "postgresql":
-        return await _drop(store, EntryRow, before)
-    async with store.transaction() as connection:
-        return len(await partitions.drop(connection, before))
+    months = 0
+    if store.dialect == "postgresql":
+        async with store.transaction() as connection:
+            months = len(await partitions.drop(connection, before))
+    return months + await _drop(store, EntryRow, before)
 
 
 async def _drop(store: Store, table: type[Any], before: float, *where: ColumnElement[bool]) -> int:
@@ -108,7 +110,8 @@ async def _drop(store: Store, table: type[Any], before: float, *where: ColumnEle
     count = 0
     while True:
         async with store.transaction() as connection:
-            dropped = (await connection.execute(delete(table).where(table.id.in_(old)))).rowcount
+            gone = delete(table).where(table.at < int(before), table.id.in_(old))  # `at` says in which partitions
+            dropped = (await connection.execute(gone)).rowcount
         count += dropped
         if dropped < BATCH:
             return count
