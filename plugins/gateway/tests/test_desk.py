@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,10 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from polyport.errors import BadRequestError
 from polyport_gateway import config
 from polyport_gateway.assembly import app_of
+from polyport_gateway.desk import Desk
 from polyport_gateway.fields import KINDS
 from polyport_gateway.keeper import Keeper
+from polyport_gateway.store import AT_ONCE, Store
 
 MASTER_KEY = "sk-master-1234"
 HELLO = {"model": "gpt", "messages": [{"role": "user", "content": "Hello?"}]}
@@ -70,6 +75,44 @@ def test_from_a_key_to_what_it_spent(tmp_path: Path, well: Any, monkeypatch: pyt
         assert made["key"] not in json.dumps(changes)
 
     run(tmp_path, test, well.url)
+
+
+def test_a_database_that_stalls_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Who holds a connection is told so after a while, and so is who waits for one; well again, all is well."""
+
+    async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
+        assert (await client.post("/key/generate", json={})).status_code == 200
+        store = Store(f"sqlite:///{tmp_path / 'gateway.db'}", timeout=1.0)
+        desk = httpx.ASGITransport(Desk(_on(keeper, store), within=3.0))
+        async with httpx.AsyncClient(transport=desk, base_url="http://desk", headers=client.headers) as stalled:
+            with closing(sqlite3.connect(tmp_path / "gateway.db")) as other:
+                other.execute("BEGIN IMMEDIATE")
+                writes = [asyncio.create_task(stalled.post("/key/generate", json={})) for _ in range(AT_ONCE)]
+                while store.engine.pool.checkedout() < AT_ONCE:  # type: ignore[attr-defined]  # of this pool
+                    await asyncio.sleep(0.01)
+                read = await stalled.get("/key/list")
+                assert (read.status_code, read.json()["error"]["message"][:38]) == (
+                    503,
+                    "All connections to the database are bu",
+                )
+                assert not any(one.done() for one in writes)
+                for reply in await asyncio.gather(*writes):
+                    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "store_unavailable")
+                    assert reply.headers["retry-after"] == "1"
+                other.rollback()
+            while (await stalled.get("/key/list")).status_code != 200:
+                await asyncio.sleep(0.05)
+            assert (await stalled.post("/key/generate", json={})).status_code == 200
+        await store.aclose()
+
+    run(tmp_path, test)
+
+
+def _on(keeper: Keeper, store: Store) -> Keeper:
+    """Return a keeper as the desk sees it, over a store of its own."""
+    found = copy.copy(keeper)
+    found.store = store
+    return found
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ that is asked for, page by page.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 from polyport.errors import BadRequestError, PolyportError
@@ -31,7 +32,10 @@ from polyport_gateway.surfaces import OPENAI
 log = logging.getLogger("polyport.gateway.desk")
 #: Bytes that a request may have here.
 LIMIT = 1024 * 1024
+#: Seconds for which the database is waited for: a little longer than it itself waits for a lock.
+WITHIN = 15.0
 
+T = TypeVar("T")
 Function: TypeAlias = Callable[[Store, Principal, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -75,10 +79,11 @@ MOUNTS = sorted({path.split("/")[1] for path in (*CHANGING, *READING)})
 
 
 class Desk:
-    """An ASGI application over a keeper."""
+    """An ASGI application over a keeper. Within so many seconds it has the database's answer, or says there is none."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
+    def __init__(self, keeper: Keeper, within: float = WITHIN) -> None:
+        self._keeper, self._seconds = keeper, within
+        self._late: set[asyncio.Future[Any]] = set()
         self._reading = {**READING, "/budget/usage": self._usage}
         self._changing = {**CHANGING, "/key/generate": self._generate, "/key/update": self._update_key}
 
@@ -95,7 +100,9 @@ class Desk:
                 log.error("management request %s failed", reply.id)
             if reply.begun:
                 raise  # what was sent is cut off, and does not look whole
-            await reply.whole(problem.status, replies.JSON, replies.encode(OPENAI.problem(problem)))
+            wait = problem.retry_after and ("retry-after", max(1, round(problem.retry_after)))
+            body = replies.encode(OPENAI.problem(problem))
+            await reply.whole(problem.status, replies.JSON, body, *([wait] if wait else []))
             if not isinstance(error, PolyportError):
                 raise
 
@@ -107,7 +114,8 @@ class Desk:
             raise _nothing_at(path)
         headers = Headers(scope["headers"])
         client = scope.get("client")
-        by = await self._keeper.identify(credential.of(headers, scope), client[0] if client else None, path)
+        token, address = credential.of(headers, scope), client[0] if client else None
+        by = await self._within(self._keeper.identify(token, address, path))
         given = await self._given(scope, receive, headers)
         style = str(given.pop("format", "json")) if path.startswith("/spend/") else "json"
         if style not in STYLES:
@@ -119,12 +127,35 @@ class Desk:
             return
         if path in MAKING:
             given = {**self._keeper.general().terms.defaults(MAKING[path]), **given}
-        answer = await function(self._keeper.store, by, given)
+        answer = await self._within(function(self._keeper.store, by, given))
         if style == "json":
             await reply.whole(200, replies.JSON, replies.encode(answer))
         else:
             rows = answer["results"] if "results" in answer else [answer["request"]]
             await reply.whole(200, STYLES[style], WRITERS[style](rows, True))
+
+    async def _within(self, step: Awaitable[T]) -> T:
+        """Wait for the database, but not for ever. Raises GateError; what it is at then is undone when it goes on."""
+        task = asyncio.ensure_future(step)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._seconds)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if done:
+            return task.result()
+        self._late.add(task)  # it may hang in the database: nobody waits for its end
+        task.add_done_callback(self._over)
+        task.cancel()
+        raise GateError(
+            503, "store_unavailable", f"The database has not answered for {self._seconds:g} s. Try again, and look "
+            "whether what you asked for has been done.", retry_after=1,
+        )  # fmt: skip
+
+    def _over(self, task: asyncio.Future[Any]) -> None:
+        self._late.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.info("The database has answered, too late: %s", type(task.exception()).__name__)
 
     def _generate(self, store: Store, by: Principal, body: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
         return manage.generate_key(store, by, body, issuing=self._keeper.general().terms.issuing)
@@ -170,9 +201,9 @@ class Reply:
     def __init__(self, send: Send, id: str) -> None:
         self._send, self.id, self.begun = send, id, False
 
-    async def whole(self, status: int, kind: str, body: bytes) -> None:
+    async def whole(self, status: int, kind: str, body: bytes, *more: tuple[str, Any]) -> None:
         """Send all at once."""
-        await self.begin(status, kind, ("content-length", len(body)))
+        await self.begin(status, kind, ("content-length", len(body)), *more)
         await self.end(body)
 
     async def begin(self, status: int, kind: str, *more: tuple[str, Any]) -> None:

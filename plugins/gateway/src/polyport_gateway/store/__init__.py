@@ -26,7 +26,13 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+    TimeoutError as PoolTimeout,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
@@ -57,7 +63,10 @@ MIGRATION_LOCK = 7_091_276_500
 
 
 class Store:
-    """One database. `url` may be written without its driver: sqlite:///file.db, postgresql://user@host/name."""
+    """One database. `url` may be written without its driver: sqlite:///file.db, postgresql://user@host/name.
+
+    For `timeout` seconds a connection is waited for, or that one is made.
+    """
 
     def __init__(self, url: str, *, pool: int = 10, timeout: float = 5.0) -> None:
         try:
@@ -71,7 +80,7 @@ class Store:
                 options |= {"pool_size": pool, "pool_timeout": timeout, "connect_args": {"timeout": timeout}}
             elif parsed.database not in (None, "", ":memory:"):
                 Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-                options |= {"pool_size": AT_ONCE, "max_overflow": 0, "pool_use_lifo": True}
+                options |= {"pool_size": AT_ONCE, "max_overflow": 0, "pool_use_lifo": True, "pool_timeout": timeout}
             self.engine = create_async_engine(parsed, hide_parameters=True, **options)
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
             raise BadRequestError("database_url is no URL: write sqlite:///file.db or postgresql://…") from error
@@ -164,6 +173,8 @@ def _driver_errors(dialect: str) -> tuple[type[Exception], ...]:
 
 def _away(error: BaseException) -> ServiceUnavailableError:
     """Name what went wrong without what was asked: an error's text may hold SQL, addresses and passwords."""
+    if isinstance(error, PoolTimeout):
+        return ServiceUnavailableError("All connections to the database have been busy for a while. Try again.")
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return ServiceUnavailableError(f"The database could not be asked ({type(cause).__name__}). Try again.")
 
