@@ -83,7 +83,7 @@ def test_a_database_that_stalls_keeps_nobody_waiting(tmp_path: Path) -> None:
     async def test(client: httpx.AsyncClient, keeper: Keeper) -> None:
         assert (await client.post("/key/generate", json={})).status_code == 200
         store = Store(f"sqlite:///{tmp_path / 'gateway.db'}", timeout=1.0)
-        desk = httpx.ASGITransport(Desk(_on(keeper, store), within=3.0))
+        desk = httpx.ASGITransport(Desk(_on(keeper, store), within=6.0))
         async with httpx.AsyncClient(transport=desk, base_url="http://desk", headers=client.headers) as stalled:
             with closing(sqlite3.connect(tmp_path / "gateway.db")) as other:
                 other.execute("BEGIN IMMEDIATE")
@@ -91,11 +91,8 @@ def test_a_database_that_stalls_keeps_nobody_waiting(tmp_path: Path) -> None:
                 while store.engine.pool.checkedout() < AT_ONCE:  # type: ignore[attr-defined]  # of this pool
                     await asyncio.sleep(0.01)
                 read = await stalled.get("/key/list")
-                assert (read.status_code, read.json()["error"]["message"][:38]) == (
-                    503,
-                    "All connections to the database are bu",
-                )
-                assert not any(one.done() for one in writes)
+                assert read.status_code == 503
+                assert read.json()["error"]["message"].startswith("All connections to the database have been busy")
                 for reply in await asyncio.gather(*writes):
                     assert (reply.status_code, reply.json()["error"]["code"]) == (503, "store_unavailable")
                     assert reply.headers["retry-after"] == "1"
