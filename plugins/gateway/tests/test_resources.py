@@ -46,10 +46,22 @@ class Vendor(Local):
         self.accounts: dict[str, dict[str, dict[str, Any]]] = {FIRST: {}, SECOND: {}}
         self.asked: list[tuple[str, str, dict[str, list[str]], bytes]] = []
         self.url = f"{self.address}/v1"
+        #: Ids after which there is no page.
+        self.broken: set[str] = set()
 
     def where(self, name: str) -> str:
         """Return the key of the account that has something."""
         return next(key for key, kept in self.accounts.items() if any(name in path.split("/") for path in kept))
+
+
+def events(*told: Any) -> bytes:
+    """Return server-sent events."""
+    return "".join(f"data: {json.dumps(one)}\n\n" for one in told).encode()
+
+
+def response(told: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return an event about a response."""
+    return {"type": ("response.created", "response.completed")[number], "sequence_number": number, "response": told}
 
 
 class Handler(Answering):
@@ -59,9 +71,10 @@ class Handler(Answering):
 
     def serve(self) -> None:
         url, body = urlsplit(self.path), self.body()
-        path, query = url.path.removeprefix("/v1/"), parse_qs(url.query)
+        path, query = url.path.removeprefix("/openai").removeprefix("/v1/"), parse_qs(url.query)
         self.server.asked.append((self.command, path, query, body))
-        kept = self.server.accounts[self.headers["authorization"].removeprefix("Bearer ")]
+        key = self.headers["api-key"] or self.headers["authorization"].removeprefix("Bearer ")
+        kept = self.server.accounts[key]
         asked = json.loads(body) if body.startswith(b"{") else {}
         status, told = self.answer(path, query, asked, kept)
         if isinstance(told, bytes):
@@ -76,7 +89,9 @@ class Handler(Answering):
             return 200, {"id": "resp_c", "object": "response.compaction", "created_at": 1, "output": [],
                          "answers": [], "model": "gpt-4o", "usage": USAGE}  # fmt: skip
         if path == "responses":
-            return 200, self.respond(asked, kept)
+            told = self.respond(asked, kept)
+            begun = {**told, "output": [], "usage": None, "status": "in_progress"}
+            return 200, events(response(begun, 0), response(told, 1)) if asked.get("stream") else told
         if path == "chat/completions" and self.command == "POST":
             return 200, self.chat(asked, kept)
         if path.endswith("/content"):
@@ -121,6 +136,8 @@ class Handler(Answering):
         if not known:
             return 404, {"error": {"message": "No such thing", "code": "not_found"}}
         found = [one for where, one in kept.items() if where.rpartition("/")[0] == path]
+        if self.server.broken & {*query.get("after", ())}:
+            return 500, {"error": {"message": "This is out of order", "code": "broken"}}
         if "after" in query:
             found = found[[one["id"] for one in found].index(query["after"][0]) + 1 :]
         limit = int(query.get("limit", ["20"])[0])
@@ -146,8 +163,7 @@ class Handler(Answering):
         choice = {"index": 0, "delta": message, "finish_reason": "stop"}
         chunks = [{**told, "object": "chat.completion.chunk", "choices": [choice], "usage": None},
                   {**told, "object": "chat.completion.chunk", "choices": []}]  # fmt: skip
-        text = "".join(f"data: {json.dumps(one)}\n\n" for one in chunks) + "data: [DONE]\n\n"
-        return text.encode()
+        return events(*chunks) + b"data: [DONE]\n\n"
 
     def send(self, body: bytes, status: int = 200, **headers: str) -> None:
         if body.startswith(b"data: "):
@@ -178,7 +194,7 @@ def config(vendor: Vendor, **more: Any) -> dict[str, Any]:
         {"model_name": name, "litellm_params": {"model": f"openai/{model}", "api_base": vendor.url, "api_key": key}}
         for name, model, key in (("gpt", "gpt-4o", FIRST), ("mini", "gpt-4o-mini", SECOND))
     ]
-    return {"model_list": models, "general_settings": general, "router_settings": {"num_retries": 0}, **more}
+    return {"model_list": models, "general_settings": general, "router_settings": {"num_retries": 0}} | more
 
 
 @pytest.fixture(scope="module")
@@ -450,15 +466,22 @@ def test_stored_chats(client: Client, vendor: Vendor, stream: bool) -> None:
     assert sdk.chat.completions.delete(name).deleted
 
 
-def test_responses_beside_themselves(client: Client, vendor: Vendor, gateway: Any) -> None:
-    """Input items, counting, compacting with its usage and cost; containers that a tool made are its caller's."""
+@pytest.mark.parametrize("stream", [False, True])
+def test_containers_that_a_tool_made_are_its_callers(client: Client, vendor: Vendor, stream: bool) -> None:
+    """Of a response that came whole, or was streamed."""
     sdk, other = client({}), client({})
     tool = {"type": "code_interpreter", "container": {"type": "auto"}}
-    told = sdk.responses.create(model="gpt", input="hi", tools=[tool])
-    box = told.output[0].container_id
+    told = sdk.responses.create(model="gpt", input="hi", tools=[tool], stream=stream)
+    box = ([one.response for one in told][-1] if stream else told).output[0].container_id
     assert sdk.containers.retrieve(box).id == box
     with pytest.raises(openai.NotFoundError):
         other.containers.retrieve(box)
+
+
+def test_responses_beside_themselves(client: Client, vendor: Vendor, gateway: Any) -> None:
+    """Input items, counting, compacting with its usage and cost."""
+    sdk, other = client({}), client({})
+    told = sdk.responses.create(model="gpt", input="hi")
     assert not [*sdk.responses.input_items.list(told.id)]
     with pytest.raises(openai.NotFoundError):
         other.responses.input_items.list(told.id)
@@ -684,6 +707,36 @@ def test_without_accounts_everything_is_everybodys(vendor: Vendor, start: Callab
         assert [one.id for one in sdk.vector_stores.list()] == [store.id]
         assert vendor.where(sdk.conversations.create(extra_query={"model": "mini"}).id) == SECOND
     gateway.stop()
+
+
+def test_azure_has_them_and_patterns_lead_to_them(vendor: Vendor, start: Callable[..., Any]) -> None:
+    """At a resource's v1 surface, by its key; and with models that a pattern stands for."""
+    pytest.importorskip("polyport_azure")
+    azure = {"model": "azure/ours", "api_base": vendor.address, "api_key": FIRST}
+    others = {"model": "openai/*", "api_base": vendor.url, "api_key": SECOND}
+    names = (("gpt", azure), ("*", others))
+    models = [{"model_name": name, "litellm_params": params} for name, params in names]
+    gateway = start(config(vendor, model_list=models))
+    keys = new_key(gateway.url), new_key(gateway.url, models=["gpt-5-mini"])
+    clients = [openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0) for key in keys]
+    with clients[0] as sdk, clients[1] as bound:
+        store = sdk.vector_stores.create(name="mine")
+        assert [one.id for one in sdk.vector_stores.list(order="asc")] == [store.id]
+        assert vendor.where(store.id) == FIRST
+        assert vendor.asked[-1][2] == {"order": ["asc"]}
+        assert vendor.where(bound.vector_stores.create(name="b").id) == SECOND
+        bound.responses.compact(model="gpt-5-mini", input="hi")
+        assert json.loads(vendor.asked[-1][3])["model"] == "gpt-5-mini"
+    gateway.stop()
+
+
+def test_a_page_that_fails_is_told(client: Client, vendor: Vendor) -> None:
+    """A list is not cut short in silence, where a later page of the provider's is an error."""
+    vendor.accounts[FIRST] |= {f"skills/x{_}": {"id": f"x{_}"} for _ in range(25)}
+    vendor.broken.add("x19")
+    with pytest.raises(openai.InternalServerError, match="out of order"):
+        client({}).skills.list()
+    vendor.broken.clear()
 
 
 def test_where_nothing_has_them_it_is_told(client: Client, vendor: Vendor) -> None:

@@ -341,7 +341,10 @@ class Kept(Passage):
         while more and last and len(mine) < wanted and turned < PAGES and "before" not in asked_for:
             turned += 1
             following = [*rest, ("after", last), ("limit", str(PAGE))]
-            _, data = await self._whole(self._request("GET", path, None, following))
+            next_reply, data = await self._whole(self._request("GET", path, None, following))
+            if next_reply.status >= 400:
+                await self._answered(next_reply, data, request)
+                return
             found = _told_of(data) or {}
             listed = data_of(found)
             mine += await self._mine(listed)
