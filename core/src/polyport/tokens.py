@@ -14,7 +14,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -45,6 +45,19 @@ LOW_IMAGE, HIGH_IMAGE = 85, 765
 #: Letters in a token of European prose; other scripts take about a token for each letter and a half.
 LETTERS, FOREIGN = 4.0, 1.5
 MODULE = "bpe_openai"
+
+
+class Tokenizer(Protocol):
+    """Cuts texts into tokens, and puts them together again; KeyError for a token that there is not."""
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """Return the tokens of a text, in which nothing is special."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens."""
+
+    def decode_single_token_bytes(self, token: int) -> bytes:
+        """Return what one token stands for, which may be a part of a letter."""
 
 
 class Tokens(int):
@@ -169,13 +182,27 @@ def encoding_of(model: str) -> str | None:
     return next((encoding for glob, encoding in ENCODINGS if fnmatch.fnmatchcase(bare, glob)), None)
 
 
+def tokenizer_of(model: str) -> Tokenizer | None:
+    """Return a model's own tokenizer, where it is OpenAI's and `polyport[tokens]` is installed; None otherwise."""
+    encoding = encoding_of(model)
+    return None if encoding is None else _tokenizer(encoding)
+
+
 @lru_cache(maxsize=8)
-def _encoder(encoding: str) -> Callable[[str], int] | None:
+def _tokenizer(encoding: str) -> Tokenizer | None:
     if importlib.util.find_spec(MODULE) is None:
         return None
     with warnings.catch_warnings():  # 0.1.4 opens its data by a function that Python 3.11 calls deprecated
         warnings.simplefilter("ignore", DeprecationWarning)
-        encode = importlib.import_module(MODULE).get_encoding(encoding).encode_ordinary
+        found: Tokenizer = importlib.import_module(MODULE).get_encoding(encoding)
+    return found
+
+
+def _encoder(encoding: str) -> Callable[[str], int] | None:
+    found = _tokenizer(encoding)
+    if found is None:
+        return None
+    encode = found.encode_ordinary
     return lambda text: len(encode(text))
 
 

@@ -46,6 +46,8 @@ class Coheres(Handler):
         ("POST /v2/chat", chat),
         ("POST (/v2)?/embed", embed),
         ("POST /v2/audio/transcriptions", lambda _: {"text": "hi"}),
+        ("POST /tokenize", lambda _: {"tokens": [1, 2], "token_strings": ["He", "llo"], "own": 1.5}),
+        ("POST /detokenize", lambda _: {"text": "Hello"}),
         *ANSWERS,
     )
 
@@ -79,7 +81,7 @@ def gateway(vendors: Vendors, start: Callable[..., Any]) -> Any:
 @pytest.fixture(scope="module")
 def http() -> Iterator[httpx.Client]:
     """What the SDKs send with: they close nothing by themselves."""
-    with httpx.Client() as client:
+    with httpx.Client(timeout=120) as client:
         yield client
 
 
@@ -91,7 +93,7 @@ def client(gateway: Any, http: httpx.Client) -> Any:
 
 def ask(gateway: Any, path: str, body: Any) -> httpx.Response:
     """Send what the SDK has no words for."""
-    return httpx.post(gateway.url + path, json=body, headers={"authorization": f"Bearer {KEY}"})
+    return httpx.post(gateway.url + path, json=body, headers={"authorization": f"Bearer {KEY}"}, timeout=120)
 
 
 def streamed(events: Iterable[Any]) -> Any:
@@ -282,7 +284,7 @@ def test_the_asynchronous_sdk(gateway: Any) -> None:
     """Whole and streamed."""
 
     async def run() -> tuple[str, str]:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=120) as http:
             client = cohere.AsyncClientV2(api_key=KEY, base_url=gateway.url, httpx_client=http)
             events = [event async for event in client.chat_stream(model="gpt", messages=HELLO)]
             answer = await client.chat(model="gpt", messages=HELLO)
@@ -526,3 +528,54 @@ def test_speech_is_written_down(client: Any, model: str) -> None:
     """Cohere's models or another vendor's."""
     told = client.audio.transcriptions.create(model=model, language="en", file=("a.wav", b"RIFF0000WAVE"))
     assert told.text == "hi"
+
+
+# --- tokens ---
+
+
+def test_coheres_models_cut_texts_at_cohere(gateway: Any, first: Any, vendors: Vendors) -> None:
+    """And what it says comes as it is; the SDK falls back to asking, as no tokenizer can be had from here."""
+    told = first.tokenize(text="Hello", model="command")
+    assert (told.tokens, told.token_strings, told.own) == ([1, 2], ["He", "llo"], 1.5)
+    assert vendors.asked[-1][1:] == ("/tokenize", {"model": "command-a-reasoning-08-2025", "text": "Hello"})
+    assert first.detokenize(tokens=[1, 2], model="command").text == "Hello"
+    assert vendors.last == {"model": "command-a-reasoning-08-2025", "tokens": [1, 2]}
+
+
+def test_openais_tokenizers_are_at_hand(gateway: Any, first: Any) -> None:
+    """Where they are installed; a token that there is not is told."""
+    pytest.importorskip("bpe_openai")
+    told = first.tokenize(text="hello wörld", model="gpt")
+    assert "".join(told.token_strings) == "hello wörld"
+    assert first.detokenize(tokens=told.tokens, model="gpt").text == "hello wörld"
+    answer = ask(gateway, "/v1/detokenize", {"model": "gpt", "tokens": [10**12]})
+    assert (answer.status_code, "$.tokens" in answer.json()["message"]) == (400, True)
+    assert "x-polyport-cost" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "word"),
+    [
+        ("/v1/tokenize", {"model": "claude", "text": "x"}, "polyport[tokens]"),
+        ("/v1/detokenize", {"model": "claude", "tokens": [1]}, "polyport[tokens]"),
+        ("/v1/tokenize", {"model": "gpt"}, "$.text"),
+        ("/v1/tokenize", {"model": "gpt", "text": "x" * 65537}, "$.text"),
+        ("/v1/tokenize", {"text": "x"}, "$.model"),
+        ("/v1/detokenize", {"model": "gpt", "tokens": ["x"]}, "$.tokens"),
+        ("/v1/detokenize", {"model": "gpt", "tokens": [True]}, "$.tokens"),
+    ],
+)
+def test_tokens_that_nobody_knows_are_refused(gateway: Any, path: str, asked: Any, word: str) -> None:
+    """Not guessed."""
+    refused = ask(gateway, path, asked)
+    assert refused.status_code == 400
+    assert word in refused.json()["message"]
+
+
+def test_what_is_not_served_says_why(gateway: Any, client: Any) -> None:
+    """To who may call; a stranger is told nothing."""
+    with pytest.raises(cohere.NotImplementedError) as told:
+        client.datasets.list()
+    assert "data set" in told.value.body["message"]
+    assert httpx.get(f"{gateway.url}/v1/datasets").status_code == 401
+    assert ask(gateway, "/v1/check-api-key", {}).json() == {"valid": True}

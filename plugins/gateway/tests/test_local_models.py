@@ -56,12 +56,39 @@ def test_real_models_answer_the_openai_sdk(url: str) -> None:
 def test_real_models_answer_the_cohere_sdk(url: str, kind: str) -> None:
     """Rerank by both of its interfaces."""
     pytest.importorskip("tokenizers", reason="the cohere SDK needs it, and fastavro")
-    with httpx.Client() as http:
+    with httpx.Client(timeout=120) as http:  # the first call loads the model
         client = getattr(cohere, kind)(api_key="any", base_url=url, httpx_client=http)
         ranked = client.rerank(
             model="local/e5", query="What do cats eat?", documents=["Paris is in France.", "Cats eat mice and fish."]
         )
     assert ranked.results[0].index == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK calls pydantic by names that have gone
+def test_real_models_chat_and_embed_by_the_cohere_sdk(url: str) -> None:
+    """By both versions, whole and streamed, over a model and vectors of this machine."""
+    pytest.importorskip("tokenizers", reason="the cohere SDK needs it, and fastavro")
+    question = "What is the capital of France? One word."
+    asked = {"model": "local/smollm2", "temperature": 0, "max_tokens": 12}
+    with httpx.Client(timeout=120) as http:
+        second = cohere.ClientV2(api_key="any", base_url=url, httpx_client=http)
+        turns = [{"role": "user", "content": question}]
+        told = second.chat(messages=turns, **asked)
+        text = told.message.content[0].text
+        assert "Paris" in text
+        assert told.usage.tokens.output_tokens > 0
+        events = [event for event in second.chat_stream(messages=turns, **asked) if event.type == "content-delta"]
+        assert "".join(event.delta.message.content.text for event in events) == text
+        vectors = second.embed(
+            model="local/e5", texts=["a", "b"], input_type="search_query", embedding_types=["float", "ubinary"]
+        )
+        assert [len(one) for one in vectors.embeddings.float_] == [384, 384]
+        assert [len(one) for one in vectors.embeddings.ubinary] == [48, 48]
+        first = cohere.Client(api_key="any", base_url=url, httpx_client=http)
+        assert first.chat(message=question, **asked).text == text
+        lines = [one for one in first.chat_stream(message=question, **asked) if one.event_type == "text-generation"]
+        assert "".join(one.text for one in lines) == text
+        assert len(first.embed(model="local/e5", texts=["a"]).embeddings[0]) == 384
 
 
 def test_real_models_answer_other_sdks(url: str) -> None:

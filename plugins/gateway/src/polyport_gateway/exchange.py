@@ -172,7 +172,7 @@ class Exchange:
         if ids:
             await self._admission.check(ids)
         router = self._running.router
-        if operation.hook == "count_tokens" and not self._running.has(operation, self._fields["model"]):
+        if operation.hook == "count_tokens" and self._counts_here(operation):
             model = self._running.upstream(self._fields["model"])
             counted = counting.about(model, self._fields)
             await self._reply(self._surface.answer(counted, self._fields), counting.EMULATED)
@@ -195,6 +195,9 @@ class Exchange:
                 result = await self._admission.note(operation.function, self._fields, result, self._call.meta)
             await self._reply(self._surface.answer(result, self._fields))
 
+    def _counts_here(self, operation: Operation) -> bool:
+        return self._surface.counts_about and not self._running.has(operation, self._fields["model"])
+
     def _bound(self, size: int) -> None:
         """Take note of how much goes out. Raises GateError for more than may."""
         most = self._running.max_response
@@ -213,6 +216,10 @@ class Exchange:
 
     def _own(self, route: Route, names: dict[str, str]) -> Answer:
         assert self._admission is not None
+        if route.why:
+            raise GateError(501, "not_served", route.why)
+        if route.own == "key":
+            return Answer(replies.encode({"valid": True}))
         known = self._running.names(self._admission)
         if route.own == "models":
             return Answer(replies.encode(self._surface.models(known)))

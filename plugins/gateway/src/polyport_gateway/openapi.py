@@ -27,6 +27,7 @@ from polyport_gateway.app import ASGI
 from polyport_gateway.asked import FILES, Receive
 from polyport_gateway.cohere_chat import Chat
 from polyport_gateway.cohere_first import STREAM, FirstChat
+from polyport_gateway.cohere_tokens import LONGEST, Detokenizing, Tokenizing
 from polyport_gateway.cohere_vectors import TYPES, Embedding
 from polyport_gateway.console import Console, reply
 from polyport_gateway.exchange import Send
@@ -170,8 +171,27 @@ EMBED: Schema = {
     },
     "required": ["model"],
 }
+TOKENIZE: Schema = {
+    "type": "object",
+    "properties": {"model": {"type": "string"}, "text": {"type": "string", "minLength": 1, "maxLength": LONGEST}},
+    "required": ["model", "text"],
+}
+DETOKENIZE: Schema = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string"},
+        "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": LONGEST},
+    },
+    "required": ["model", "tokens"],
+}
 #: Surfaces of Cohere's whose requests are not their operation's.
-COHERES: dict[type, Schema] = {Chat: CHAT, FirstChat: FIRST, Embedding: EMBED}
+COHERES: dict[type, Schema] = {
+    Chat: CHAT,
+    FirstChat: FIRST,
+    Embedding: EMBED,
+    Tokenizing: TOKENIZE,
+    Detokenizing: DETOKENIZE,
+}
 TEXT: Schema = {"type": ["string", "null"], "maxLength": 255}
 COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
 TEXTS: Schema = {"type": ["array", "null"], "items": {"type": "string"}}
@@ -338,7 +358,7 @@ def _of_route(path: str, route: Route, names: Mapping[Any, str]) -> Schema:
         "responses": {"default": error},
     }
     if operation is None:
-        made["responses"]["200"] = {"description": "The models", "content": _json({"type": "object"})}
+        made["responses"]["200"] = {"description": "The answer", "content": _json({"type": "object"})}
         return made
     if operation.body == "none":
         made["parameters"] += [*_query(operation, inside, isinstance(route.surface, Batches))]

@@ -129,6 +129,8 @@ class Surface:
     relays = ""
     #: Whether its calls are more than one of core's: then `plan` makes them.
     plans = False
+    #: Whether tokens are counted here, about, where no provider of a model counts them.
+    counts_about = True
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
         """Return the parameters of core's call that a request is."""

@@ -15,6 +15,8 @@ from polyport_gateway.anthropic_results import Results
 from polyport_gateway.cohere import Cohere, Transcribing
 from polyport_gateway.cohere_chat import Chat
 from polyport_gateway.cohere_first import FirstChat
+from polyport_gateway.cohere_tokens import Detokenizing, Tokenizing
+from polyport_gateway.cohere_unserved import unserved
 from polyport_gateway.cohere_vectors import Embedding
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
@@ -58,19 +60,22 @@ COHERES: tuple[tuple[str, str, Surface, str], ...] = (
     ("POST", "/v1/embed", Embedding("1"), "embedding"),
     ("POST", "/v2/embed", Embedding(), "embedding"),
     ("POST", "/v2/audio/transcriptions", Transcribing(), "transcription"),
+    ("POST", "/v1/tokenize", Tokenizing(), "count_tokens"),
+    ("POST", "/v1/detokenize", Detokenizing(), "count_tokens"),
 )
 #: What the gateway answers itself, and is no operation of a provider.
 OWN = (("GET", "/models", "models"), ("GET", "/models/{model}", "model"))
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """An address: `operation` is called, or `own` names what the gateway answers itself."""
+    """An address: `operation` is called, or `own` names what the gateway answers itself, `why` it does no more."""
 
     method: str
     path: str
     surface: Surface
     operation: Operation | None = None
     own: str = ""
+    why: str = ""
     #: What the same address is to Google's SDKs, where it is something else.
     google: Route | None = None
 
@@ -90,6 +95,8 @@ class Routes:
         self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
         for path, route in addresses():
             self._add(path, route)
+        for method, path, why in unserved():
+            self._add(path, Route(method=method, path=path, surface=COHERE, own="unserved", why=why))
 
     def _add(self, path: str, route: Route) -> None:
         if "{" not in path:
@@ -161,6 +168,7 @@ def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
     for function, path in ALSO:
         row = BY_FUNCTION[function]
         yield ("", "/v1"), Route(method=row.method, path=path, surface=OPENAI, operation=row)
+    yield ("/v1",), Route(method="POST", path="/check-api-key", surface=COHERE, own="key")
     for method, path, own in OWN:
         yield ("", "/v1"), Route(method=method, path=path, surface=OPENAI, own=own)
         yield GOOGLE[1:], Route(method=method, path=path, surface=GEMINI, own=own)
