@@ -5,6 +5,7 @@ Requests a second say how fast it is on this machine at this moment; CPU per req
 holds also on a busy one.
 
     polyport        key, budget, rpm and tpm limits, SQLite ledger, metrics: everything on, one worker
+    polyport-tls    the same by TLS: TLS 1.3, a certificate with an elliptic curve's key (needs openssl)
     polyport-open   the same without accounts: no master key
     echo            the server alone: an ASGI application that answers a constant
     echo-uvicorn    the same on uvicorn's own HTTP protocol
@@ -20,6 +21,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -67,6 +69,12 @@ class Server:
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, key: str) -> None:
         self.process, self.port, self.key = process, port, key
+        self.scheme = "http"
+
+    @property
+    def address(self) -> str:
+        """What URLs of it begin with."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def cpu(self) -> float:
         """Return the CPU seconds that it has used so far."""
@@ -123,16 +131,24 @@ def running(command: list[str], port: int, folder: Path, key: str = "", core: in
         log.close()
 
 
-def post(port: int, path: str, body: Any, key: str) -> Any:
-    """POST JSON and return the JSON of the answer."""
+def post(url: str, body: Any, key: str) -> Any:
+    """POST JSON and return the JSON of the answer; whatever certificate a server on this machine shows."""
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=60) as reply:
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=60, context=ssl._create_unverified_context()) as reply:
         return json.load(reply)
 
 
+def certificate(folder: Path) -> tuple[str, str]:
+    """Make a certificate that vouches for itself, and its key."""
+    names = str(folder / "tls.crt"), str(folder / "tls.key")
+    made = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=b"]
+    subprocess.run(["openssl", "req", *made, "-out", names[0], "-keyout", names[1]], capture_output=True, check=True)
+    return names
+
+
 @contextmanager
-def polyport(url: str, folder: Path, *, accounts: bool = True) -> Iterator[Server]:
+def polyport(url: str, folder: Path, *, accounts: bool = True, tls: bool = False) -> Iterator[Server]:
     """Our gateway."""
     general = {"master_key": MASTER, "data_dir": str(folder / "data")} if accounts else {}
     params = {"model": "openai/gpt-4o", "api_base": f"{url}/v1", "api_key": "k"}
@@ -140,10 +156,21 @@ def polyport(url: str, folder: Path, *, accounts: bool = True) -> Iterator[Serve
     (folder / "config.yaml").write_text(json.dumps(config))
     port = free_port()
     command = [sys.executable, "-c", "from polyport.cli import main; main()", "serve", "--config", "config.yaml"]
+    if tls:
+        shown, key = certificate(folder)
+        command += ["--ssl-certfile", shown, "--ssl-keyfile", key]
     with running([*command, "--port", str(port), "--log-level", "error"], port, folder) as server:
+        server.scheme = "https" if tls else "http"
         if accounts:
             limits = {"max_budget": 1e6, "rpm_limit": 10**9, "tpm_limit": 10**9, "budget_duration": "1d"}
-            server.key = post(port, "/key/generate", limits, MASTER)["key"]
+            server.key = post(f"{server.address}/key/generate", limits, MASTER)["key"]
+        yield server
+
+
+@contextmanager
+def polyport_tls(url: str, folder: Path) -> Iterator[Server]:
+    """Our gateway by TLS."""
+    with polyport(url, folder, tls=True) as server:
         yield server
 
 
@@ -195,6 +222,7 @@ def litellm(url: str, folder: Path) -> Iterator[Server]:
 
 SERVERS: dict[str, Callable[[str, Path], Any]] = {
     "polyport": polyport,
+    "polyport-tls": polyport_tls,
     "polyport-open": polyport_open,
     "echo": echo,
     "echo-uvicorn": echo_uvicorn,
@@ -211,7 +239,7 @@ def load(server: Server, folder: Path, in_flight: int, seconds: float, *, stream
         f'wrk.method = "POST"\nwrk.body = [[{body}]]\nwrk.headers["content-type"] = "application/json"\n'
         f'wrk.headers["authorization"] = "Bearer {server.key or "k"}"\n'
     )
-    url = f"http://127.0.0.1:{server.port}/v1/chat/completions"
+    url = f"{server.address}/v1/chat/completions"
     command = [*pinned(None), "wrk", "-t1", f"-c{in_flight}", f"-d{seconds:.0f}s", "--latency", "-s", str(script), url]
     before = server.cpu()
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -73,7 +73,7 @@ def main() -> None:
             assert told is not None
             answered, broken, refused = (int(one) for one in told.groups())
             time.sleep(2)  # what is in the journal is drained four times a second
-            report = post(server.port, "/spend/report", {"group_by": ["status"]}, MASTER)["results"]
+            report = post(f"{server.address}/spend/report", {"group_by": ["status"]}, MASTER)["results"]
             print(f"\n{told_of(seen)}")
             print(f"{answered} answered, {broken} broken connections, {refused} refused as they should be")
             print(f"in the ledger, by status: { {row['status']: row['requests'] for row in report} }")

@@ -130,7 +130,7 @@ class Gateway:
         if not self._ready.wait(90) or self.process.poll() is not None:
             self.stop()
             raise AssertionError("".join(self.said))
-        self.url = re.findall(r"http://127.0.0.1:\d+", "".join(self.said))[0]
+        self.url = re.findall(r"https?://127.0.0.1:\d+", "".join(self.said))[0]
 
     def _read(self) -> None:
         assert self.process.stderr is not None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from polyport.cli import exits
-from polyport_gateway import config as configs, serving
+from polyport_gateway import config as configs, serving, tls
 
 config = typer.Typer(help="The gateway's configuration.", no_args_is_help=True)
 
@@ -22,6 +22,16 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 4000,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
     log_level: Annotated[str, typer.Option(help=", ".join(LEVELS))] = "info",
+    certificate: Annotated[
+        str | None,
+        typer.Option(
+            "--ssl-certfile", "--ssl_certfile_path", envvar="SSL_CERTFILE_PATH", help="Speak TLS by this certificate."
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--ssl-keyfile", "--ssl_keyfile_path", envvar="SSL_KEYFILE_PATH", help="The certificate's key."),
+    ] = None,
 ) -> None:
     """Serve models over HTTP: OpenAI's, Anthropic's and Cohere's SDKs work with only base URL and key changed."""
     if (config is None) == (not model):
@@ -29,9 +39,11 @@ def serve(
     if log_level not in LEVELS:
         exits.stop(f"--log-level is one of {', '.join(LEVELS)}")
     path = None if config is None else str(config)
-    code = serving.become(
-        serving.Wanted(config=path, models=model or [], host=host, port=port, workers=workers, log_level=log_level)
-    )
+    wanted = serving.Wanted(
+        config=path, models=model or [], host=host, port=port, workers=workers, log_level=log_level,
+        certificate=certificate, key=key,
+    )  # fmt: skip
+    code = serving.become(wanted)
     if code:
         raise typer.Exit(code)
 
@@ -42,6 +54,9 @@ def check(path: Annotated[Path, typer.Argument(help="A config.yaml.")] = Path("c
     found = configs.load(path)
     for line in configs.check(found):
         typer.echo(line)
+    shown = found.certificate()
+    if shown is not None:
+        tls.load(shown)
     for note in found.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"{path}: {len(found.models)} deployments")

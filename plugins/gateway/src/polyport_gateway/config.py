@@ -26,7 +26,7 @@ from polyport.client import Client
 from polyport.errors import BadRequestError, PolyportError
 from polyport.router import Router
 from polyport.states import State
-from polyport_gateway import custom_auth as custom, foreign, terms
+from polyport_gateway import custom_auth as custom, foreign, terms, tls
 from polyport_gateway.fence import Fence
 from polyport_gateway.signon import settings as signon
 from polyport_gateway.signon.settings import SIGNON
@@ -59,6 +59,9 @@ GENERAL: dict[str, str] = {
     "request_tags": "whether calls may name tags of their own for the ledger: true",
     "unread_seconds": "after how long without progress a caller that does not read its reply is cut off: 60",
     "drain_seconds": "how long running calls may go on after SIGTERM",
+    "ssl_certfile_path": "the certificate that TLS is spoken by, as PEM: HTTP is spoken",
+    "ssl_keyfile_path": "its key, where that is in a file of its own",
+    "ssl_keyfile_password": "what the key is read by",
     **SIGNON,
     "passthrough": "whose own endpoints are under /passthrough: {providers: [...], paths: {provider: [patterns]}}",
     "resources": "of vector stores, conversations, fine-tuning ...: {unguarded, unpriced}",
@@ -143,6 +146,9 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     required_params: tuple[str, ...] = ()
     unread_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     drain_seconds: float = 30.0
+    ssl_certfile_path: str | None = None
+    ssl_keyfile_path: str | None = None
+    ssl_keyfile_password: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     request_tags: bool = True
     on_store_failure: Literal["allow", "deny"] = "allow"
@@ -205,6 +211,12 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
 
             options["cache"] = Cache(**self.cache)
         return Router(self.models, secrets=self.secrets, state=state, **options)
+
+    def certificate(self) -> tls.Files | None:
+        """Return the certificate that it names, if it does. Raises BadRequestError."""
+        own = self.general
+        names = own.ssl_certfile_path, own.ssl_keyfile_path, own.ssl_keyfile_password
+        return tls.files(*names, self.folder, "$.general_settings.")
 
     def __repr__(self) -> str:
         return f"<Config of {len(self.models)} deployments>"

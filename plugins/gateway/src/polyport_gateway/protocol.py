@@ -405,8 +405,9 @@ class Protocol(asyncio.Protocol):
         self._parser = self._latest = self.cycle = None
         self._pipeline.clear()
         self._refused = 0
-        if sends and self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.write_eof()
+        if sends and not self.transport.is_closing():
+            if self.transport.can_write_eof():  # TLS cannot: who sends closes, or its time is over
+                self.transport.write_eof()
             self._left = LINGER
             self.read_on()
         else:

@@ -26,6 +26,7 @@ from polyport.errors import PolyportError
 from polyport_gateway.app import App
 from polyport_gateway.config import Config
 from polyport_gateway.protocol import Protocol
+from polyport_gateway.tls import Certificate, Files
 
 log = logging.getLogger("polyport.gateway")
 
@@ -34,6 +35,8 @@ BACKLOG = 2048
 KEEP_ALIVE = 75
 #: When Python looks for cycles of objects: what a request leaves behind has few, and a worker has room for them.
 GC = (20_000, 20, 20)
+#: Seconds between two looks whether the certificate was renewed.
+LOOK = 5
 #: Seconds within which a worker that ends again is not started again: its start is what fails.
 TOO_SOON = 1.0
 
@@ -46,6 +49,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     port: int = 4000
     workers: int = 1
     log_level: str = "info"
+    #: The certificate to show; without one it is HTTP that is spoken.
+    certificate: Files | None = None
     #: What was read before there were workers.
     good: Config | None = None
     #: What the workers have in common.
@@ -81,6 +86,7 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
     app.group = settings.group
     if settings.workers > 1:
         app.tell_others = partial(_hang_up, os.getppid())
+    certificate = None if settings.certificate is None else Certificate(settings.certificate)
     server = Server(
         uvicorn.Config(
             app,
@@ -97,9 +103,12 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
             forwarded_allow_ips=list(config.general.trusted_proxies),
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=int(config.general.drain_seconds),
+            ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
+            timeout_notify=LOOK,
         ),
         app,
         settings.read,
+        certificate,
     )
     for sig in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again at its end, to whom it found there
         signal.signal(sig, server.handle_exit)
@@ -125,10 +134,15 @@ def _hang_up(parent: int) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which also knows SIGHUP and tells the application that it drains."""
+    """uvicorn's server, which also knows SIGHUP, a renewed certificate, and tells the application that it drains."""
 
-    def __init__(self, config: uvicorn.Config, app: App, read: Callable[[], Config]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: App, read: Callable[[], Config], certificate: Certificate | None = None
+    ) -> None:
         super().__init__(config)
+        self._certificate = certificate
+        if certificate is not None:
+            config.callback_notify = self._look
         self._app = app
         self._read = read
         self._reloading: asyncio.Future[None] | None = None
@@ -150,6 +164,8 @@ class Server(uvicorn.Server):
 
     def reload(self) -> None:
         """Serve by the configuration as it reads now, or go on as before where it cannot be used."""
+        if self._certificate is not None:
+            self._certificate.look()
         if self._app.hangup is not None:
             self._reloading = asyncio.ensure_future(self._app.hangup())
             return
@@ -159,6 +175,10 @@ class Server(uvicorn.Server):
             log.error("the configuration was not reloaded, the old one goes on: %s", error)
             return
         log.info("the configuration was reloaded")
+
+    async def _look(self) -> None:
+        if self._certificate is not None:
+            self._certificate.look()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take no new requests, and let those on their way finish; a second SIGINT does not wait."""

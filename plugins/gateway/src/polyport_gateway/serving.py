@@ -17,7 +17,7 @@ import msgspec
 
 from polyport.cli import exits
 from polyport.errors import PolyportError
-from polyport_gateway import config as configs
+from polyport_gateway import config as configs, tls
 from polyport_gateway.config import Config
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -38,10 +38,23 @@ class Wanted(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     port: int = 4000
     workers: int = 1
     log_level: str = "info"
+    #: A certificate and its key, which count before those that the configuration names.
+    certificate: str | None = None
+    key: str | None = None
 
     def read(self) -> Config:
         """Return the configuration as it reads now. Raises PolyportError and OSError."""
         return configs.load(Path(self.config)) if self.config is not None else configs.of_models(self.models)
+
+    def shown(self, config: Config) -> tls.Files | None:
+        """Return the certificate that is to be shown. Raises BadRequestError for one that cannot be."""
+        if self.certificate is None and self.key is None:
+            found = config.certificate()
+        else:
+            found = tls.files(self.certificate, self.key, config.general.ssl_keyfile_password)
+        if found is not None:
+            tls.load(found)
+        return found
 
 
 def become(wanted: Wanted) -> int:
@@ -85,12 +98,13 @@ def run(wanted: Wanted) -> int:
         _say(f"serving {line}")
     for note in first.notes:
         _say(f"note: {note}")
+    certificate = wanted.shown(first)
     settings = server.Settings(
         read=wanted.read, good=first, host=wanted.host, port=wanted.port, workers=wanted.workers,
-        log_level=wanted.log_level,
+        log_level=wanted.log_level, certificate=certificate,
     )  # fmt: skip
     sock = server.listen(wanted.host, wanted.port)
-    address = f"http://{wanted.host}:{sock.getsockname()[1]}"
+    address = f"{'http' if certificate is None else 'https'}://{wanted.host}:{sock.getsockname()[1]}"
     _say(f"polyport gateway on {address}/v1")
     if first.general.master_key is not None:
         _say(f"admin pages on {address}/ui/")
