@@ -319,6 +319,17 @@ def test_an_endless_event_is_refused(mode, client):
         mode.stream(one, num_retries=0)
 
 
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_json_that_is_nested_deeper_than_python_goes(mode, client, stream, status):
+    """In a reply, an event or an error, also where nobody reads it."""
+    deep = b'{"error": %s}' if status == 400 else b'{"choices": [], "odd": %s}'
+    deep %= b"[" * 100_000 + b"]" * 100_000
+    one = client(http=wire(lambda request: httpx.Response(status, content=b"data: %s\n\n" % deep if stream else deep)))
+    with pytest.raises(BadRequestError if status == 400 else InvalidResponseError):
+        mode.stream(one, num_retries=0) if stream else mode.chat(one, num_retries=0)
+
+
 # --- time ---
 
 

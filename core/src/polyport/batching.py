@@ -331,7 +331,7 @@ def read_line(raw: Any, number: int) -> BatchLine:
         return raw if isinstance(raw, BatchLine) else msgspec.convert(raw, BatchLine)
     except msgspec.ValidationError as error:
         raise BadRequestError(f"Line {number} of the batch: {describe(error, '$')}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequestError(f"Line {number} of the batch is not JSON: {error}.") from error
 
 
@@ -399,7 +399,7 @@ def _read_output(line: bytes, journal: Journal | None) -> BatchOutput:
     path = journal.path if journal else ""
     try:
         output = msgspec.json.decode(line, type=BatchOutput)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequestError(f"{path} holds something else than the results of a batch: {error}.") from error
     if not output.id or (output.response is None and output.error is None):
         raise BadRequestError(f"{path} holds something else than the results of a batch: {line[:60]!r}.")

@@ -307,7 +307,7 @@ def to_error(reply: HttpReply, call: Call, secrets: tuple[str, ...] = ()) -> API
     text = hide(reply.content.decode("utf-8", "replace"), secrets)
     try:
         body: Any = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         body = text
     error = class_for_status(reply.status)(
         _redirected(reply) if reply.status in REDIRECTS else message_of(body, reply),

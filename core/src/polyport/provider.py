@@ -203,6 +203,10 @@ def decode(reply: HttpReply, type: type[T]) -> T:
         raise InvalidResponseError(
             f"The reply is not JSON but {kind}; is api_base right? It begins {_begin(reply)}", body=reply.content
         ) from error
+    except RecursionError as error:
+        raise InvalidResponseError(
+            f"The reply is JSON that is nested too deep. It begins {_begin(reply)}", body=reply.content
+        ) from error
     keep = getattr(result, "keep", None)
     if keep is not None:
         keep(reply.content)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+import pytest
 import yaml
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from polyport.errors import PolyportError
 from polyport_gateway import config
@@ -70,7 +71,28 @@ def test_any_mapping_is_taken_or_refused_in_words(given: dict[str, Any]) -> None
     tried(lambda: config.read(given))
 
 
+ODD = ["2001-13-01", "2001-01-01T25:00:00Z", "0x_", "._", "!!bool x", "!!int ''", "!!timestamp x", '"\\UFFFFFFFF"',
+       '"\\ud800"', "&a [*a]", "&a {b: *a}", "[" * 3000, "9" * 5000, "!!set {a}", "!!binary aGk="]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize("place", ["{}", "model_list: {}", "general_settings: {{master_key: {}}}",
+                                   "model_list: [{{model_name: m, params: {{model: {}}}}}]"])  # fmt: skip
+def test_what_yaml_cannot_read_is_refused_in_words(place: str, value: str) -> None:
+    """Dates and numbers that are none, escapes of no character, anchors within themselves."""
+    tried(lambda: config.parse(place.format(value)))
+
+
+def test_what_is_no_value_is_told_by_its_place_and_not_quoted() -> None:
+    """It may be a secret."""
+    with pytest.raises(PolyportError, match="no such int in line 2, column 15") as error:
+        config.parse(f"general_settings:\n  master_key: !!int {SECRET}")
+    assert SECRET not in str(error.value)
+
+
 @settings(max_examples=200, deadline=None)
+@example("2001-13-01")
+@example("model_list: &a [*a]")
 @given(st.text(max_size=80) | CONFIGS.map(lambda one: yaml.safe_dump(one, allow_unicode=True)[:400]))
 def test_any_text_is_taken_or_refused_in_words(text: str) -> None:
     """So does a file that is cut off, or no YAML at all."""

@@ -52,6 +52,7 @@ def test_health_needs_no_key(gateway: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [(b"{", 400, "no JSON"), (b"[]", 400, "JSON object"), (b"", 400, "$.model"), (b"\xff{}", 400, "JSON"),
+     (b'{"model":' + b"[" * 100_000, 400, "JSON"),
      (b"{}", 400, "$.model"), (b'{"model": 3, "messages": []}', 400, "$.model"),
      (b'{"model": "gpt", "messages": [], "timeout": "x"}', 400, "timeout")],
 )  # fmt: skip

@@ -259,7 +259,7 @@ def _arguments(text: str) -> Any:
     """Return a tool's input; one that is cut off stays text."""
     try:
         return msgspec.json.decode(text) if text else {}
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
 
 

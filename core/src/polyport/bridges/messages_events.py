@@ -238,7 +238,7 @@ class MessageEvents:
     def _input(self, arguments: str, name: str) -> dict[str, Any]:
         try:
             value = msgspec.json.decode(arguments or "{}")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             if self._finish == "length":
                 return {}  # cut off by max_tokens, as Anthropic gives it
             raise InvalidResponseError(f"The arguments of {name!r} are not JSON: {error}", body=arguments) from error

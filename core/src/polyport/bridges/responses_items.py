@@ -247,7 +247,7 @@ class ToolSearchItem(FunctionCallItem):
         text = "".join(self.pieces) or "{}"
         try:
             arguments = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             arguments = text
         self.done({"status": status, "arguments": arguments})
 

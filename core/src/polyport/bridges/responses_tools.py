@@ -189,7 +189,7 @@ def custom_input(arguments: str) -> str:
     """Return the text that the arguments of a custom tool's function hold; the arguments where they hold none."""
     try:
         found = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return arguments
     text = found.get(CUSTOM_INPUT) if isinstance(found, dict) else None
     return text if isinstance(text, str) else arguments

@@ -98,7 +98,7 @@ def stream_error(data: bytes) -> APIError:
     """Return the error that an error event inside a stream describes; without a status, its code says which."""
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = data.decode("utf-8", "replace")
     return error_of(body)
 

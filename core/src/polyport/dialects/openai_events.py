@@ -26,7 +26,8 @@ from polyport.wire.sse import SSE, Event
 
 C = TypeVar("C")
 R = TypeVar("R", bound=Result)
-FAULTS = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, binascii.Error)
+#: RecursionError: JSON may be nested deeper than Python goes.
+FAULTS = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, binascii.Error, RecursionError)
 
 
 class Events(Decoding[Event, C]):

@@ -67,7 +67,7 @@ class Call(msgspec.Struct):
         text = self.function.arguments if self.function else ""
         try:
             value = msgspec.json.decode(text) if text.strip() else {}
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise BadRequestError(f"The arguments of tool call {self.id!r} are not JSON: {error}.") from error
         if not isinstance(value, dict):
             raise BadRequestError(f"The arguments of tool call {self.id!r} are not a JSON object.")

@@ -72,6 +72,10 @@ class Decoding(Generic[E, C]):
             if not chunks:
                 raise
             self._error = error
+        except RecursionError as error:
+            self._error = InvalidResponseError("A streamed event cannot be read: it is nested too deep")
+            if not chunks:
+                raise self._error from error
         return chunks
 
 

@@ -62,7 +62,7 @@ def event_error(data: bytes) -> APIError:
     """Return the error that an `error` event describes: overloaded_error is a ServiceUnavailableError, and so on."""
     try:
         body = msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         body = data.decode("utf-8", "replace")
     return from_body(body)
 

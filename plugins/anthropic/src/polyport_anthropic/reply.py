@@ -206,5 +206,5 @@ def input_of(text: str) -> Any:
         return {}
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text

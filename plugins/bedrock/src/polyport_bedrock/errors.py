@@ -131,7 +131,7 @@ def of_frame(frame: Frame) -> APIError:
     name = frame.headers.get(":exception-type") or frame.headers.get(":error-code") or ""
     try:
         body: Any = msgspec.json.decode(frame.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = frame.payload.decode("utf-8", "replace")
     said = (body.get("message") or body.get("Message")) if isinstance(body, dict) else body
     return of_kind(name, str(frame.headers.get(":error-message") or said or "no message"), body)

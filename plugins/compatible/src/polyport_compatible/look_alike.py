@@ -75,7 +75,7 @@ class LookAlikeChat(LookAlike, Chat):
 def _leniently(reply: HttpReply, kind: type[ChatCompletion], error: InvalidResponseError) -> ChatCompletion:
     try:
         answer = msgspec.json.decode(reply.content, type=learn(kind), strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise error from error.__cause__
     answer.keep(reply.content)
     return answer

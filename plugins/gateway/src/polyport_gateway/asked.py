@@ -34,6 +34,8 @@ IN_MEMORY = 1024 * 1024
 #: More parts, or more text in a field that is no file, is no request of any SDK.
 MAX_PARTS, MAX_TEXT = 256, 4 * 1024 * 1024
 MAX_RETRIES = 10
+#: What JSON raises that cannot be read: it may be nested deeper than Python goes.
+NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Gone(Exception):
@@ -85,7 +87,7 @@ class Body:
             data += b"".join([piece async for piece in self._pieces()])
         try:
             found = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except NO_JSON as error:
             if not data.strip():
                 return {}
             raise BadRequestError(f"The body is no JSON: {error}") from error
@@ -246,7 +248,7 @@ def _typed(value: Any, kind: Any, name: str) -> Any:
     for read in (_plain, _alone, _json):
         try:
             return read(value, kind)
-        except (msgspec.ValidationError, msgspec.DecodeError):
+        except NO_JSON:
             continue
     raise BadRequestError(f"{value if isinstance(value, str) else 'This'!r} does not fit at $.{name}")
 

@@ -303,7 +303,7 @@ def to_call(call: ToolCall) -> Told:
     function = call.function
     try:
         parameters = msgspec.json.decode((function.arguments if function else "") or "{}")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidResponseError(f"The model's arguments of a function are no JSON: {error}") from error
     return {"name": function and function.name, "parameters": parameters}
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,6 +37,11 @@ ENVIRON, FILE = "os.environ/", "file/"
 SECRET_FILES = Path("/run/secrets")
 #: Files that files may include, one in another.
 DEEPEST = 16
+#: No setting is nested so deep.
+MOST_LEVELS = 64
+#: What PyYAML's constructors raise, beside YAMLError, for what looks like a date or a number and is none.
+NO_VALUE = (ValueError, ArithmeticError, LookupError, AttributeError)
+SURROGATES = re.compile("[\ud800-\udfff]")
 SECTIONS = frozenset(
     {"model_list", "router_settings", "settings", "litellm_settings", "general_settings", "guardrails",
      "environment_variables"}
@@ -236,7 +242,7 @@ def _included(path: Path, files: list[Path]) -> dict[str, Any]:
         raise ConfigError(f"{path.name} is included too deep, or by itself")
     try:
         given = dict(_mapping(path.read_text(encoding="utf-8"), str(path)))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no UTF-8, or no path
         raise ConfigError(f"Cannot read the configuration {path}: {error}") from error
     names = given.pop("include", None) or []
     names = [names] if isinstance(names, str) else names
@@ -263,12 +269,41 @@ def parse(text: str, name: str = "config.yaml") -> Config:
 
 def _mapping(text: str, name: str) -> Mapping[str, Any]:
     try:
-        given = yaml.safe_load(text)
+        given = yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is no YAML: {_where(error)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{name} is nested too deep") from error
+    except (ValueError, OverflowError) as error:  # an escape: "\UFFFFFFFF"
+        raise ConfigError(f"{name} is no YAML: there is an escape of no character") from error
     if not isinstance(given, Mapping):
         raise ConfigError(f"{name} must be a mapping with model_list, not {type(given).__name__}")
+    _plain(given, name)
     return given
+
+
+class _Loader(yaml.SafeLoader):
+    """Says where a value is that looks like a date or a number and is none: PyYAML's constructors raise what comes."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return what a node is. Raises ConstructorError with its place, and without the value, which may be secret."""
+        try:
+            return super().construct_object(node, deep)
+        except NO_VALUE as error:
+            kind = str(node.tag).rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"there is no such {kind}", node.start_mark) from error
+
+
+def _plain(value: Any, path: str, level: int = 0) -> None:
+    """Raise ConfigError where an anchor stands within itself, or half a character somewhere."""
+    if isinstance(value, str) and SURROGATES.search(value):
+        raise ConfigError(f"{path} has half a character")
+    inner = value if isinstance(value, Mapping) else dict(enumerate(value)) if isinstance(value, list) else {}
+    if level > MOST_LEVELS:
+        raise ConfigError(f"{path[:200]} is nested too deep: does an anchor (&) stand within itself?")
+    for name, one in inner.items():
+        _plain(name, path, level + 1)
+        _plain(one, f"{path}.{name}", level + 1)
 
 
 def of_models(models: Collection[str]) -> Config:

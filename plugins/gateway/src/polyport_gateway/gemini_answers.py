@@ -86,7 +86,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
     function = call.function
     try:
         arguments = msgspec.json.decode((function.arguments if function else "") or "{}")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidResponseError(f"The model's arguments of a function are no JSON: {error}") from error
     part: dict[str, Any] = {"functionCall": {"name": function and function.name, "args": arguments, "id": call.id}}
     signature = ((call.extra_content or {}).get("google") or {}).get("thought_signature")

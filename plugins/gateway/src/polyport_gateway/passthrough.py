@@ -31,7 +31,7 @@ from polyport.router.deployments import Deployment
 from polyport.types.record import SECRET_SETTING
 from polyport_gateway import direct, owning, replies, tapping
 from polyport_gateway.app import ASGI
-from polyport_gateway.asked import IN_MEMORY, Body, Receive
+from polyport_gateway.asked import IN_MEMORY, NO_JSON, Body, Receive
 from polyport_gateway.exchange import Exchange, Scope, Send, Watch
 from polyport_gateway.gate import Admission, Asked, GateError
 from polyport_gateway.running import allowed, user_of
@@ -188,7 +188,7 @@ class Passage(Exchange):
                 return None, None
             try:
                 told = msgspec.json.decode(data) if data else {}
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except NO_JSON as error:
                 raise BadRequestError(f"The body is no JSON: {error}") from error
             if not isinstance(told, dict):
                 raise BadRequestError("The body must be a JSON object")

@@ -461,7 +461,7 @@ def _used(frame: str) -> Any:
             "completion_tokens_details": told.output_token_details,
         }
         return metering.of_usage(msgspec.convert(usage, learn(Usage), strict=False))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

@@ -28,7 +28,7 @@ MAX_READ = 64 * 1024 * 1024
 #: What stands in every event that tells of usage.
 TELLING = (b"sage", b"billed_units")
 #: What reading a reply of an unknown shape raises: it must not cost the answer.
-UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError, msgspec.MsgspecError)
+UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 
 Told = Mapping[str, Any]
 Reader = Callable[[dict[str, Any]], "Used | None"]

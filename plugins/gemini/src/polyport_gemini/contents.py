@@ -148,7 +148,7 @@ def response_of(text: str, *, failed: bool) -> dict[str, Any]:
         return {"error": text}
     try:
         value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {"output": text}
 

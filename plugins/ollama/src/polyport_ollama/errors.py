@@ -56,6 +56,6 @@ def _unwrapped(message: str) -> str:
         return message
     try:
         inner = msgspec.json.decode(message)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return message
     return message_of(inner, HttpReply(status=500))
