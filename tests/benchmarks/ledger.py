@@ -18,7 +18,8 @@ from pathlib import Path
 
 from polyport_gateway.gate import new_id
 from polyport_gateway.journal import Journal
-from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.ledger import Ledger
+from polyport_gateway.lines import Entry
 from polyport_gateway.store import Store
 
 #: Rows of a drain that fills a database up.

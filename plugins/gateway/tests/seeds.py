@@ -11,7 +11,8 @@ from typing import Any
 from polyport_gateway import management as manage
 from polyport_gateway.identity import MASTER
 from polyport_gateway.journal import Journal
-from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.ledger import Ledger
+from polyport_gateway.lines import Entry
 from polyport_gateway.store import Store
 
 #: Model -> its provider, what a token costs in nano-dollars (read, written), how long it takes.

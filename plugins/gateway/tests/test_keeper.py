@@ -27,9 +27,9 @@ from polyport_gateway.gate import Asked, GateError, Outcome
 from polyport_gateway.identity import MASTER
 from polyport_gateway.journal import Journal
 from polyport_gateway.keeper import Admitted, Keeper
-from polyport_gateway.ledger import Entry, Ledger
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import EntryRow
+from polyport_gateway.ledger import Ledger
+from polyport_gateway.lines import Entry
+from polyport_gateway.store import Store, tables
 
 #: A long run does 200.
 KILLS = int(os.environ.get("POLYPORT_KILLS", "20"))
@@ -77,7 +77,7 @@ async def entries(keeper: Keeper) -> dict[str, Any]:
     """Return the ledger, by request id."""
     await keeper.ledger.drain()
     async with keeper.store.transaction() as connection:
-        rows = (await connection.execute(select(EntryRow.__table__))).mappings()
+        rows = (await connection.execute(select(tables.ledger))).mappings()
         return {row["id"]: dict(row) for row in rows}
 
 
@@ -514,7 +514,7 @@ def test_kill_9_of_a_gateway_under_load_loses_no_reply(tmp_path: Path, well: Any
         kept = Ledger(store, Journal(tmp_path / "journal"))
         await kept.drain()
         async with store.transaction() as connection:
-            rows = list((await connection.execute(select(EntryRow.id, EntryRow.nano))).all())
+            rows = list((await connection.execute(select(tables.ledger.c.id, tables.ledger.c.nano))).all())
         await kept.aclose()
         await store.aclose()
         return rows

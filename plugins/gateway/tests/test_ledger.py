@@ -24,10 +24,11 @@ from sqlalchemy import Connection, create_engine, func, inspect, select, text
 from polyport.errors import BadRequestError, ServiceUnavailableError
 from polyport_gateway import store as store_package
 from polyport_gateway.journal import Journal
-from polyport_gateway.ledger import Entry, Ledger, clean
+from polyport_gateway.ledger import Ledger
+from polyport_gateway.lines import Entry, clean
 from polyport_gateway.rollups import ROLLUPS, Sums, bucket, percentile
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import BUCKETS, Base, DayRow, EntryRow, HourRow, TagDayRow, is_one_of
+from polyport_gateway.store import Store, tables
+from polyport_gateway.store.tables import BUCKETS, METADATA, is_one_of
 
 #: A real run does 50; the suite stays quick.
 KILLS = int(os.environ.get("POLYPORT_KILLS", "5"))
@@ -37,7 +38,8 @@ WORKER = """
 import asyncio, os, sys, time
 from pathlib import Path
 from polyport_gateway.journal import Journal
-from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.ledger import Ledger
+from polyport_gateway.lines import Entry
 from polyport_gateway.store import Store
 
 async def main():
@@ -63,8 +65,8 @@ def url(folder: Path) -> str:
 async def counted(store: Store) -> tuple[set[str], int, int]:
     """The ids in the ledger, how many rows, and what the days say."""
     async with store.transaction() as connection:
-        ids = list((await connection.execute(select(EntryRow.id))).scalars())
-        days = (await connection.execute(select(func.sum(DayRow.requests), func.sum(DayRow.nano)))).one()
+        ids = list((await connection.execute(select(tables.ledger.c.id))).scalars())
+        days = (await connection.execute(select(func.sum(tables.days.c.requests), func.sum(tables.days.c.nano)))).one()
     assert days[1] == 7 * days[0]
     return set(ids), len(ids), days[0]
 
@@ -85,7 +87,7 @@ def test_new_tables_are_what_all_migrations_come_to(tmp_path: Path) -> None:
     at_once = create_engine(url(tmp_path))
     with step_by_step.connect() as slow, at_once.connect() as quick:
         assert described(slow) == described(quick)
-        assert compare_metadata(MigrationContext.configure(slow), Base.metadata) == []
+        assert compare_metadata(MigrationContext.configure(slow), METADATA) == []
     step_by_step.dispose()
     at_once.dispose()
 
@@ -234,7 +236,7 @@ def test_lines_that_are_new_beside_some_that_are_not_are_told_apart(tmp_path: Pa
         assert await ledger.drain() == 200
         assert await counted(store) == ({f"a{number}" for number in range(500)}, 500, 500)
         async with store.transaction() as connection:
-            assert (await connection.execute(select(func.sum(TagDayRow.requests)))).scalar_one() == 500
+            assert (await connection.execute(select(func.sum(tables.tag_days.c.requests)))).scalar_one() == 500
         await ledger.aclose()
         await store.aclose()
 
@@ -257,7 +259,7 @@ def test_every_field_of_an_entry_gets_into_its_column(tmp_path: Path) -> None:
         ledger.record(Entry(id="bare", at=2e9))
         assert await ledger.drain() == 2
         async with store.transaction() as connection:
-            query = select(EntryRow.__table__).order_by(EntryRow.at)
+            query = select(tables.ledger).order_by(tables.ledger.c.at)
             rows = [dict(row) for row in (await connection.execute(query)).mappings()]
         assert rows[0] == whole
         empty = {"at": 2e9, "id": "bare", "status": 200, "usage": {}, "first_byte": None}
@@ -397,9 +399,10 @@ def test_what_somebody_spent_is_found_by_an_index(tmp_path: Path, owner: str) ->
 
     async def run() -> None:
         store = await migrated(tmp_path)
-        column = getattr(EntryRow, f"{owner}_id")
+        column = tables.ledger.c[f"{owner}_id"]
         for asked in (is_one_of(column, ["a"]), is_one_of(column, ["a", "b"])):
-            query = select(EntryRow.id).where(asked, EntryRow.at >= 0).compile(compile_kwargs={"literal_binds": True})
+            wanted = select(tables.ledger.c.id).where(asked, tables.ledger.c.at >= 0)
+            query = wanted.compile(compile_kwargs={"literal_binds": True})
             async with store.transaction() as connection:
                 plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")).all()
             assert f"USING INDEX ix_ledger_{owner}_at" in str(plan)
@@ -441,12 +444,12 @@ def test_requests_are_added_up_by_hour_by_day_and_by_tag() -> None:
     found = {
         table: [dict(zip(ROLLUPS[table], row, strict=True)) for row in rows] for table, rows in sums.rows().items()
     }
-    hours, tags = found[HourRow], found[TagDayRow]
+    hours, tags = found[tables.hours], found[tables.tag_days]
     assert [(row["at"], row["requests"], row["failures"], row["prompt"], row["nano"]) for row in hours] == [
         (7200, 2, 0, 5, 11), (10_800, 1, 1, 0, 0)
     ]  # fmt: skip
     assert (hours[0][BUCKETS[bucket(0.02)]], hours[1]["h29"]) == (2, 1)
-    assert [(row["at"], row["requests"]) for row in found[DayRow]] == [(0, 2), (0, 1)]  # by status, too
+    assert [(row["at"], row["requests"]) for row in found[tables.days]] == [(0, 2), (0, 1)]  # by status, too
     assert sorted((row["tag"], row["requests"]) for row in tags) == [("x", 2), ("y", 1)]
     assert len({row["id"] for row in [*hours, *tags]}) == 4
 

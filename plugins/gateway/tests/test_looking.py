@@ -19,7 +19,7 @@ from sqlalchemy import select, text, update
 pytest.importorskip("redis", reason="pip install polyport-gateway[redis]")
 
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import BatchRow
+from polyport_gateway.store.tables import batches
 
 from .conftest import KEY, Gateway
 from .services import PostgreSQL, listening, postgres, redis
@@ -100,7 +100,7 @@ class Both:
         """Return what is known of batches."""
 
         async def read(connection: Any) -> list[Any]:
-            return list((await connection.execute(select(BatchRow.__table__))).mappings().all())
+            return list((await connection.execute(select(batches))).mappings().all())
 
         return self.sql(read)
 
@@ -108,7 +108,7 @@ class Both:
         """Change what is known of batches that hold something."""
 
         async def write(connection: Any) -> None:
-            await connection.execute(update(BatchRow).where(BatchRow.state.in_(("starting", "open"))).values(**values))
+            await connection.execute(update(batches).where(batches.c.state.in_(("starting", "open"))).values(**values))
 
         self.sql(write)
 

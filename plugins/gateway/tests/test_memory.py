@@ -39,7 +39,20 @@ async def main():
 asyncio.run(main())
 """
 #: What serves nobody who asks for models over HTTP.
-NEEDLESS = {"typer", "rich", "pydantic", "httpx", "httpcore", "trio", "anyio", "alembic", "asyncpg", "redis", "jwt"}
+NEEDLESS = {
+    "typer",
+    "rich",
+    "pydantic",
+    "httpx",
+    "httpcore",
+    "trio",
+    "anyio",
+    "alembic",
+    "asyncpg",
+    "redis",
+    "jwt",
+    "sqlalchemy.orm",
+}
 
 
 def imported(folder: Path, **general: object) -> set[str]:

@@ -20,15 +20,16 @@ from polyport_gateway.gate import Asked, GateError, Outcome
 from polyport_gateway.identity import MASTER, Identity
 from polyport_gateway.journal import Journal
 from polyport_gateway.keeper import Keeper
-from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.ledger import Ledger
+from polyport_gateway.lines import Entry
+from polyport_gateway.retention import drop_old
 from polyport_gateway.signon import people
 from polyport_gateway.signon.people import Person
 from polyport_gateway.signon.sessions import Session, Sessions
 from polyport_gateway.signon.settings import Rules
-from polyport_gateway.store import Store, upgrade
-from polyport_gateway.store.tables import Base, DayRow, EntryRow
+from polyport_gateway.store import Store, tables, upgrade
+from polyport_gateway.store.tables import METADATA
 from polyport_gateway.terms import Terms
-from polyport_gateway.upkeep import drop_old
 
 from .services import PostgreSQL, postgres
 from .waiting import until_refused
@@ -44,8 +45,8 @@ def server() -> Iterator[PostgreSQL]:
 async def counts(store: Store) -> tuple[int, int]:
     """How many requests the ledger has, and how many the days say."""
     async with store.transaction() as connection:
-        rows = (await connection.execute(select(func.count()).select_from(EntryRow))).scalar_one()
-        days = (await connection.execute(select(func.coalesce(func.sum(DayRow.requests), 0)))).scalar_one()
+        rows = (await connection.execute(select(func.count()).select_from(tables.ledger))).scalar_one()
+        days = (await connection.execute(select(func.coalesce(func.sum(tables.days.c.requests), 0)))).scalar_one()
     return rows, int(days)
 
 
@@ -92,10 +93,9 @@ def test_new_tables_are_what_all_migrations_come_to(server: PostgreSQL) -> None:
 
 def differences(connection: Connection) -> list[Any]:
     """Return what Alembic would do to have the tables as the code has them; the ledger's partitions are others'."""
-    tables = Base.metadata.tables
-    options = {"include_name": lambda name, kind, _: kind != "table" or name in tables}
+    options = {"include_name": lambda name, kind, _: kind != "table" or name in METADATA.tables}
     context = MigrationContext.configure(connection, opts=options)
-    return list(compare_metadata(context, Base.metadata))
+    return list(compare_metadata(context, METADATA))
 
 
 def test_replicas_share_sessions_and_people(server: PostgreSQL) -> None:
@@ -195,7 +195,7 @@ def test_lines_that_were_drained_before_a_kill_count_once(server: PostgreSQL, tm
         after = await counts(store)
         assert (after[0] - before[0], after[1] - before[1]) == (501, 501)
         async with store.transaction() as connection:
-            query = select(EntryRow.__table__).where(EntryRow.id.in_(["twice-7", "twice-500"]))
+            query = select(tables.ledger).where(tables.ledger.c.id.in_(["twice-7", "twice-500"]))
             rows = (await connection.execute(query)).mappings().all()
         assert len(rows) == 2
         for row in rows:
@@ -253,7 +253,7 @@ def test_retention_holds_to_the_day(server: PostgreSQL, tmp_path: Path) -> None:
         await ledger.drain()
         assert sum(await asyncio.gather(*(drop_old(store, terms, now) for store in stores))) == 1200
         async with stores[0].transaction() as connection:
-            query = select(EntryRow.at).where(EntryRow.model == "day")
+            query = select(tables.ledger.c.at).where(tables.ledger.c.model == "day")
             kept = sorted((await connection.execute(query)).scalars())
         assert len(kept) == 40
         assert kept[0] >= first + 30 * 86_400

@@ -27,8 +27,7 @@ pytest.importorskip("redis", reason="pip install polyport-gateway[redis]")
 
 from sqlalchemy import func
 
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import DayRow, EntryRow
+from polyport_gateway.store import Store, tables
 
 from .conftest import KEY, USAGE, Gateway, Upstream
 from .services import PostgreSQL, Redis, postgres, redis
@@ -417,8 +416,8 @@ async def kept(url: str, delivered: set[str]) -> tuple[list[str], int]:
     days = 0
     for _ in range(600):
         async with store.transaction() as connection:
-            rows = list((await connection.execute(select(EntryRow.id))).scalars())
-            days = int((await connection.execute(select(func.sum(DayRow.requests)))).scalar_one() or 0)
+            rows = list((await connection.execute(select(tables.ledger.c.id))).scalars())
+            days = int((await connection.execute(select(func.sum(tables.days.c.requests)))).scalar_one() or 0)
         if delivered <= set(rows):
             break
         await asyncio.sleep(0.1)

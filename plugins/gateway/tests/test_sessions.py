@@ -20,10 +20,10 @@ from polyport.errors import BadRequestError
 from polyport_gateway import config, management as manage
 from polyport_gateway.identity import MASTER
 from polyport_gateway.keeper import Keeper
+from polyport_gateway.rows import UserRow
 from polyport_gateway.signon import credential, door, people
 from polyport_gateway.signon.sessions import Session, Sessions
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import UserRow
 
 pytest.importorskip("signing_on")
 from signing_on import HELLO, MASTER_KEY, run

@@ -18,7 +18,7 @@ from polyport_gateway import config, management as manage, spending
 from polyport_gateway.assembly import app_of
 from polyport_gateway.identity import MASTER, Principal
 from polyport_gateway.keeper import Keeper
-from polyport_gateway.ledger import Entry
+from polyport_gateway.lines import Entry
 
 MASTER_KEY = "sk-master-1234"
 #: A Monday at noon, UTC.

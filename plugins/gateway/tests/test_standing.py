@@ -14,7 +14,8 @@ from polyport.errors import BadRequestError
 from polyport_gateway import management as manage, spending, standing, terms
 from polyport_gateway.identity import MASTER, Principal
 from polyport_gateway.journal import Journal
-from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.ledger import Ledger
+from polyport_gateway.lines import Entry
 from polyport_gateway.store import Store
 
 from .services import postgres

@@ -22,13 +22,13 @@ from polyport_gateway.config import ConfigError
 from polyport_gateway.identity import MASTER
 from polyport_gateway.journal import Journal
 from polyport_gateway.keeper import Keeper
-from polyport_gateway.ledger import Entry, Ledger
+from polyport_gateway.ledger import Ledger
 from polyport_gateway.limits import Limit
+from polyport_gateway.lines import Entry
 from polyport_gateway.notices import Notices
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import EntryRow, HourRow, NoticeRow, PromptRow
+from polyport_gateway.retention import BATCH, drop_old
+from polyport_gateway.store import Store, tables
 from polyport_gateway.terms import Terms
-from polyport_gateway.upkeep import BATCH, drop_old
 
 from .services import Answering, Local, listening
 
@@ -340,14 +340,14 @@ def test_a_webhook_that_stays_away_is_given_up(tmp_path: Path) -> None:
         notices.note(Limit(about=(("team", "t"),), soft=5), time.time())
         assert await notices.send("http://127.0.0.1:9/hook", "s" * 16) == 0
 
-        async def row() -> NoticeRow:
-            async with store.reading() as session:
-                return (await session.execute(select(NoticeRow))).scalar_one()
+        async def row() -> Any:
+            async with store.reading() as connection:
+                return (await connection.execute(select(tables.notices))).one()
 
         assert ((await row()).state, (await row()).tries) == ("waiting", 1)
         assert (await row()).due > time.time()
         async with store.transaction() as connection:
-            await connection.execute(update(NoticeRow).values(at=time.time() - 4 * DAY, due=0.0))
+            await connection.execute(update(tables.notices).values(at=time.time() - 4 * DAY, due=0.0))
         await notices.send("http://127.0.0.1:9/hook", "s" * 16)
         assert (await row()).state == "failed"
         assert await notices.send("http://127.0.0.1:9/hook", "s" * 16) == 0
@@ -373,13 +373,15 @@ def test_what_is_old_is_dropped_and_the_days_stay(tmp_path: Path) -> None:
         await ledger.drain()
         async with store.transaction() as connection:
             for name, at in (("old", now - 31 * DAY), ("new", now)):
-                await connection.execute(store.insert(PromptRow), {"id": name, "at": at, "asked": "", "answer": ""})
+                await connection.execute(
+                    store.insert(tables.prompts), {"id": name, "at": at, "asked": "", "answer": ""}
+                )
         assert await drop_old(store, Terms(), now) == 1
         assert await drop_old(store, Terms(ledger_retention_days=30, hours_retention_days=10), now) == BATCH + 11
         async with store.transaction() as connection:
-            assert list((await connection.execute(select(EntryRow.id))).scalars()) == ["new"]
-            assert len(list((await connection.execute(select(HourRow.id))).scalars())) == 1
-            assert list((await connection.execute(select(PromptRow.id))).scalars()) == ["new"]
+            assert list((await connection.execute(select(tables.ledger.c.id))).scalars()) == ["new"]
+            assert len(list((await connection.execute(select(tables.hours.c.id))).scalars())) == 1
+            assert list((await connection.execute(select(tables.prompts.c.id))).scalars()) == ["new"]
         assert await ledger.spent({"model": "m"}, None) == BATCH + 11
         await ledger.aclose()
         await store.aclose()

@@ -10,8 +10,9 @@ The seam     gate fence refusing                   who may call, and what it cam
 Accounts     keeper identity limits shared         the gate with accounts: who calls, what is reserved, here or in Redis
              custom_auth custom_keys issuing                   who calls by the operator's word; what keys may be made
              estimate policy terms owning          what a call may cost; what holds for whom; whose a file is
-             ledger entries journal rollups store/ what it did cost, kept through kill -9
-             upkeep notices prompts                what is done now and then
+             ledger lines entries journal rollups  what it did cost, kept through kill -9
+             rows store/                           what is in the database; the database
+             upkeep retention notices prompts      what is done now and then
 Management   desk management fields spending       over HTTP: keys, users, teams, budgets, reports, the audit log
              standing asking console showing
              signon/ ui/                           people's sessions, OpenID Connect, LDAP, JWTs; the admin pages

@@ -36,7 +36,7 @@ from polyport_gateway.console import ADMINS, READERS, Console, Page
 from polyport_gateway.entries import WRITTEN
 from polyport_gateway.estimate import rates_at
 from polyport_gateway.identity import Principal
-from polyport_gateway.ledger import Entry, clean
+from polyport_gateway.lines import Entry, clean
 from polyport_gateway.recent import Recent
 from polyport_gateway.running import Running
 from polyport_gateway.upkeep import Upkeep

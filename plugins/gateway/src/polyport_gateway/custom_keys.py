@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport.errors import BadRequestError
 from polyport_gateway.custom_auth import Custom
@@ -24,9 +23,9 @@ from polyport_gateway.gate import GateError
 from polyport_gateway.identity import Identity, Principal, digest, of_key
 from polyport_gateway.issuing import USERS
 from polyport_gateway.management import whole
-from polyport_gateway.signon.people import BLANK
+from polyport_gateway.rows import KeyRow
 from polyport_gateway.signon.sessions import PREFIX
-from polyport_gateway.store.tables import KeyRow
+from polyport_gateway.store import Connection
 
 log = logging.getLogger("polyport.gateway.custom_auth")
 FIELDS = {name: row for name, row in KINDS["key"][1].items() if name not in ("duration", "key_alias")}
@@ -34,9 +33,8 @@ FIELDS = {name: row for name, row in KINDS["key"][1].items() if name not in ("du
 TELLING = frozenset({"key_alias", "key_name", "user_email", "team_alias", "org_id", "organization_id"})
 #: What names a key: one of these, in this order.
 NAMING = ("key_id", "token", "api_key")
-#: What a column of a row without an account begins with.
-NEW = {**BLANK, "policy": {}, "aliases": {}, "routes": [], "ips": [], "user_id": "", "team_id": "", "project_id": "",
-       "role": "", "expires": None, "created_at": 0.0, "updated_at": 0.0}  # fmt: skip
+#: When a row without an account was made.
+NEW = {"created_at": 0.0, "updated_at": 0.0}
 
 
 class Keys:
@@ -101,5 +99,5 @@ async def _principal(identity: Identity, said: Any, token: str, team: str) -> Pr
     return made
 
 
-async def _load(row: Mapping[str, Any], team: str, session: AsyncSession) -> Principal:
-    return await of_key(session, KeyRow(digest="", hint="", **row), team)
+async def _load(row: Mapping[str, Any], team: str, connection: Connection) -> Principal:
+    return await of_key(connection, KeyRow(digest="", hint="", **row), team)

@@ -10,8 +10,8 @@ import msgspec
 
 from polyport_gateway.gate import Asked, Outcome
 from polyport_gateway.identity import Principal
-from polyport_gateway.ledger import Entry, clean
 from polyport_gateway.limits import Reservation
+from polyport_gateway.lines import Entry, clean
 from polyport_gateway.owning import Owned
 
 #: Buckets of tokens that were written; all others were read.

@@ -17,8 +17,8 @@ from polyport.caching.controls import NAMES as CONTROLS
 from polyport.errors import BadRequestError
 from polyport.types.bill import NANO
 from polyport_gateway.limits import period
+from polyport_gateway.rows import BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
 from polyport_gateway.signon.settings import ROLES
-from polyport_gateway.store.tables import BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
 
 Read: TypeAlias = Callable[[str, Any], Any]
 #: Columns of numbers go as far as this.

@@ -16,18 +16,18 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.gate import Caller, GateError
 from polyport_gateway.limits import Limit, Together, together
 from polyport_gateway.policy import Policy, policy_of
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
+from polyport_gateway.rows import BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
+
+if TYPE_CHECKING:  # configurations are read without accounts, too, and then without a database
+    from polyport_gateway.store import Connection, Store
 
 PREFIX = "sk-"
 #: Seconds between two looks at whether anything has changed.
@@ -156,7 +156,7 @@ def limits_of(parties: Iterable[Party], model: str = "") -> list[Limit]:
 
 
 Known = TypeVar("Known", Principal, Party)
-Load = Callable[[AsyncSession], Awaitable[Principal | None]]
+Load: TypeAlias = "Callable[[Connection], Awaitable[Principal | None]]"
 MASTER = Principal(id="master", role="admin")
 #: Stands for a customer that must be looked up first.
 UNKNOWN = Party(kind="customer", id="", blocked=False, limit=Limit(about=()), by_model={})
@@ -280,7 +280,7 @@ class Identity:
 
         A name has a space in it, which no digest of a key has.
         """
-        found = await self._remembered(name, self._keys, self._old_keys, lambda session, _: load(session))
+        found = await self._remembered(name, self._keys, self._old_keys, lambda connection, _: load(connection))
         if found is not None:
             self._check(found)
         return found
@@ -314,15 +314,15 @@ class Identity:
         name: str,
         fresh: dict[str, Known | None],
         old: dict[str, Known | None],
-        load: Callable[[AsyncSession, str], Awaitable[Known | None]],
+        load: Callable[[Connection, str], Awaitable[Known | None]],
     ) -> Known | None:
         try:
             await self._refresh()
             if name in fresh:
                 return fresh[name]
             generation = self._generation
-            async with self._store.reading() as session:
-                found = await load(session, name)
+            async with self._store.reading() as connection:
+                found = await load(connection, name)
         except ServiceUnavailableError as error:
             known = fresh.get(name, old.get(name))
             if known is not None and self._known_while_away:
@@ -366,25 +366,25 @@ class Identity:
 
     # --- reading ---
 
-    async def _load(self, session: AsyncSession, name: str) -> Principal | None:
+    async def _load(self, connection: Connection, name: str) -> Principal | None:
         mark, _, team = name.partition(" ")
-        key = (await session.execute(select(KeyRow).where(KeyRow.digest == mark))).scalar_one_or_none()
-        return None if key is None else await of_key(session, key, team)
+        key = await connection.one(KeyRow, digest=mark)
+        return None if key is None else await of_key(connection, key, team)
 
-    async def _load_customer(self, session: AsyncSession, id: str) -> Party | None:
-        row = await session.get(CustomerRow, id)
-        return None if row is None else await party(session, "customer", row)
+    async def _load_customer(self, connection: Connection, id: str) -> Party | None:
+        row = await connection.get(CustomerRow, id)
+        return None if row is None else await party(connection, "customer", row)
 
 
-async def of_key(session: AsyncSession, key: KeyRow, asked: str = "") -> Principal:
+async def of_key(connection: Connection, key: KeyRow, asked: str = "") -> Principal:
     """Return who has a key, with its user, team and project; the team is the key's, else the one that is asked for."""
-    user = await session.get(UserRow, key.user_id) if key.user_id else None
-    project = await session.get(ProjectRow, key.project_id) if key.project_id else None
-    team_id = await team_of(session, key.user_id, key.team_id or (project.team_id if project else ""), asked)
-    team = await session.get(TeamRow, team_id) if team_id else None
+    user = await connection.get(UserRow, key.user_id) if key.user_id else None
+    project = await connection.get(ProjectRow, key.project_id) if key.project_id else None
+    team_id = await team_of(connection, key.user_id, key.team_id or (project.team_id if project else ""), asked)
+    team = await connection.get(TeamRow, team_id) if team_id else None
     rows: list[tuple[str, Entity | None]] = [("key", key), ("user", user), ("team", team), ("project", project)]
-    parties = await parties_of(session, rows)
-    led = await teams_led(session, key.user_id) if key.role == "team_admin" else frozenset()
+    parties = await parties_of(connection, rows)
+    led = await teams_led(connection, key.user_id) if key.role == "team_admin" else frozenset()
     return Principal(
         id=key.id,
         role=key.role,
@@ -405,14 +405,14 @@ async def of_key(session: AsyncSession, key: KeyRow, asked: str = "") -> Princip
     )
 
 
-async def team_of(session: AsyncSession, user: str, bound: str, asked: str) -> str:
+async def team_of(connection: Connection, user: str, bound: str, asked: str) -> str:
     """Return the team that calls count on: the one that a key is bound to, or one of its user's that a call names.
 
     Raises GateError, 403, for another.
     """
     if not asked or asked == bound:
         return bound
-    row = await session.get(TeamRow, asked) if user and not bound else None
+    row = await connection.get(TeamRow, asked) if user and not bound else None
     if row is None or user not in row.members:
         raise not_theirs(asked)
     return asked
@@ -423,10 +423,10 @@ def not_theirs(team: str) -> GateError:
     return GateError(403, "team_not_allowed", f"{team[:100]!r} is no team that this key may spend with.")
 
 
-async def parties_of(session: AsyncSession, rows: Iterable[tuple[str, Entity | None]]) -> tuple[Party, ...]:
+async def parties_of(connection: Connection, rows: Iterable[tuple[str, Entity | None]]) -> tuple[Party, ...]:
     """Return those who spend together, with what a team lets each of its members spend."""
     found = [(kind, row) for kind, row in rows if row is not None]
-    parties = [await party(session, kind, row) for kind, row in found]
+    parties = [await party(connection, kind, row) for kind, row in found]
     user = next((row for kind, row in found if kind == "user"), None)
     for _, row in found:
         if isinstance(row, TeamRow) and row.member_limits and user is not None:
@@ -461,9 +461,9 @@ def tags_of(rows: Iterable[Entity]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for row in rows for tag in row.tags))
 
 
-async def party(session: AsyncSession, kind: str, row: Entity) -> Party:
+async def party(connection: Connection, kind: str, row: Entity) -> Party:
     """Return an entity with its limits; those of its own go before those of the budget that it names."""
-    budget = await session.get(BudgetRow, row.budget_id) if row.budget_id else None
+    budget = await connection.get(BudgetRow, row.budget_id) if row.budget_id else None
     about = ((kind, row.id),)
     given = {name: _first(getattr(row, name), getattr(budget, name, None)) for name in COLUMNS}
     models = {**(budget.model_limits if budget else {}), **row.model_limits}
@@ -478,9 +478,9 @@ async def party(session: AsyncSession, kind: str, row: Entity) -> Party:
     )
 
 
-async def teams_led(session: AsyncSession, user: str) -> frozenset[str]:
+async def teams_led(connection: Connection, user: str) -> frozenset[str]:
     """Return the teams that a user leads."""
-    rows = (await session.execute(select(TeamRow.id, TeamRow.members))).all()
+    rows = await connection.columns(TeamRow, "id", "members")
     return frozenset(team for team, members in rows if user and members.get(user) == "admin")
 
 

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport.budgets import seconds
 from polyport.errors import BadRequestError, PermissionDeniedError
 from polyport_gateway.fields import KINDS, LIMITS, read as read_fields
 from polyport_gateway.identity import Principal
+from polyport_gateway.rows import KeyRow, ProjectRow, TeamRow
 from polyport_gateway.signon.settings import ROLES
-from polyport_gateway.store.tables import KeyRow, ProjectRow, TeamRow
+
+if TYPE_CHECKING:  # configurations are read without accounts, too, and then without a database
+    from polyport_gateway.store import Connection
 
 FIELDS = KINDS["key"][1]
 #: What can be bound.
@@ -71,14 +73,14 @@ class Issuing(msgspec.Struct, frozen=True, kw_only=True):
                 name = NAMES[column]
                 raise BadRequestError(f"{name} is at most {self.bounds[name]} for the keys of this gateway.")
 
-    async def allow(self, session: AsyncSession, by: Principal, row: KeyRow, body: Mapping[str, Any]) -> None:
+    async def allow(self, connection: Connection, by: Principal, row: KeyRow, body: Mapping[str, Any]) -> None:
         """Raise PermissionDeniedError for who may not make this key, BadRequestError for what is not said of it."""
-        team = await _team(session, row)
+        team = await _team(connection, row)
         making, whose = (self.team, "a team's keys") if team else (self.personal, "keys that belong to no team")
         if by.role != "admin":
             role, roles = by.role, making.allowed_user_roles
             if team:
-                role, roles = await _role_in(session, team, by), making.allowed_team_member_roles
+                role, roles = await _role_in(connection, team, by), making.allowed_team_member_roles
             if roles is not None and role not in roles:
                 told = ", ".join(roles) or "admin"
                 raise PermissionDeniedError(f"Making {whose} here takes one of the roles {told}.")
@@ -139,15 +141,15 @@ def _size(column: str, value: Any) -> float:
     return (seconds(value) or 0.0) if column == "budget_duration" else value
 
 
-async def _team(session: AsyncSession, row: KeyRow) -> str:
+async def _team(connection: Connection, row: KeyRow) -> str:
     """Return the team that a key counts for, by itself or by its project."""
     if row.team_id or not row.project_id:
         return row.team_id or ""
-    project = await session.get(ProjectRow, row.project_id)
+    project = await connection.get(ProjectRow, row.project_id)
     return project.team_id if project is not None else ""
 
 
-async def _role_in(session: AsyncSession, team: str, by: Principal) -> str:
+async def _role_in(connection: Connection, team: str, by: Principal) -> str:
     """Return somebody's role in a team; who leads none of its people is a member."""
-    row = await session.get(TeamRow, team)
+    row = await connection.get(TeamRow, team)
     return str(row.members.get(by.user_id, "member")) if row is not None and by.user_id else "member"

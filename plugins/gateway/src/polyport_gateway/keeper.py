@@ -40,8 +40,9 @@ from polyport_gateway.identity import (
     limits_of,
 )
 from polyport_gateway.journal import Journal
-from polyport_gateway.ledger import Entry, Ledger, clean
+from polyport_gateway.ledger import Ledger
 from polyport_gateway.limits import Held, Limit, Limits, MemoryLimits, Refusal, Reservation, Together, together
+from polyport_gateway.lines import Entry, clean
 from polyport_gateway.notices import Notices
 from polyport_gateway.owning import (
     BATCHES,
@@ -58,11 +59,12 @@ from polyport_gateway.owning import (
 )
 from polyport_gateway.policy import Policy
 from polyport_gateway.prompts import CURRENT, Prompts
+from polyport_gateway.retention import EVERY, drop_old
 from polyport_gateway.signon.credential import TEAM
 from polyport_gateway.started import Batches, Started, accounts
 from polyport_gateway.store import Store
 from polyport_gateway.telling import refused, told
-from polyport_gateway.upkeep import EVERY, Upkeep, drop_old
+from polyport_gateway.upkeep import Upkeep
 
 log = logging.getLogger("polyport.gateway.keeper")
 #: The limits of what calls no model.

@@ -11,19 +11,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
 from sqlalchemy import ColumnElement, delete, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway import started
 from polyport_gateway.journal import Journal, Segment
+from polyport_gateway.lines import ABOUT, Entry
 from polyport_gateway.rollups import DAY, ROLLUPS, SUMMED, Row, Sums
-from polyport_gateway.store import Store, loading, partitions
-from polyport_gateway.store.tables import DayRow, EntryRow, OwnedRow, is_one_of
+from polyport_gateway.store import Connection, Store, loading, partitions, tables
+from polyport_gateway.store.tables import is_one_of
 from polyport_gateway.upkeep import Upkeep
 
 log = logging.getLogger("polyport.gateway.ledger")
@@ -33,83 +33,16 @@ MOST, BATCH, PIECE = 8 << 20, 512 << 10, 64 << 10
 AWAY = 1.0
 #: Seconds between two drains while each moves as many lines as this: what one costs is shared by more of them.
 BUSY, MANY = 1.0, 250
-#: More than any request comes to, and what every database, and JSON, can count to: a line beyond it cannot be read.
-LARGEST = 1 << 53
 #: JSON of lists that are empty, as most are.
 NONE = ("[]",) * 4
-
-Amount = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
-
-
-class Whose(msgspec.Struct, frozen=True):
-    """Whose something is: the ids of all that it counts for, "" for none."""
-
-    key_id: str = ""
-    user_id: str = ""
-    team_id: str = ""
-    project_id: str = ""
-    customer_id: str = ""
-
-
-#: What a budget, or a report, can be about -> its column.
-ABOUT = {name.removesuffix("_id"): name for name in (*Whose.__struct_fields__, "model", "provider")}
-
-
-class Entry(Whose, frozen=True, omit_defaults=True, gc=False):
-    """What is kept of a request: no prompt, no answer, no key. `at` is when it ended; `seconds` how long it took.
-
-    `model` is what the caller asked for, `upstream` what answered; `usage` are disjoint buckets of tokens; `reserved`
-    is in nano-dollars, as `nano` is. `upstream_id` is the provider's name of the request. All fields but the last two
-    are columns, in this order: first those that are bound as they are, then flags, then JSON.
-    """
-
-    id: str = ""
-    at: float = 0.0
-    model: str = ""
-    provider: str = ""
-    upstream: str = ""
-    deployment: str = ""
-    operation: str = ""
-    surface: str = ""
-    status: int = 200
-    error: str = ""
-    message: str = ""
-    prompt: Amount = 0
-    completion: Amount = 0
-    nano: Amount = 0
-    reserved: Amount = 0
-    seconds: float = 0.0
-    first_byte: float | None = None
-    attempts: int = 0
-    upstream_id: str = ""
-    stream: bool = False
-    estimated: bool = False
-    cache_hit: bool = False
-    usage: Mapping[str, int] = {}
-    failures: Sequence[Mapping[str, Any]] = ()
-    adaptations: Sequence[Mapping[str, Any]] = ()
-    guardrails: Sequence[Mapping[str, Any]] = ()
-    tags: Sequence[str] = ()
-    #: What was made for the caller, and is its own: rows of the table of those. It is in no column.
-    made: Sequence[Mapping[str, Any]] = ()
-    #: Whether it was spent without a reservation: accounts are told when it is in the ledger.
-    charged: bool = False
-
 
 #: The ledger's columns; where its flags begin, and its JSON.
 COLUMNS = Entry.__struct_fields__[: Entry.__struct_fields__.index("made")]
 FLAGS, TEXTS = COLUMNS.index("stream"), COLUMNS.index("usage")
-OWNED: tuple[str, ...] = tuple(column.name for column in OwnedRow.__table__.columns)
+OWNED: tuple[str, ...] = tuple(column.name for column in tables.owned.columns)
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Entry)
-
-
-def clean(text: str | None, length: int = 255) -> str:
-    """Return a text that every database takes: callers choose some of these, and one must not stop the drain."""
-    if text is None or (len(text) <= length and text.isascii() and "\x00" not in text):
-        return text or ""
-    return text.replace("\x00", "").encode(errors="replace").decode()[:length]
 
 
 class Ledger:
@@ -236,7 +169,7 @@ class Ledger:
                 await started.over(connection, moved.batches, time.time())
             if moved.made:
                 rows = [tuple(one.get(name, "") for name in OWNED) for one in moved.made]
-                await loading.insert_new(connection, OwnedRow, OWNED, rows)
+                await loading.insert_new(connection, tables.owned, OWNED, rows)
         return moved
 
     # --- what was spent ---
@@ -252,7 +185,7 @@ class Ledger:
     async def forget(self, before: float) -> int:
         """Drop single requests that ended before an instant; the days stay. Returns how many."""
         async with self.store.transaction() as connection:
-            return (await connection.execute(delete(EntryRow).where(EntryRow.at < before))).rowcount
+            return (await connection.execute(delete(tables.ledger).where(tables.ledger.c.at < before))).rowcount
 
 
 async def spent(store: Store, about: Mapping[str, str], since: float | None) -> int:
@@ -262,13 +195,15 @@ async def spent(store: Store, about: Mapping[str, str], since: float | None) -> 
     """
     first = 0 if since is None else -(-int(since) // DAY) * DAY
     days, single = (
-        [is_of(name, getattr(table, ABOUT[name]), value) for name, value in about.items()]
-        for table in (DayRow, EntryRow)
+        [is_of(name, table.c[ABOUT[name]], value) for name, value in about.items()]
+        for table in (tables.days, tables.ledger)
     )
     async with store.transaction() as connection:
-        total = await _sum(connection, DayRow.nano, [*days, DayRow.at >= first])
+        total = await _sum(connection, tables.days.c.nano, [*days, tables.days.c.at >= first])
         if since is not None and since < first:
-            total += await _sum(connection, EntryRow.nano, [*single, EntryRow.at >= since, EntryRow.at < first])
+            total += await _sum(
+                connection, tables.ledger.c.nano, [*single, tables.ledger.c.at >= since, tables.ledger.c.at < first]
+            )
     return total
 
 
@@ -279,7 +214,7 @@ def is_of(name: str, column: ColumnElement[str], value: str) -> ColumnElement[bo
     return is_one_of(column, [value])
 
 
-async def _sum(connection: AsyncConnection, column: Any, where: list[ColumnElement[bool]]) -> int:
+async def _sum(connection: Connection, column: Any, where: list[ColumnElement[bool]]) -> int:
     found = await connection.execute(select(func.coalesce(func.sum(column), 0)).where(*where))
     return int(found.scalar_one())
 
@@ -351,14 +286,14 @@ def _decode(lines: bytes) -> tuple[list[Entry], int]:
     return entries, unreadable
 
 
-async def _insert(connection: AsyncConnection, entries: list[Entry], one_by_one: bool) -> Sequence[Entry]:
+async def _insert(connection: Connection, entries: list[Entry], one_by_one: bool) -> Sequence[Entry]:
     """Insert entries, and return those that are new. Raises _Partly where a statement cannot say which."""
     booleans = connection.dialect.name == "postgresql"
     rows = [_row(one, booleans) for one in entries]
     if one_by_one:
-        new = [await loading.insert_new(connection, EntryRow, COLUMNS, [row]) for row in rows]
+        new = [await loading.insert_new(connection, tables.ledger, COLUMNS, [row]) for row in rows]
         return [entry for entry, count in zip(entries, new, strict=True) if count]
-    count = await loading.insert_new(connection, EntryRow, COLUMNS, rows)
+    count = await loading.insert_new(connection, tables.ledger, COLUMNS, rows)
     if count not in (0, len(rows)):
         raise _Partly
     return entries if count else ()

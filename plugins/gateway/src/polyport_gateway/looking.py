@@ -23,7 +23,7 @@ from polyport.types.batch import SINCE, Batch, BatchList
 from polyport.types.record import Meta
 from polyport_gateway.app import ASGI
 from polyport_gateway.keeper import Keeper
-from polyport_gateway.ledger import Entry
+from polyport_gateway.lines import Entry
 from polyport_gateway.owning import Owned, Results, answers_of, entry_id
 from polyport_gateway.rollups import DAY
 from polyport_gateway.running import Running

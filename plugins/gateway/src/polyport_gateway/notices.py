@@ -22,8 +22,7 @@ from sqlalchemy import select, update
 
 from polyport.types.bill import NANO
 from polyport_gateway.limits import Limit, period
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import NoticeRow
+from polyport_gateway.store import Store, tables
 
 if TYPE_CHECKING:  # imported where there is a webhook: it weighs several megabytes
     import httpx
@@ -62,7 +61,7 @@ class Notices:
         """Write what was noted: only what nobody has noted before is new. Raises ServiceUnavailableError."""
         while self._seen:
             async with self._store.transaction() as connection:
-                insert = self._store.insert(NoticeRow).on_conflict_do_nothing(index_elements=["id"])
+                insert = self._store.insert(tables.notices).on_conflict_do_nothing(index_elements=["id"])
                 await connection.execute(insert, [self._seen[0]])
             self._seen.popleft()
 
@@ -84,18 +83,20 @@ class Notices:
             await self._client.aclose()
 
     async def _due(self, now: float) -> list[Any]:
-        query = select(NoticeRow).where(NoticeRow.state == "waiting", NoticeRow.due <= now).limit(ROUND)
-        async with self._store.reading() as session:
-            return list((await session.execute(query.order_by(NoticeRow.due))).scalars())
+        query = (
+            select(tables.notices).where(tables.notices.c.state == "waiting", tables.notices.c.due <= now).limit(ROUND)
+        )
+        async with self._store.reading() as connection:
+            return list(await connection.execute(query.order_by(tables.notices.c.due)))
 
-    async def _lend(self, row: NoticeRow) -> bool:
+    async def _lend(self, row: Any) -> bool:
         """Take a notice for a while, so that no other replica sends it meanwhile."""
-        where = (NoticeRow.id == row.id, NoticeRow.due == row.due, NoticeRow.state == "waiting")
+        where = (tables.notices.c.id == row.id, tables.notices.c.due == row.due, tables.notices.c.state == "waiting")
         async with self._store.transaction() as connection:
-            taken = await connection.execute(update(NoticeRow).where(*where).values(due=time.time() + LEASE))
+            taken = await connection.execute(update(tables.notices).where(*where).values(due=time.time() + LEASE))
             return taken.rowcount == 1
 
-    async def _tell(self, client: httpx.AsyncClient, row: NoticeRow, url: str, secret: str) -> bool:
+    async def _tell(self, client: httpx.AsyncClient, row: Any, url: str, secret: str) -> bool:
         error = await _post(client, url, secret, msgspec.json.encode(row.body))
         tries, now = row.tries + 1, time.time()
         state = "sent" if error is None else "failed" if now - row.at > GIVE_UP else "waiting"
@@ -104,7 +105,7 @@ class Notices:
         wait = min(2.0 ** (tries - 1), LONGEST)
         async with self._store.transaction() as connection:
             values = {"state": state, "tries": tries, "due": now + wait}
-            await connection.execute(update(NoticeRow).where(NoticeRow.id == row.id).values(**values))
+            await connection.execute(update(tables.notices).where(tables.notices.c.id == row.id).values(**values))
         return error is None
 
     def _open(self) -> httpx.AsyncClient:

@@ -16,11 +16,10 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import msgspec
-from sqlalchemy import select
 
 from polyport import batchcost
 from polyport.errors import PolyportError, ServiceUnavailableError
@@ -30,9 +29,10 @@ from polyport.types.record import Meta
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini_contents import KEPT
 from polyport_gateway.identity import Principal
-from polyport_gateway.ledger import Entry, Whose, clean
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import OwnedRow
+from polyport_gateway.lines import Entry, Whose, clean
+
+if TYPE_CHECKING:  # what a request names is looked at without accounts, too, and then without a database
+    from polyport_gateway.store import Store
 
 #: Function -> what its result is, where it is somebody's own.
 MADE = {
@@ -262,7 +262,11 @@ class Owners:
         return {one: self._known[one] for one in wanted if one in self._known}
 
     async def _load(self, wanted: Sequence[str]) -> list[Owned]:
-        query = select(OwnedRow.__table__).where(OwnedRow.id.in_([clean(one, LONGEST) for one in wanted]))
+        from sqlalchemy import select
+
+        from polyport_gateway.store import tables
+
+        query = select(tables.owned).where(tables.owned.c.id.in_([clean(one, LONGEST) for one in wanted]))
         try:
             async with self._store.transaction() as connection:
                 rows = (await connection.execute(query)).mappings().all()
@@ -272,7 +276,9 @@ class Owners:
 
     async def write(self, one: Owned) -> None:
         """Write down what is somebody's and has no line of the ledger."""
-        row = self._store.insert(OwnedRow).values(**msgspec.structs.asdict(one)).on_conflict_do_nothing()
+        from polyport_gateway.store import tables
+
+        row = self._store.insert(tables.owned).values(**msgspec.structs.asdict(one)).on_conflict_do_nothing()
         async with self._store.transaction() as connection:
             await connection.execute(row)
         self.remember(one)

@@ -14,9 +14,8 @@ from contextvars import ContextVar
 import msgspec
 
 from polyport.observing.event import Event, Observer
-from polyport_gateway.ledger import clean
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import PromptRow
+from polyport_gateway.lines import clean
+from polyport_gateway.store import Store, tables
 
 #: The request that is being answered, where its prompt is to be kept.
 CURRENT: ContextVar[str] = ContextVar("polyport_gateway_request", default="")
@@ -53,7 +52,7 @@ class Prompts(Observer):
             return 0
         try:
             async with store.transaction() as connection:
-                insert = store.insert(PromptRow).on_conflict_do_nothing(index_elements=["id"])
+                insert = store.insert(tables.prompts).on_conflict_do_nothing(index_elements=["id"])
                 await connection.execute(insert, found)
         except BaseException:
             self._waiting.extendleft(reversed(found))

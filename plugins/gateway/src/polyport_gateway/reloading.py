@@ -20,8 +20,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-
 from polyport.errors import BadRequestError, PolyportError, ServiceUnavailableError
 from polyport.states import MemoryState, State
 from polyport_gateway import config as configs, showing
@@ -29,8 +27,8 @@ from polyport_gateway.app import ASGI
 from polyport_gateway.config import FOLLOWED, Config, ConfigError
 from polyport_gateway.console import ADMINS, READERS, Console, Page
 from polyport_gateway.identity import Principal
+from polyport_gateway.rows import AuditRow
 from polyport_gateway.running import Running
-from polyport_gateway.store.tables import AuditRow
 from polyport_gateway.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -232,8 +230,8 @@ class Reloader:
             await keeper.start()
             async with _alone(self._gateway.data / "reload.lock"):
                 if always or await self._last() != name:
-                    async with keeper.store.change() as session:
-                        session.add(row)
+                    async with keeper.store.change() as connection:
+                        await connection.add(row)
         except (ServiceUnavailableError, OSError) as error:
             log.error("a reload of the configuration is not in the audit log: %s", error)
             return False
@@ -242,9 +240,13 @@ class Reloader:
     async def _last(self) -> str | None:
         """Return the version of the files that was noted last."""
         assert self._gateway.keeper is not None
-        query = select(AuditRow.entity_id).where(AuditRow.kind == "config", AuditRow.action == "reload")
-        async with self._gateway.keeper.store.reading() as session:
-            return (await session.execute(query.order_by(AuditRow.id.desc()).limit(1))).scalar_one_or_none()
+        from sqlalchemy import select  # a gateway without accounts does without
+
+        from polyport_gateway.store.tables import audit
+
+        query = select(audit.c.entity_id).where(audit.c.kind == "config", audit.c.action == "reload")
+        async with self._gateway.keeper.store.reading() as connection:
+            return (await connection.execute(query.order_by(audit.c.id.desc()).limit(1))).scalar_one_or_none()
 
 
 @contextlib.asynccontextmanager

@@ -13,11 +13,13 @@ from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from sqlalchemy import Table
 
-from polyport_gateway.store.tables import BUCKETS, DayRow, HourRow, Rolled, TagDayRow, TagHourRow
+from polyport_gateway.store import tables
+from polyport_gateway.store.tables import BUCKETS
 
 if TYPE_CHECKING:
-    from polyport_gateway.ledger import Entry
+    from polyport_gateway.lines import Entry
 
 HOUR, DAY = 3600, 86_400
 #: What tells rows of one time apart.
@@ -32,9 +34,9 @@ TAKEN = ("prompt", "completion", "nano")
 SUMS = ("requests", "failures", *TAKEN)
 SUMMED = (*SUMS, *BUCKETS)
 #: Table -> the columns of its rows.
-ROLLUPS: dict[type[Rolled], tuple[str, ...]] = {
-    table: ("id", "at", *DIMENSIONS, *SUMMED, *(("tag",) if hasattr(table, "tag") else ()))
-    for table in (HourRow, DayRow, TagHourRow, TagDayRow)
+ROLLUPS: dict[Table, tuple[str, ...]] = {
+    table: ("id", "at", *DIMENSIONS, *SUMMED, *(("tag",) if "tag" in table.c else ()))
+    for table in (tables.hours, tables.days, tables.tag_hours, tables.tag_days)
 }
 #: Buckets of a power of ten, and where the first one ends, in seconds.
 PER_DECADE, FIRST = 5, 0.001
@@ -88,10 +90,15 @@ class Sums:
                 for tag in one.tags:
                     _count(tagged, (time, kind, tag), one)
 
-    def rows(self) -> dict[type[Rolled], list[Row]]:
+    def rows(self) -> dict[Table, list[Row]]:
         """Return the rows of each table, in the order of its columns."""
         hours, tagged = self._hours, self._tagged
-        found = {HourRow: hours, DayRow: _by_day(hours), TagHourRow: tagged, TagDayRow: _by_day(tagged)}
+        found = {
+            tables.hours: hours,
+            tables.days: _by_day(hours),
+            tables.tag_hours: tagged,
+            tables.tag_days: _by_day(tagged),
+        }
         return {table: [_row(kind, counts) for kind, counts in sums.items()] for table, sums in found.items()}
 
 

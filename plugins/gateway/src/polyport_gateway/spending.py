@@ -17,30 +17,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, cast, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, cast, exists, func, literal, or_, select
 
 from polyport.errors import BadRequestError, NotFoundError
 from polyport.types.bill import NANO
 from polyport_gateway.asking import LARGEST, limit_of, number, only, texts
 from polyport_gateway.identity import Principal
 from polyport_gateway.rollups import DAY, HOUR, SUMS, percentile
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import (
-    BUCKETS,
-    DayRow,
-    Entity,
-    EntryRow,
-    HourRow,
-    KeyRow,
-    ProjectRow,
-    PromptRow,
-    Rolled,
-    TagDayRow,
-    TagHourRow,
-    TeamRow,
-    UserRow,
-    is_one_of,
-)
+from polyport_gateway.rows import Entity, KeyRow, ProjectRow, TeamRow, UserRow
+from polyport_gateway.store import Store, tables
+from polyport_gateway.store.tables import BUCKETS, is_one_of
 
 #: What reports and series can be grouped and narrowed by -> the column.
 DIMENSIONS = {
@@ -52,12 +38,14 @@ FILTERS = {name: column for name, column in DIMENSIONS.items() if name not in ("
     name: name for name in ("surface", "upstream", "error")
 }
 #: (step, by tag) -> the table that has it.
-TABLES: dict[tuple[str, bool], type[Rolled]] = {
-    ("hour", False): HourRow,
-    ("day", False): DayRow,
-    ("hour", True): TagHourRow,
-    ("day", True): TagDayRow,
+TABLES: dict[tuple[str, bool], Table] = {
+    ("hour", False): tables.hours,
+    ("day", False): tables.days,
+    ("hour", True): tables.tag_hours,
+    ("day", True): tables.tag_days,
 }
+#: The columns of single requests.
+LEDGER = tables.ledger.c
 STEPS = {"hour": HOUR, "day": DAY}
 #: The step of a series that is one sum of its whole span; what it is read from, hour by hour.
 ALL, OF_ALL = "all", "hour"
@@ -82,12 +70,12 @@ async def report(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[s
     only({"start_date", "end_date", "group_by", *DIMENSIONS}, "/spend/report", body)
     groups = _groups(body, {"day", *DIMENSIONS}, ["day"])
     table = TABLES["day", _tagged(body, groups)]
-    columns = [(table.at if one == "day" else getattr(table, DIMENSIONS[one])).label(one) for one in groups]
+    columns = [(table.c.at if one == "day" else table.c[DIMENSIONS[one]]).label(one) for one in groups]
     query = _summed(table, columns, SUMS).where(readable(by, table), *_narrowed(table, body))
     if "start_date" in body:
-        query = query.where(table.at >= int(instant("start_date", body["start_date"]) // DAY * DAY))
+        query = query.where(table.c.at >= int(instant("start_date", body["start_date"]) // DAY * DAY))
     if "end_date" in body:
-        query = query.where(table.at <= int(instant("end_date", body["end_date"])))
+        query = query.where(table.c.at <= int(instant("end_date", body["end_date"])))
     async with store.transaction() as connection:
         rows = (await connection.execute(query)).mappings().all()
     return {"results": [_reported(row) for row in rows]}
@@ -107,13 +95,13 @@ async def series(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[s
     table = TABLES[OF_ALL if step == ALL else step, _tagged(body, groups)]
     end = instant("end", body["end"]) if "end" in body else time.time() + 1
     start = instant("start", body["start"]) if "start" in body else end - BACK[step]
-    columns = [] if step == ALL else [table.at.label("at")]
-    columns += [getattr(table, DIMENSIONS[one]).label(one) for one in groups]
+    columns = [] if step == ALL else [table.c.at.label("at")]
+    columns += [table.c[DIMENSIONS[one]].label(one) for one in groups]
     query = _summed(table, columns, (*SUMS, *BUCKETS)).where(
         readable(by, table),
         *_narrowed(table, body),
-        table.at >= int(start // width * width),
-        table.at < math.ceil(end),
+        table.c.at >= int(start // width * width),
+        table.c.at < math.ceil(end),
     )
     async with store.transaction() as connection:
         rows = (await connection.execute(query.limit(POINTS + 1))).mappings().all()
@@ -150,16 +138,17 @@ async def story(store: Store, by: Principal, body: Mapping[str, Any]) -> dict[st
     """
     only({"request_id"}, "/spend/story", body)
     wanted = _id(body)
-    query = select(EntryRow.__table__).where(EntryRow.id == wanted, readable(by, EntryRow))
-    async with store.reading() as session:
-        row = (await session.execute(query)).mappings().first()
+    query = select(tables.ledger).where(LEDGER.id == wanted, readable(by, tables.ledger))
+    async with store.reading() as connection:
+        row = (await connection.execute(query)).mappings().first()
         if row is None:
             raise NotFoundError(f"There is no request {wanted[:64]!r} in the ledger (yet).")
         named = {}
         for kind, table in NAMED.items():
-            owner = await session.get(table, row[f"{kind}_id"]) if row[f"{kind}_id"] else None
+            owner = await connection.get(table, row[f"{kind}_id"]) if row[f"{kind}_id"] else None
             named[kind] = None if owner is None else _name(owner)
-        kept = await session.get(PromptRow, row["id"]) if by.role == "admin" else None
+        asked = select(tables.prompts).where(tables.prompts.c.id == row["id"])
+        kept = (await connection.execute(asked)).first() if by.role == "admin" else None
     return {"request": _shown(row), **named, "content": None if kept is None else _content(kept)}
 
 
@@ -190,14 +179,14 @@ def instant(name: str, value: Any) -> float:
     return (found - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(seconds=1)
 
 
-def readable(by: Principal, table: type[Any]) -> ColumnElement[bool]:
+def readable(by: Principal, table: Table) -> ColumnElement[bool]:
     """Return whose spending somebody may see: all, the teams one leads, one's own."""
-    found: ColumnElement[bool] = table.key_id.is_not(None)
+    found: ColumnElement[bool] = table.c.key_id.is_not(None)
     if by.role in ("admin", "viewer"):
         return found
-    seen = [is_one_of(table.key_id, [by.key_id] if by.key_id else []), is_one_of(table.team_id, list(by.teams_led))]
+    seen = [is_one_of(table.c.key_id, [by.key_id] if by.key_id else []), is_one_of(table.c.team_id, list(by.teams_led))]
     if by.user_id and by.role in ("member", "team_admin"):
-        seen.append(is_one_of(table.user_id, [by.user_id]))
+        seen.append(is_one_of(table.c.user_id, [by.user_id]))
     return or_(*seen)
 
 
@@ -216,15 +205,15 @@ def _tagged(body: Mapping[str, Any], groups: Sequence[str]) -> bool:
     return "tag" in groups or "tag" in body
 
 
-def _summed(table: type[Rolled], columns: Sequence[Any], sums: Sequence[str]) -> Select[Any]:
-    added = [func.sum(getattr(table, one)).label(one) for one in sums]
+def _summed(table: Table, columns: Sequence[Any], sums: Sequence[str]) -> Select[Any]:
+    added = [func.sum(table.c[one]).label(one) for one in sums]
     return select(*columns, *added).group_by(*columns).order_by(*columns)
 
 
-def _narrowed(table: type[Rolled], body: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+def _narrowed(table: Table, body: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     found = []
     for name in DIMENSIONS.keys() & body.keys():
-        column = getattr(table, DIMENSIONS[name])
+        column = table.c[DIMENSIONS[name]]
         found.append(_of_status(column, body[name]) if name == "status" else column.in_(texts(name, body[name])))
     return found
 
@@ -232,27 +221,27 @@ def _narrowed(table: type[Rolled], body: Mapping[str, Any]) -> list[ColumnElemen
 def _requests(dialect: str, by: Principal, body: Mapping[str, Any]) -> Select[Any]:
     known = {"start", "end", "before", "after", "cursor", "limit", "request_id", "status", "tag", "stream", *FILTERS}
     only(known, "/spend/logs", body)
-    query = select(EntryRow.__table__).where(readable(by, EntryRow)).order_by(EntryRow.at.desc(), EntryRow.id.desc())
+    query = select(tables.ledger).where(readable(by, tables.ledger)).order_by(LEDGER.at.desc(), LEDGER.id.desc())
     for name in ("start", "after"):
         if name in body:
-            query = query.where(EntryRow.at >= instant(name, body[name]))
+            query = query.where(LEDGER.at >= instant(name, body[name]))
     for name in ("end", "before"):
         if name in body:
-            query = query.where(EntryRow.at < instant(name, body[name]))
+            query = query.where(LEDGER.at < instant(name, body[name]))
     if "cursor" in body:
         query = query.where(_after(str(body["cursor"])))
     if "request_id" in body:
         start = _id(body)
         whole = len(start) >= WHOLE
-        query = query.where(EntryRow.id == start if whole else EntryRow.id.startswith(start, autoescape=True))
+        query = query.where(LEDGER.id == start if whole else LEDGER.id.startswith(start, autoescape=True))
     if "status" in body:
-        query = query.where(_of_status(EntryRow.status, body["status"]))
+        query = query.where(_of_status(LEDGER.status, body["status"]))
     if "stream" in body:
-        query = query.where(EntryRow.stream.is_(str(body["stream"]).lower() in ("true", "1")))
+        query = query.where(LEDGER.stream.is_(str(body["stream"]).lower() in ("true", "1")))
     if "tag" in body:
         query = query.where(or_(*(_has_tag(dialect, one) for one in texts("tag", body["tag"]))))
     for name in FILTERS.keys() & body.keys():
-        query = query.where(is_one_of(getattr(EntryRow, FILTERS[name]), texts(name, body[name])))
+        query = query.where(is_one_of(LEDGER[FILTERS[name]], texts(name, body[name])))
     return query
 
 
@@ -277,15 +266,15 @@ def _has_tag(dialect: str, tag: str) -> ColumnElement[bool]:
     if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import JSONB  # SQLite's processes do without
 
-        return cast(EntryRow.tags, JSONB).contains([tag])
-    each = func.json_each(EntryRow.tags).table_valued("value")
+        return cast(LEDGER.tags, JSONB).contains([tag])
+    each = func.json_each(LEDGER.tags).table_valued("value")
     return exists(select(literal(1)).select_from(each).where(each.c.value == tag))
 
 
 def _after(cursor: str) -> ColumnElement[bool]:
     at, _, name = cursor.partition("_")
     last = number("cursor", at)
-    return or_(EntryRow.at < last, and_(EntryRow.at == last, EntryRow.id < name))
+    return or_(LEDGER.at < last, and_(LEDGER.at == last, LEDGER.id < name))
 
 
 def _cursor(row: Mapping[str, Any]) -> str:
@@ -326,7 +315,7 @@ def _name(row: Entity) -> dict[str, Any]:
     return told
 
 
-def _content(row: PromptRow) -> dict[str, Any]:
+def _content(row: Any) -> dict[str, Any]:
     return {"asked": _read(row.asked), "answer": _read(row.answer)}
 
 

@@ -10,20 +10,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Text, cast, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Table, Text, cast, func, or_, select
 
 from polyport.errors import BadRequestError
 from polyport.types.bill import NANO
 from polyport_gateway.asking import PAGE, only
 from polyport_gateway.fields import KINDS
 from polyport_gateway.identity import Party, Principal, fits, member_of, party
-from polyport_gateway.ledger import ABOUT
 from polyport_gateway.limits import Limit, period
+from polyport_gateway.lines import ABOUT
 from polyport_gateway.management import visible
 from polyport_gateway.rollups import DAY
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import DayRow, Entity, EntryRow, TeamRow, is_one_of
+from polyport_gateway.rows import Entity, TeamRow
+from polyport_gateway.store import Connection, Store, tables
+from polyport_gateway.store.tables import TABLES, is_one_of
 from polyport_gateway.terms import Terms
 
 #: Who can have a budget; and the whole gateway, which is in no table.
@@ -52,28 +52,29 @@ async def usage(store: Store, by: Principal, body: Mapping[str, Any], *, terms: 
     whole = terms if sees else None
     found: list[tuple[Entity | None, Limit]] = [] if whole is None else [(None, one) for one in _held(whole.everybody)]
     more = False
-    async with store.reading() as session:
+    async with store.reading() as connection:
         for one in SPENDERS if kind is None else {str(kind)} - {GATEWAY}:
-            rows = await _with_budgets(session, by, one, body.get("id"))
+            rows = await _with_budgets(connection, by, one, body.get("id"))
             more = more or len(rows) > PAGE
             for row in rows[:PAGE]:
-                found += [(row, limit) for limit in await _budgets(session, one, row)]
-        spent = await _spent(session, [limit for _, limit in found], now)
+                found += [(row, limit) for limit in await _budgets(connection, one, row)]
+        spent = await _spent(connection, [limit for _, limit in found], now)
     told = [_shown(row, limit, nano, now) for (row, limit), nano in zip(found, spent, strict=True)]
     return {"results": told, "more": more, "gateway": {} if whole is None else whole.global_limits}
 
 
-async def _with_budgets(session: AsyncSession, by: Principal, kind: str, id: Any) -> list[Entity]:
+async def _with_budgets(connection: Connection, by: Principal, kind: str, id: Any) -> list[Entity]:
     table = KINDS[kind][0]
-    has = [table.max_budget.is_not(None), table.budget_id != "", cast(table.model_limits, Text) != "{}"]
+    columns = TABLES[table].c
+    has = [columns.max_budget.is_not(None), columns.budget_id != "", cast(columns.model_limits, Text) != "{}"]
     if table is TeamRow:
-        has.append(cast(TeamRow.member_limits, Text) != "{}")
-    query = select(table).where(or_(*has)).order_by(table.id).limit(PAGE + 1)
+        has.append(cast(columns.member_limits, Text) != "{}")
+    query = select(TABLES[table]).where(or_(*has)).order_by(columns.id).limit(PAGE + 1)
     if id is not None:
-        query = query.where(table.id == str(id))
+        query = query.where(columns.id == str(id))
     if by.role not in ALL:
         query = query.where(visible(by, kind))
-    return list((await session.execute(query)).scalars().all())
+    return [*await connection.of(table, query)]
 
 
 def _held(everybody: Party | None) -> list[Limit]:
@@ -82,8 +83,8 @@ def _held(everybody: Party | None) -> list[Limit]:
     return [limit for limit in limits if limit.budget is not None]
 
 
-async def _budgets(session: AsyncSession, kind: str, row: Entity) -> list[Limit]:
-    own = await party(session, kind, row)
+async def _budgets(connection: Connection, kind: str, row: Entity) -> list[Limit]:
+    own = await party(connection, kind, row)
     members = [member_of(row, user) for user in row.members] if isinstance(row, TeamRow) and row.member_limits else []
     limits = [own.limit, *own.by_model.values(), *(one.limit for one in members)]
     return [limit for limit in limits if limit.budget is not None]
@@ -92,12 +93,12 @@ async def _budgets(session: AsyncSession, kind: str, row: Entity) -> list[Limit]
 # --- what is spent ---
 
 
-async def _spent(session: AsyncSession, limits: Sequence[Limit], now: float) -> list[int]:
+async def _spent(connection: Connection, limits: Sequence[Limit], now: float) -> list[int]:
     """Return what is spent of each, in nano-dollars: one question for all that are alike and of one window."""
     alike: dict[tuple[tuple[str, ...], float | None], set[str]] = {}
     for limit in limits:
         alike.setdefault(_likeness(limit, now), set()).update(name for _, name in limit.about[:1])
-    sums = {one: await _sums(session, one[0], ids, one[1]) for one, ids in alike.items()}
+    sums = {one: await _sums(connection, one[0], ids, one[1]) for one, ids in alike.items()}
     return [_of(sums[_likeness(limit, now)], limit) for limit in limits]
 
 
@@ -113,23 +114,24 @@ def _likeness(limit: Limit, now: float) -> tuple[tuple[str, ...], float | None]:
     return tuple(kind for kind, _ in limit.about), period(limit.duration, now)[0]
 
 
-async def _sums(session: AsyncSession, kinds: Sequence[str], ids: set[str], since: float | None) -> Sums:
+async def _sums(connection: Connection, kinds: Sequence[str], ids: set[str], since: float | None) -> Sums:
     first = 0 if since is None else -(-int(since) // DAY) * DAY
-    days = await _added(session, DayRow, kinds, ids, [DayRow.at >= first])
+    days = await _added(connection, tables.days, kinds, ids, [tables.days.c.at >= first])
     if since is None or since >= first:
         return days
-    single = await _added(session, EntryRow, kinds, ids, [EntryRow.at >= since, EntryRow.at < first])
+    at = tables.ledger.c.at
+    single = await _added(connection, tables.ledger, kinds, ids, [at >= since, at < first])
     return {mark: days.get(mark, 0) + single.get(mark, 0) for mark in days.keys() | single.keys()}
 
 
 async def _added(
-    session: AsyncSession, table: type[Any], kinds: Sequence[str], ids: set[str], where: Sequence[Any]
+    connection: Connection, table: Table, kinds: Sequence[str], ids: set[str], where: Sequence[Any]
 ) -> Sums:
-    columns = [getattr(table, ABOUT[kind]) for kind in kinds]
+    columns = [table.c[ABOUT[kind]] for kind in kinds]
     own = kinds[:1] not in ((), ("model",))  # those of the whole gateway are everybody's
     whose = [is_one_of(columns[0], sorted(ids))] if own else []
-    query = select(*columns, func.coalesce(func.sum(table.nano), 0)).where(*whose, *where).group_by(*columns)
-    return {tuple(row[:-1]): int(row[-1]) for row in (await session.execute(query)).all()}
+    query = select(*columns, func.coalesce(func.sum(table.c.nano), 0)).where(*whose, *where).group_by(*columns)
+    return {tuple(row[:-1]): int(row[-1]) for row in (await connection.execute(query)).all()}
 
 
 def _shown(row: Entity | None, limit: Limit, nano: int, now: float) -> dict[str, Any]:

@@ -19,13 +19,12 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, case, func, insert, literal, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.limits import Limit, Limits, Refusal
 from polyport_gateway.rollups import DAY
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import BATCHES, WHO, BatchRow, RevisionRow, is_one_of
+from polyport_gateway.store import Connection, Store
+from polyport_gateway.store.tables import BATCHES, WHO, batches, is_one_of, revision
 
 log = logging.getLogger("polyport.gateway.started")
 STARTING, OPEN, OVER, LOST, VOID = "starting", "open", "over", "lost", "void"
@@ -37,7 +36,7 @@ TOLD = 7 * DAY
 UNCONFIRMED = 900.0
 #: Seconds after which a batch ends that does not say when: no provider's may take longer.
 LONGEST = 7 * DAY
-VERSION = select(RevisionRow.number).where(RevisionRow.id == BATCHES)
+VERSION = select(revision.c.number).where(revision.c.id == BATCHES)
 
 
 class Started(msgspec.Struct, kw_only=True):
@@ -82,7 +81,7 @@ class Batches:
         row.at, row.due, row.expires = now, now + UNCONFIRMED, now + LONGEST
         async with self.store.transaction() as connection:
             version = await _turn(connection)
-            await connection.execute(insert(BatchRow).values(**msgspec.structs.asdict(row)))
+            await connection.execute(insert(batches).values(**msgspec.structs.asdict(row)))
             amounts = await _amounts(connection, now)
         await self._tell(amounts, version, row)
         refusal = await self.limits.full(limits, now)
@@ -94,7 +93,7 @@ class Batches:
         """Forget a batch that did not start."""
         async with self.store.transaction() as connection:
             version = await _turn(connection)
-            gone = update(BatchRow).where(BatchRow.id == row.id, BatchRow.state == STARTING)
+            gone = update(batches).where(batches.c.id == row.id, batches.c.state == STARTING)
             await connection.execute(gone.values(state=VOID, ended=now, lease=0.0))
             amounts = await _amounts(connection, now)
         await self._tell(amounts, version, row)
@@ -102,7 +101,7 @@ class Batches:
     async def name_file(self, row: Started, file: str) -> None:
         """Write down where the requests of a batch are that starts."""
         async with self.store.transaction() as connection:
-            await connection.execute(update(BatchRow).where(BatchRow.id == row.id).values(file=file))
+            await connection.execute(update(batches).where(batches.c.id == row.id).values(file=file))
 
     async def bind(self, row: str, batch: str, entry: str, due: float) -> None:
         """Write down which batch it is: at once, or when the database is back."""
@@ -115,14 +114,14 @@ class Batches:
     async def _bind_all(self) -> None:
         for row, (batch, entry, due) in [*self._unbound.items()]:
             async with self.store.transaction() as connection:
-                known = await connection.execute(select(BatchRow.id).where(BatchRow.id == batch))
+                known = await connection.execute(select(batches.c.id).where(batches.c.id == batch))
                 if known.first() is None:
                     values = {"id": batch, "entry": entry, "state": OPEN, "due": due, "lease": 0.0}
-                    where = (BatchRow.id == row, BatchRow.state == STARTING)
-                    await connection.execute(update(BatchRow).where(*where).values(**values))
+                    where = (batches.c.id == row, batches.c.state == STARTING)
+                    await connection.execute(update(batches).where(*where).values(**values))
                 else:  # it was there already, or was found by `looking`
                     await _turn(connection)
-                    twice = update(BatchRow).where(BatchRow.id == row)
+                    twice = update(batches).where(batches.c.id == row)
                     await connection.execute(twice.values(state=VOID, ended=due, lease=0.0))
             self._unbound.pop(row, None)
 
@@ -136,9 +135,9 @@ class Batches:
             if version == self._version and not whole:
                 return
             amounts = await _amounts(connection, now)
-            held = func.coalesce(func.sum(BatchRow.nano), 0)
-            count = await connection.execute(select(func.count(), held).where(BatchRow.state.in_(HOLDING)))
-            number, nano = count.one()
+            held = func.coalesce(func.sum(batches.c.nano), 0)
+            count = await connection.execute(select(func.count(), held).where(batches.c.state.in_(HOLDING)))
+            number, nano = tuple(count.one())
         self.seen = number, int(nano)
         await self._tell(amounts, version)
         self._version = version
@@ -146,12 +145,12 @@ class Batches:
     async def claim(self, now: float, most: int, lease: float) -> list[Started]:
         """Return batches that are due, for this process alone to look at within so many seconds."""
         found = []
-        free = (BatchRow.state.in_(HOLDING), BatchRow.due <= now, BatchRow.lease <= now)
+        free = (batches.c.state.in_(HOLDING), batches.c.due <= now, batches.c.lease <= now)
         async with self.store.transaction() as connection:
-            due = select(BatchRow.__table__).where(*free).order_by(BatchRow.due).limit(most)
+            due = select(batches).where(*free).order_by(batches.c.due).limit(most)
             rows = (await connection.execute(due)).mappings().all()
         for row in rows:
-            taken = update(BatchRow).where(BatchRow.id == row["id"], *free).values(lease=now + lease)
+            taken = update(batches).where(batches.c.id == row["id"], *free).values(lease=now + lease)
             async with self.store.transaction() as connection:
                 if (await connection.execute(taken)).rowcount:
                     found.append(Started(**row))
@@ -163,26 +162,26 @@ class Batches:
         if expires is not None:
             values["expires"] = expires
         async with self.store.transaction() as connection:
-            await connection.execute(update(BatchRow).where(BatchRow.id == row.id).values(**values))
+            await connection.execute(update(batches).where(batches.c.id == row.id).values(**values))
 
     async def give_up(self, row: Started, now: float) -> None:
         """Have a batch hold nothing more, of which nobody knows what it cost."""
         async with self.store.transaction() as connection:
             version = await _turn(connection)
             values = {"state": LOST, "ended": now, "lease": 0.0}
-            await connection.execute(update(BatchRow).where(BatchRow.id == row.id).values(**values))
+            await connection.execute(update(batches).where(batches.c.id == row.id).values(**values))
             amounts = await _amounts(connection, now)
         await self._tell(amounts, version, row)
 
     async def known(self, ids: Sequence[str]) -> set[str]:
         """Return which of these batches are written down."""
         async with self.store.transaction() as connection:
-            return set((await connection.execute(select(BatchRow.id).where(BatchRow.id.in_(ids)))).scalars())
+            return set((await connection.execute(select(batches.c.id).where(batches.c.id.in_(ids)))).scalars())
 
     async def find(self, batch: str) -> Started | None:
         """Return a batch, where it was started here."""
         async with self.store.transaction() as connection:
-            query = select(BatchRow.__table__).where(BatchRow.id == batch)
+            query = select(batches).where(batches.c.id == batch)
             row = (await connection.execute(query)).mappings().first()
         return None if row is None else Started(**row)
 
@@ -191,7 +190,7 @@ class Batches:
     async def opened(self, about: Mapping[str, str]) -> tuple[int, int]:
         """Return the number of the last change, and what batches hold of an account: {"team": id, "model": name}."""
         where = [_is_of(name, value) for name, value in about.items()]
-        held = select(func.coalesce(func.sum(BatchRow.nano), 0)).where(BatchRow.state.in_(HOLDING), *where)
+        held = select(func.coalesce(func.sum(batches.c.nano), 0)).where(batches.c.state.in_(HOLDING), *where)
         async with self.store.transaction() as connection:
             number = (await connection.execute(VERSION)).scalar_one()
             return number, int((await connection.execute(held)).scalar_one())
@@ -214,12 +213,12 @@ class Batches:
 _Amounts = dict[tuple[str, ...], int]
 
 
-async def over(connection: AsyncConnection, entries: Sequence[str], now: float) -> None:
+async def over(connection: Connection, entries: Sequence[str], now: float) -> None:
     """Have batches hold nothing more whose entries come into the ledger, in the transaction that brings these."""
-    where = (BatchRow.entry.in_(entries), BatchRow.state.in_(HOLDING))
-    if (await connection.execute(select(BatchRow.id).where(*where).limit(1))).first() is not None:
+    where = (batches.c.entry.in_(entries), batches.c.state.in_(HOLDING))
+    if (await connection.execute(select(batches.c.id).where(*where).limit(1))).first() is not None:
         await _turn(connection)  # before the rows, as everybody does
-        await connection.execute(update(BatchRow).where(*where).values(state=OVER, ended=now, lease=0.0))
+        await connection.execute(update(batches).where(*where).values(state=OVER, ended=now, lease=0.0))
 
 
 def accounts(who: Mapping[str, str] | Started | Any, model: str) -> list[str]:
@@ -234,24 +233,24 @@ def accounts(who: Mapping[str, str] | Started | Any, model: str) -> list[str]:
     return [Limit(about=one).account for one in abouts]
 
 
-async def _turn(connection: AsyncConnection) -> int:
+async def _turn(connection: Connection) -> int:
     """Wait for one's turn to change what is held, and return the number of the change."""
-    query = update(RevisionRow).where(RevisionRow.id == BATCHES).values(number=RevisionRow.number + 1)
-    return int((await connection.execute(query.returning(RevisionRow.number))).scalar_one())
+    query = update(revision).where(revision.c.id == BATCHES).values(number=revision.c.number + 1)
+    return int((await connection.execute(query.returning(revision.c.number))).scalar_one())
 
 
-async def _amounts(connection: AsyncConnection, now: float) -> _Amounts:
+async def _amounts(connection: Connection, now: float) -> _Amounts:
     """Return what is held by whom; 0 for those who held something not long ago."""
-    columns = [BatchRow.model, *(getattr(BatchRow, f"{one}_id") for one in WHO)]
-    held = func.sum(case((BatchRow.state.in_(HOLDING), BatchRow.nano), else_=literal(0)))
-    recent = or_(BatchRow.state.in_(HOLDING), BatchRow.ended > now - TOLD)
+    columns = [batches.c.model, *(batches.c[f"{one}_id"] for one in WHO)]
+    held = func.sum(case((batches.c.state.in_(HOLDING), batches.c.nano), else_=literal(0)))
+    recent = or_(batches.c.state.in_(HOLDING), batches.c.ended > now - TOLD)
     rows = await connection.execute(select(held, *columns).where(recent).group_by(*columns))
-    return {tuple(who): int(nano) for nano, *who in rows}
+    return {tuple(row[1:]): int(row[0]) for row in rows}
 
 
 def _is_of(name: str, value: str) -> ColumnElement[bool]:
     if name != "model":
-        return is_one_of(getattr(BatchRow, f"{name}_id"), [value])
+        return is_one_of(batches.c[f"{name}_id"], [value])
     if value.endswith("*"):
-        return func.substr(BatchRow.model, 1, len(value) - 1) == value[:-1]
-    return BatchRow.model == value
+        return func.substr(batches.c.model, 1, len(value) - 1) == value[:-1]
+    return batches.c.model == value

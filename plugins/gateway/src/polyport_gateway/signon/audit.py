@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from polyport_gateway.ledger import clean
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import AuditRow
+from polyport_gateway.lines import clean
+from polyport_gateway.rows import AuditRow
+from polyport_gateway.store import Connection, Store
 
 
 async def signed_in(store: Store, who: str, way: str) -> None:
@@ -29,15 +26,14 @@ async def failed(store: Store, who: str, way: str, why: str) -> None:
     await _keep(store, "", "sign_in_failed", named, {"by": way, "why": why})
 
 
-def change(
-    session: AsyncSession, by: str, action: str, kind: str, id: str, before: dict[str, Any], after: dict[str, Any]
+async def change(
+    connection: Connection, by: str, action: str, kind: str, id: str, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     """Keep a change that signing in brought with it, in the same transaction."""
     row = AuditRow(at=time.time(), by=clean(by), action=action, kind=kind, entity_id=id, before=before, after=after)
-    session.add(row)
+    await connection.add(row)
 
 
 async def _keep(store: Store, by: str, action: str, who: str, after: dict[str, Any]) -> None:
-    row = {"at": time.time(), "by": clean(by), "action": action, "kind": "session", "entity_id": clean(who)}
     async with store.transaction() as connection:
-        await connection.execute(insert(AuditRow).values(**row, before={}, after=after))
+        await change(connection, by, action, "session", clean(who), {}, after)

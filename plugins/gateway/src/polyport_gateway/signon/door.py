@@ -34,12 +34,12 @@ from polyport_gateway.identity import Principal, digest
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.limits import Limit, Refusal
 from polyport_gateway.management import whole
+from polyport_gateway.rows import KeyRow, UserRow
 from polyport_gateway.signon import audit, callback, credential, people
 from polyport_gateway.signon.directory import Directory
 from polyport_gateway.signon.people import Person
 from polyport_gateway.signon.sessions import Session, Sessions
 from polyport_gateway.signon.settings import Rules, Settings, read
-from polyport_gateway.store.tables import KeyRow, UserRow
 from polyport_gateway.surface import problem_of
 from polyport_gateway.surfaces import OPENAI
 

@@ -8,27 +8,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport_gateway.gate import GateError
 from polyport_gateway.identity import Principal, common, not_theirs, parties_of, tags_of
-from polyport_gateway.ledger import clean
+from polyport_gateway.lines import clean
 from polyport_gateway.policy import policy_of
+from polyport_gateway.rows import Entity, IdentityRow, TeamRow, UserRow
 from polyport_gateway.signon import audit
 from polyport_gateway.signon.settings import ROLES, Rules
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import Entity, IdentityRow, TeamRow, UserRow
+from polyport_gateway.store import Connection, Store, tables
 
 log = logging.getLogger("polyport.gateway.signon")
 
 #: Kind -> the columns that a new one begins with.
 Starts = Callable[[str], Mapping[str, Any]]
-#: What is not said of a user or a team that comes with a sign-in.
-BLANK: dict[str, Any] = {
-    "alias": "", "blocked": False, "budget_id": "", "budget_duration": "", "model_limits": {}, "models": [],
-    "tags": [], "details": {},
-}  # fmt: skip
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,20 +55,20 @@ async def admit(store: Store, person: Person, rules: Rules, starts: Starts = lam
     """
     _check_domain(person, rules)
     role = role_of(person.roles, rules)
-    async with store.change() as session:
-        known = await session.get(IdentityRow, (person.provider, person.subject))
-        user = await _user(session, person, rules, known)
+    async with store.change() as connection:
+        known = await connection.get(IdentityRow, person.provider, person.subject)
+        user = await _user(connection, person, rules, known)
         if user is None:
             user = _new(person, role or rules.default_role or "member", starts)
-            session.add(user)
-            audit.change(session, f"user:{user.id}", "create", "user", user.id, {}, _shown(user))
+            await connection.add(user)
+            await audit.change(connection, f"user:{user.id}", "create", "user", user.id, {}, _shown(user))
         if user.blocked:
             raise GateError(403, "user_blocked", "This user is blocked.")
-        known = await _bind(session, person, user, known)
-        _update(session, user, person, role)
+        bound = _bound(person, user, known)
+        await _update(connection, user, person, role)
         if person.teams is not None:
-            known.teams = await _join(session, user, known, person.teams, rules, starts)
-        await session.flush()
+            bound.teams = await _join(connection, user, bound, person.teams, rules, starts)
+        await (connection.add(bound) if known is None else connection.save(bound))
         return user
 
 
@@ -96,19 +89,19 @@ def _check_domain(person: Person, rules: Rules) -> None:
         raise GateError(403, "domain_not_allowed", "E-mail addresses of this domain are not let in here.")
 
 
-async def _user(session: AsyncSession, person: Person, rules: Rules, known: IdentityRow | None) -> UserRow | None:
+async def _user(connection: Connection, person: Person, rules: Rules, known: IdentityRow | None) -> UserRow | None:
     """Return the user that a person is; None for one that is to be made."""
     if known is not None:
-        user = await session.get(UserRow, known.user_id)
+        user = await connection.get(UserRow, known.user_id)
         if user is not None and user.created_at == known.user_made:
             return user
-    user = await session.get(UserRow, person.user_id)
+    user = await connection.get(UserRow, person.user_id)
     if user is None:
         if not rules.create_users:
             raise GateError(403, "no_such_user", "You are no user of this gateway yet: ask whoever runs it.")
         return None
-    query = select(IdentityRow).where(IdentityRow.user_id == user.id, IdentityRow.user_made == user.created_at)
-    others = (await session.execute(query)).scalars().all()
+    columns = tables.identities.c
+    others = await connection.all(IdentityRow, columns.user_id == user.id, columns.user_made == user.created_at)
     if not rules.link_users and (others or rules.create_users):
         log.warning("%s knows somebody as the user %r, who was there before: see link_users", rules.id, user.id)
         raise GateError(403, "user_is_another", "There is another user by your name here: ask whoever runs it.")
@@ -118,42 +111,41 @@ async def _user(session: AsyncSession, person: Person, rules: Rules, known: Iden
 def _new(person: Person, role: str, starts: Starts) -> UserRow:
     now = time.time()
     about = {"id": person.user_id, "alias": person.name, "email": person.email, "role": role}
-    return UserRow(**{**BLANK, **starts("user"), **about}, created_at=now, updated_at=now)
+    return UserRow(**{**starts("user"), **about}, created_at=now, updated_at=now)
 
 
-async def _bind(session: AsyncSession, person: Person, user: UserRow, known: IdentityRow | None) -> IdentityRow:
-    if known is None:
-        known = IdentityRow(provider=person.provider, subject=person.subject, teams=[])
-        session.add(known)
-    elif known.user_made != user.created_at:
-        known.teams = []
-    known.user_id, known.user_made = user.id, user.created_at
-    return known
+def _bound(person: Person, user: UserRow, known: IdentityRow | None) -> IdentityRow:
+    """Return a person's row as it is to be; the teams of another user by the same id are not this one's."""
+    teams = known.teams if known is not None and known.user_made == user.created_at else []
+    return IdentityRow(
+        provider=person.provider, subject=person.subject, user_id=user.id, user_made=user.created_at, teams=teams
+    )
 
 
-def _update(session: AsyncSession, user: UserRow, person: Person, role: str | None) -> None:
+async def _update(connection: Connection, user: UserRow, person: Person, role: str | None) -> None:
     before = _shown(user)
     user.role = role or user.role
     user.email = person.email or user.email
     user.alias = person.name or user.alias
     if _shown(user) != before:
         user.updated_at = time.time()
-        audit.change(session, f"user:{user.id}", "update", "user", user.id, before, _shown(user))
+        await connection.save(user)
+        await audit.change(connection, f"user:{user.id}", "update", "user", user.id, before, _shown(user))
 
 
 async def _join(
-    session: AsyncSession, user: UserRow, known: IdentityRow, words: list[str], rules: Rules, starts: Starts
+    connection: Connection, user: UserRow, known: IdentityRow, words: list[str], rules: Rules, starts: Starts
 ) -> list[str]:
     """Put a user into the teams that its provider says, and out of those that it said before and no longer does.
 
     Returns the former. Where somebody put the user into a team by hand, it stays as it is.
     """
     asked = teams_of(words, rules)
-    rows = {row.id: row for row in (await session.execute(select(TeamRow).order_by(TeamRow.id))).scalars()}
+    rows = {row.id: row for row in await connection.all(TeamRow)}
     for team in sorted(asked.keys() - rows.keys()) if rules.create_teams else ():
         rows[team] = _new_team(team, starts)
-        session.add(rows[team])
-        audit.change(session, f"user:{user.id}", "create", "team", team, {}, {"members": {}})
+        await connection.add(rows[team])
+        await audit.change(connection, f"user:{user.id}", "create", "team", team, {}, {"members": {}})
     given = []
     for team, row in rows.items():
         if user.id in row.members and team not in known.teams:
@@ -164,7 +156,8 @@ async def _join(
             given.append(team)
         if members != row.members:
             before, row.members, row.updated_at = {"members": row.members}, members, time.time()
-            audit.change(session, f"user:{user.id}", "update", "team", team, before, {"members": members})
+            await connection.save(row)
+            await audit.change(connection, f"user:{user.id}", "update", "team", team, before, {"members": members})
     return given
 
 
@@ -178,7 +171,7 @@ def teams_of(words: list[str], rules: Rules) -> dict[str, str]:
 
 def _new_team(id: str, starts: Starts) -> TeamRow:
     now = time.time()
-    return TeamRow(**{**BLANK, **starts("team")}, id=id, members={}, created_at=now, updated_at=now)
+    return TeamRow(**starts("team"), id=id, members={}, created_at=now, updated_at=now)
 
 
 def _shown(user: UserRow) -> dict[str, Any]:
@@ -193,14 +186,13 @@ def mark_of(user: UserRow) -> str:
     return repr(user.created_at)
 
 
-async def principal_of(session: AsyncSession, user: UserRow, team: str = "") -> Principal:
+async def principal_of(connection: Connection, user: UserRow, team: str = "") -> Principal:
     """Return a user as who calls: with its own role and limits, and those of the team that its calls count on.
 
     That is the one that is named, or else the first of its teams, by id, that is not blocked. Who leads a team and has
     no higher role is a team_admin. A blocked team keeps no admin from managing.
     """
-    rows = (await session.execute(select(TeamRow).order_by(TeamRow.id))).scalars().all()
-    mine = [row for row in rows if user.id in row.members]
+    mine = [row for row in await connection.all(TeamRow) if user.id in row.members]
     led = frozenset(row.id for row in mine if row.members[user.id] == "admin")
     role = "team_admin" if led and user.role in ("", "member") else user.role
     if team and team not in {row.id for row in mine}:
@@ -209,7 +201,7 @@ async def principal_of(session: AsyncSession, user: UserRow, team: str = "") -> 
     usable = named or [row for row in mine if not row.blocked] or (mine if role != "admin" else [])
     spends = next(iter(usable), None)
     owners: list[tuple[str, Entity]] = [("user", user), *([("team", spends)] if spends else [])]
-    parties = await parties_of(session, owners)
+    parties = await parties_of(connection, owners)
     return Principal(
         id=f"user:{user.id}"[:255],
         role=role,

@@ -22,13 +22,12 @@ from typing import TypeVar
 
 import msgspec
 from sqlalchemy import delete
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport_gateway.gate import GateError
 from polyport_gateway.identity import MASTER, Identity, Principal, not_theirs, of_key
+from polyport_gateway.rows import KeyRow, RevokedRow, UserRow
 from polyport_gateway.signon import people
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import KeyRow, RevokedRow, UserRow
+from polyport_gateway.store import Connection, Store, tables
 
 Sealed = TypeVar("Sealed", bound=msgspec.Struct)
 
@@ -101,9 +100,9 @@ class Sessions:
     async def end(self, session: Session) -> None:
         """Refuse a session from now on, everywhere."""
         async with self._store.change() as database:
-            await database.execute(delete(RevokedRow).where(RevokedRow.until < self._clock()))
+            await database.execute(delete(tables.revoked).where(tables.revoked.c.until < self._clock()))
             if await database.get(RevokedRow, session.id) is None:
-                database.add(RevokedRow(id=session.id, until=float(session.until)))
+                await database.add(RevokedRow(id=session.id, until=float(session.until)))
 
     def seal(self, purpose: str, value: msgspec.Struct) -> str:
         """Return a text that only this gateway can have made, for one purpose."""
@@ -125,8 +124,8 @@ class Sessions:
         """Whether something is used for the first time, of all processes; asked until then."""
         row = {"id": id, "until": until}
         async with self._store.transaction() as connection:
-            await connection.execute(delete(RevokedRow).where(RevokedRow.until < self._clock()))
-            done = await connection.execute(self._store.insert(RevokedRow).values(**row).on_conflict_do_nothing())
+            await connection.execute(delete(tables.revoked).where(tables.revoked.c.until < self._clock()))
+            done = await connection.execute(self._store.insert(tables.revoked).values(**row).on_conflict_do_nothing())
             return bool(done.rowcount == 1)
 
     def mark(self, text: str) -> str:
@@ -138,7 +137,7 @@ class Sessions:
 
     # --- reading ---
 
-    async def _load(self, session: Session, team: str, database: AsyncSession) -> Principal | None:
+    async def _load(self, session: Session, team: str, database: Connection) -> Principal | None:
         if await database.get(RevokedRow, session.id) is not None:
             return None
         if session.kind == "user":
@@ -153,13 +152,13 @@ class Sessions:
         master = self._identity.master
         return master is not None and self._same(session, self.mark(master))
 
-    async def _user(self, session: Session, team: str, database: AsyncSession) -> Principal | None:
+    async def _user(self, session: Session, team: str, database: Connection) -> Principal | None:
         user = await database.get(UserRow, session.subject)
         if user is None or not self._same(session, people.mark_of(user)):
             return None
         return await people.principal_of(database, user, team)
 
-    async def _key_of(self, session: Session, team: str, database: AsyncSession) -> Principal | None:
+    async def _key_of(self, session: Session, team: str, database: Connection) -> Principal | None:
         key = await database.get(KeyRow, session.subject)
         if key is None or not self._same(session, self.mark(key.digest)):
             return None

@@ -19,7 +19,6 @@ from typing import Any
 
 import httpx
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from polyport.errors import BadRequestError
 from polyport_gateway.fields import LIMITS, read
@@ -39,13 +38,13 @@ from polyport_gateway.identity import (
 )
 from polyport_gateway.limits import Limit
 from polyport_gateway.policy import policy_of
+from polyport_gateway.rows import Entity, ProjectRow, TeamRow, UserRow
 from polyport_gateway.signon import audit
 from polyport_gateway.signon.issuer import Issuer
 from polyport_gateway.signon.jwks import LEEWAY, Keys, TokenError, claim, jwk_of, texts, unverified
-from polyport_gateway.signon.people import BLANK, Starts
+from polyport_gateway.signon.people import Starts
 from polyport_gateway.signon.settings import ROLES, JwtRules
-from polyport_gateway.store import Store
-from polyport_gateway.store.tables import Entity, ProjectRow, TeamRow, UserRow
+from polyport_gateway.store import Connection, Store
 
 #: Tokens that are remembered, and for how many seconds.
 REMEMBERED, PROVED = 10_000, 3600.0
@@ -179,14 +178,14 @@ class Tokens:
 
     # --- what it stands for ---
 
-    async def _load(self, rules: JwtRules, service: Service, team: str, session: AsyncSession) -> Principal | None:
+    async def _load(self, rules: JwtRules, service: Service, team: str, connection: Connection) -> Principal | None:
         """Return who calls; None where something is to be made first."""
         owners = dict(service.owners)
         rows: dict[str, Entity] = {}
         for kind in ("project", "user", "team"):
             if kind == "team":
-                owners["team"] = await team_of(session, owners["user"], owners["team"], team)
-            row = await session.get(TABLES[kind], owners[kind]) if owners[kind] else None
+                owners["team"] = await team_of(connection, owners["user"], owners["team"], team)
+            row = await connection.get(TABLES[kind], owners[kind]) if owners[kind] else None
             if row is not None:
                 rows[kind] = row
             elif owners[kind] and rules.unknown != "ignore":
@@ -195,8 +194,8 @@ class Tokens:
                 raise GateError(403, f"unknown_{kind}", f"The token's {kind} is none of this gateway's.")
             if isinstance(row, ProjectRow):
                 owners["team"] = owners["team"] or row.team_id
-        led = await teams_led(session, owners["user"]) if service.role == "team_admin" else frozenset()
-        parties = (_own(service), *await parties_of(session, rows.items()))
+        led = await teams_led(connection, owners["user"]) if service.role == "team_admin" else frozenset()
+        parties = (_own(service), *await parties_of(connection, rows.items()))
         return Principal(
             id=service.id, key_id=service.id, role=service.role, user_id=owners["user"], team_id=owners["team"],
             project_id=owners["project"], teams_led=led, parties=parties, tags=tags_of(rows.values()),
@@ -212,18 +211,11 @@ class Tokens:
             "project": {"team_id": service.owners["team"]},
         }
         for kind, owner in service.owners.items():
-            async with self._store.change() as session:
-                if owner and await session.get(TABLES[kind], owner) is None:
-                    row = {
-                        **BLANK,
-                        **self._starts(kind),
-                        "id": owner,
-                        "created_at": now,
-                        "updated_at": now,
-                        **own[kind],
-                    }
-                    session.add(TABLES[kind](**row))
-                    audit.change(session, service.id, "create", kind, owner, {}, own[kind])
+            async with self._store.change() as connection:
+                if owner and await connection.get(TABLES[kind], owner) is None:
+                    row = {**self._starts(kind), "id": owner, "created_at": now, "updated_at": now, **own[kind]}
+                    await connection.add(TABLES[kind](**row))
+                    await audit.change(connection, service.id, "create", kind, owner, {}, own[kind])
 
 
 def _own(service: Service) -> Party:

@@ -1,6 +1,6 @@
 """The database: SQLite by default, PostgreSQL by URL; its tables are kept up to date by Alembic.
 
-https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html
+https://docs.sqlalchemy.org/en/20/core/ (what waits for a driver is in `connection`)
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Column,
-    Connection,
-    Engine,
+    Connection as Blocking,
     MetaData,
     PrimaryKeyConstraint,
     String,
     Table,
+    create_engine,
     event,
     insert,
     inspect,
@@ -33,10 +33,11 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
     TimeoutError as PoolTimeout,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from polyport.errors import BadRequestError, ServiceUnavailableError
-from polyport_gateway.store.tables import BATCHES, Base, RevisionRow, complete
+from polyport_gateway.store.connection import Connection, connected
+from polyport_gateway.store.tables import BATCHES, METADATA, complete, revision
 
 if TYPE_CHECKING:  # a process imports the one that its database needs: PostgreSQL's weighs several megabytes
     from sqlalchemy.dialects import postgresql, sqlite
@@ -81,7 +82,7 @@ class Store:
             elif parsed.database not in (None, "", ":memory:"):
                 Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
                 options |= {"pool_size": AT_ONCE, "max_overflow": 0, "pool_use_lifo": True, "pool_timeout": timeout}
-            self.engine = create_async_engine(parsed, hide_parameters=True, **options)
+            self.engine = create_engine(parsed, hide_parameters=True, **options)
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
             raise BadRequestError("database_url is no URL: write sqlite:///file.db or postgresql://…") from error
         #: What says that the database is away, or cannot be asked.
@@ -89,7 +90,7 @@ class Store:
         #: How many changes this process has made: what it remembers is old at once.
         self.changes = 0
         if self.dialect == "sqlite":
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "connect", _prepare_sqlite)
 
     async def migrate(self) -> None:
         """Make the tables, or bring them up to date. Replicas, and workers, that start together take turns."""
@@ -104,50 +105,47 @@ class Store:
             elif version != HEAD:
                 await connection.run_sync(upgrade)
 
-    async def _version(self, connection: AsyncConnection) -> str | None:
+    async def _version(self, connection: Connection) -> str | None:
         """Return the migration that the tables are at."""
         if not await connection.run_sync(lambda found: inspect(found).has_table("alembic_version")):
             return None
         return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         """Yield a connection whose work is kept whole, or not at all. Raises ServiceUnavailableError, without SQL."""
         try:
-            async with self.engine.begin() as connection:
+            async with connected(self.engine) as connection, connection.begin():
                 yield connection
         except self.away as error:
             raise _away(error) from error
 
     @asynccontextmanager
-    async def change(self) -> AsyncIterator[AsyncSession]:
-        """Yield a session for a change that other processes must see; changes come one after the other."""
+    async def change(self) -> AsyncIterator[Connection]:
+        """Yield a connection for a change that other processes must see; changes come one after the other."""
         try:
-            async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-                await session.execute(
-                    update(RevisionRow).where(RevisionRow.id == 1).values(number=RevisionRow.number + 1)
-                )
-                yield session
-        except self.away as error:
-            raise _away(error) from error
+            async with self.transaction() as connection:
+                counted = update(revision).where(revision.c.id == 1).values(number=revision.c.number + 1)
+                await connection.execute(counted)
+                yield connection
         finally:
             self.changes += 1
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncSession]:
-        """Yield a session to read by."""
+    async def reading(self) -> AsyncIterator[Connection]:
+        """Yield a connection to read by."""
         try:
-            async with AsyncSession(self.engine, expire_on_commit=False) as session:
-                yield session
+            async with connected(self.engine) as connection:
+                yield connection
         except self.away as error:
             raise _away(error) from error
 
     async def revision(self) -> int:
         """Return a number that every change counts up."""
         async with self.transaction() as connection:
-            return (await connection.execute(select(RevisionRow.number).where(RevisionRow.id == 1))).scalar_one()
+            return int((await connection.execute(select(revision.c.number).where(revision.c.id == 1))).scalar_one())
 
-    def insert(self, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""
         if self.dialect == "sqlite":
             from sqlalchemy.dialects import sqlite
@@ -159,7 +157,7 @@ class Store:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self.engine.dispose()
+        await greenlet_spawn(self.engine.dispose)
 
 
 def _driver_errors(dialect: str) -> tuple[type[Exception], ...]:
@@ -187,17 +185,17 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _make(connection: Connection) -> None:
+def _make(connection: Blocking) -> None:
     """Make all tables as they are now, at the newest migration: what Alembic, 14 MB, would come to."""
     if connection.dialect.name == "postgresql":
         complete()
-    Base.metadata.create_all(connection, checkfirst=False)
-    connection.execute(insert(RevisionRow), [{"id": number, "number": 0, "note": ""} for number in (1, BATCHES)])
+    METADATA.create_all(connection, checkfirst=False)
+    connection.execute(insert(revision), [{"id": number, "number": 0, "note": ""} for number in (1, BATCHES)])
     VERSION.create(connection)
     connection.execute(insert(VERSION).values(version_num=HEAD))
 
 
-def upgrade(connection: Connection) -> None:
+def upgrade(connection: Blocking) -> None:
     """Bring tables up to date, from wherever they are, by Alembic."""
     from alembic import command  # only a newer release's first start needs it
     from alembic.config import Config
@@ -208,4 +206,4 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-__all__ = ["Base", "Engine", "Store"]
+__all__ = ["Connection", "Store"]

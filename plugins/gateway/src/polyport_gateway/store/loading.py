@@ -13,10 +13,10 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import JSON
+from sqlalchemy import JSON, Table
 
-from polyport_gateway.store.tables import Base, Sought
+from polyport_gateway.store.connection import Connection
+from polyport_gateway.store.tables import Sought
 
 #: Rows of a statement of SQLite. With it, 50 columns stay below its 32,766 parameters; a prepared one takes some 80
 #: bytes a parameter. https://sqlite.org/limits.html#max_variable_number
@@ -28,9 +28,7 @@ COPIED = 32
 Row = tuple[Any, ...]
 
 
-async def insert_new(
-    connection: AsyncConnection, table: type[Base], columns: tuple[str, ...], rows: Sequence[Row]
-) -> int:
+async def insert_new(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> int:
     """Insert the rows that are not there yet, and return how many those were.
 
     JSON comes as text; flags come as 0 and 1 where the database is SQLite, whose driver takes long for booleans.
@@ -42,7 +40,7 @@ async def insert_new(
 
 
 async def add_up(
-    connection: AsyncConnection, table: type[Base], columns: tuple[str, ...], rows: Sequence[Row], sums: tuple[str, ...]
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row], sums: tuple[str, ...]
 ) -> None:
     """Insert rows, and add to the columns `sums` of those that are there. No two rows have the same key.
 
@@ -51,21 +49,20 @@ async def add_up(
     await _run(connection, table, columns, sorted(rows), _adding(table, sums))
 
 
-async def _copy(connection: AsyncConnection, table: type[Base], columns: tuple[str, ...], rows: Sequence[Row]) -> bool:
+async def _copy(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> bool:
     """Copy rows into a table; if one of them is there, copy none, and return False."""
     from asyncpg import UniqueViolationError  # type: ignore[import-untyped]  # it has neither types nor stubs of its own
 
-    driver: Any = (await connection.get_raw_connection()).driver_connection
     try:
         async with connection.begin_nested():
-            await driver.copy_records_to_table(table.__tablename__, records=rows, columns=columns)
+            await connection.driver.copy_records_to_table(table.name, records=rows, columns=columns)
     except UniqueViolationError:
         return False
     return True
 
 
 async def _run(
-    connection: AsyncConnection, table: type[Base], columns: tuple[str, ...], rows: Sequence[Row], conflict: str
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row], conflict: str
 ) -> int:
     if not rows:
         return 0
@@ -81,20 +78,20 @@ async def _run(
 
 
 @cache
-def _adding(table: type[Base], sums: tuple[str, ...]) -> str:
-    keys = ", ".join(column.name for column in table.__table__.primary_key)
-    name = table.__tablename__
+def _adding(table: Table, sums: tuple[str, ...]) -> str:
+    keys = ", ".join(column.name for column in table.primary_key)
+    name = table.name
     return f"ON CONFLICT ({keys}) DO UPDATE SET {', '.join(f'{one} = {name}.{one} + excluded.{one}' for one in sums)}"
 
 
 @cache
-def _listed(table: type[Base], columns: tuple[str, ...], conflict: str, rows: int) -> str:
+def _listed(table: Table, columns: tuple[str, ...], conflict: str, rows: int) -> str:
     row = f"({', '.join('?' * len(columns))})"
     return f"{_into(table, columns)} VALUES {', '.join([row] * rows)} {conflict}"
 
 
 @cache
-def _unnested(table: type[Base], columns: tuple[str, ...], conflict: str) -> str:
+def _unnested(table: Table, columns: tuple[str, ...], conflict: str) -> str:
     types = {name: _type(table, name) for name in columns}
     lists = ", ".join(f"${place}::{bound}[]" for place, (bound, _) in enumerate(types.values(), 1))
     values = ", ".join(f'x."{name}"{cast}' for name, (_, cast) in types.items())
@@ -102,16 +99,16 @@ def _unnested(table: type[Base], columns: tuple[str, ...], conflict: str) -> str
     return f"{_into(table, columns)} SELECT {values} FROM unnest({lists}) AS x({names}) {conflict}"  # noqa: S608  names of ours
 
 
-def _type(table: type[Base], column: str) -> tuple[str, str]:
+def _type(table: Table, column: str) -> tuple[str, str]:
     """Return the type of PostgreSQL that a column's values are bound as, and what then makes them the column's."""
     from sqlalchemy.dialects import postgresql  # SQLite's processes do without
 
     dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # a class without annotations
-    kind = table.__table__.columns[column].type.dialect_impl(dialect)
+    kind = table.columns[column].type.dialect_impl(dialect)
     name = kind.compile(dialect)
     return ("text", f"::{name}") if isinstance(kind, JSON | Sought) else (name, "")
 
 
-def _into(table: type[Base], columns: tuple[str, ...]) -> str:
+def _into(table: Table, columns: tuple[str, ...]) -> str:
     names = ", ".join(f'"{name}"' for name in columns)
-    return f"INSERT INTO {table.__tablename__} ({names})"
+    return f"INSERT INTO {table.name} ({names})"

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from polyport_gateway.store.connection import Connection
 
 #: PostgreSQL lock that replicas take in turn to make a partition; any number that nobody else uses.
 LOCK = 7_091_276_501
@@ -35,7 +36,7 @@ def after(month: tuple[int, int]) -> tuple[int, int]:
     return (year, number + 1) if number < 12 else (year + 1, 1)
 
 
-async def make(connection: AsyncConnection, months: Iterable[tuple[int, int]]) -> None:
+async def make(connection: Connection, months: Iterable[tuple[int, int]]) -> None:
     """Make the partitions of months that have none."""
     await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
     for month in sorted(months):
@@ -45,7 +46,7 @@ async def make(connection: AsyncConnection, months: Iterable[tuple[int, int]]) -
         )
 
 
-async def drop(connection: AsyncConnection, before: float) -> list[str]:
+async def drop(connection: Connection, before: float) -> list[str]:
     """Drop the partitions of months that were over before an instant, and return their names."""
     found = await connection.execute(
         text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'ledger'::regclass")
