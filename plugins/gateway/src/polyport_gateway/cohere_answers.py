@@ -139,13 +139,21 @@ def logprobs(told: Mapping[str, Any] | None) -> Iterator[Told]:
 
 
 def counts(usage: Usage) -> Told:
-    """Return a usage as Cohere counts: what was read and written, and what of it is charged."""
+    """Return a usage as Cohere counts: what was read, pictures apart, and written; and what of it is charged."""
     given, made = usage.prompt_tokens_details, usage.completion_tokens_details
-    tokens = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
-    billed = getattr(usage, "billed_units", None) or tokens
-    if made is not None and made.reasoning_tokens:
-        tokens = {**tokens, "reasoning_tokens": made.reasoning_tokens}
-    told: Told = {"billed_units": billed, "tokens": tokens}
+    pictures = (given.image_tokens if given is not None else None) or 0
+    tokens = {"input_tokens": usage.prompt_tokens - pictures, "output_tokens": usage.completion_tokens}
+    more = {
+        "image_tokens": pictures or None,
+        "reasoning_tokens": made.reasoning_tokens if made is not None else None,
+    }
+    billed = getattr(usage, "billed_units", None) or {
+        "input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens,
+    }  # fmt: skip
+    told: Told = {
+        "billed_units": billed,
+        "tokens": tokens | {name: one for name, one in more.items() if one is not None},
+    }
     cached = given.cached_tokens if given is not None else None
     return told if cached is None else {**told, "cached_tokens": cached}
 
