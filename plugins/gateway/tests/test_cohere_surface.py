@@ -13,6 +13,7 @@ import pytest
 from .cohere_events import assembled
 from .services import listening
 from .test_official_clients import ANSWERS, KEY, PICTURE, TOOL, Handler, Vendors
+from .waiting import until
 
 cohere = pytest.importorskip("cohere")
 pytest.importorskip("tokenizers", reason="the cohere SDK needs it, and fastavro")
@@ -579,3 +580,36 @@ def test_what_is_not_served_says_why(gateway: Any, client: Any) -> None:
     assert "data set" in told.value.body["message"]
     assert httpx.get(f"{gateway.url}/v1/datasets").status_code == 401
     assert ask(gateway, "/v1/check-api-key", {}).json() == {"valid": True}
+
+
+# --- accounts ---
+
+
+def test_all_of_it_is_accounted_for(gateway: Any, http: httpx.Client) -> None:
+    """On the key that asked: chats of both versions, streams, vectors; limits are told in Cohere's shape."""
+    admin = {"authorization": f"Bearer {KEY}"}
+    made = http.post(f"{gateway.url}/key/generate", json={"models": ["gpt", "vectors"], "rpm_limit": 5}, headers=admin)
+    key = made.json()["key"]
+    second = cohere.ClientV2(api_key=key, base_url=gateway.url, httpx_client=http, max_retries=0)
+    first = cohere.Client(api_key=key, base_url=gateway.url, httpx_client=http, max_retries=0)
+    second.chat(model="gpt", messages=HELLO)
+    list(second.chat_stream(model="gpt", messages=HELLO))
+    list(first.chat_stream(model="gpt", message="Hello?"))
+    second.embed(model="vectors", texts=["a"], input_type="search_query", embedding_types=["float"])
+    with pytest.raises(cohere.ForbiddenError):
+        second.chat(model="command", messages=HELLO)
+    with pytest.raises(cohere.TooManyRequestsError) as limited:
+        for _ in range(5):
+            second.chat(model="gpt", messages=HELLO)
+    assert "message" in limited.value.body
+    assert "retry-after" in limited.value.headers
+    wanted = {"key": made.json()["key_id"], "status": 200, "limit": "all"}
+
+    def rows() -> list[Any]:
+        found: list[Any] = http.get(f"{gateway.url}/spend/logs", params=wanted, headers=admin).json()["results"]
+        return found
+
+    until(lambda: len(rows()) >= 4, "all that was answered is in the ledger")
+    spent = [(one["operation"], one["prompt"], one["completion"]) for one in rows()]
+    assert spent.count(("completion", 7, 3)) >= 3
+    assert ("embedding", 2, 0) in spent

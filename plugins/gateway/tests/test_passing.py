@@ -400,6 +400,29 @@ def test_a_masked_answer_of_coheres_is_not_the_one_that_came() -> None:
         assert b'"finish_reason":"COMPLETE"' in body_of(wire)
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v2/chat", {**ASKED, "documents": [{"data": {"snippet": "a secret"}}]}),
+        ("/v2/chat", {"messages": [{"role": "user", "content": "a secret"}]}),
+        ("/v1/chat", {"message": "x", "chat_history": [{"role": "CHATBOT", "message": "a secret"}]}),
+        ("/v1/chat", {"message": "x", "documents": [{"snippet": "a secret"}]}),
+        ("/v2/embed", {"texts": ["a secret"], "input_type": "search_query"}),
+        ("/v1/tokenize", {"text": "a secret"}),
+        ("/v1/detokenize", {"tokens": [1]}),
+    ],
+)
+@pytest.mark.parametrize("model", ["command", "gpt"])
+def test_guardrails_see_what_cohere_is_asked(path: str, asked: Any, model: str) -> None:
+    """Documents, history, inputs; tokens, which none can read, are refused. It is told in Cohere's shape."""
+    pytest.importorskip("polyport_guardrails")
+    block = {"guardrail": "regex", "mode": "pre_call", "pattern": "secret", "action": "block", "default_on": True}
+    rails = [{"guardrail_name": "g", "litellm_params": block}]
+    body = json.loads(body_of(call([], {**asked, "model": model}, path, guardrails=rails)))
+    assert set(body) == {"message", "id"}
+    assert "guardrail" in body["message"].lower()
+
+
 def test_coheres_events_are_decoded_for_who_speaks_another_dialect() -> None:
     """They are no chunks of OpenAI's, nor OpenAI's Cohere's."""
     chunks = body_of(call(TURNS, {**CHAT, "model": "command"}))
