@@ -64,10 +64,14 @@ class Ticket(msgspec.Struct):
 
 
 class Refusal(msgspec.Struct):
-    """Why a deployment could not be taken: `limit` is rpm, tpm, parallel or cooling; free in `seconds`, if known."""
+    """Why a deployment could not be taken: `limit` is rpm, tpm, parallel, cooling or budget.
+
+    It is free in `seconds`, if that is known; `why` says it in words, where somebody else than a state refused.
+    """
 
     limit: str
     seconds: float | None = None
+    why: str = ""
 
 
 class Outcome(msgspec.Struct):

@@ -78,7 +78,6 @@ FILES: list[tuple[str, str, dict[str, Any]]] = [
             "notes": [
                 f"$.litellm_settings.success_callback: 'sentry' {NOBODY}",
                 f"$.litellm_settings.callbacks: 'custom.handler' {NOBODY}",
-                "$.router_settings.provider_budget_config holds nobody back here",
                 "$.router_settings.optional_pre_call_checks changes nothing here",
                 "$.litellm_settings.turn_off_message_logging changes nothing here",
                 "$.general_settings.health_check_details changes nothing here",
@@ -101,11 +100,10 @@ FILES: list[tuple[str, str, dict[str, Any]]] = [
             "general": {
                 "allowed_ips": ["192.168.1.1"], "max_request_size_mb": 10, "max_response_size_mb": 20,
                 "required_params": ["user", "metadata", "metadata.generation_name"], "metrics_public": True,
-                "admin_only_routes": ["/key/generate"],
+                "admin_only_routes": ["/key/generate"], "custom_auth": "custom_auth.user_api_key_auth",
                 "allowed_routes": ["/chat/completions", "LiteLLMRoutes.public_routes"],
             },
             "notes": [
-                "$.general_settings.custom_auth holds nobody back here",
                 "$.general_settings.use_x_forwarded_for changes nothing here",
                 "$.general_settings.public_routes: /spend/calculate want a key here like all others",
             ],

@@ -270,6 +270,20 @@ def test_a_used_up_budget_ends_a_session(gateway: Any, provider: Provider) -> No
         pass
 
 
+def test_a_providers_spent_budget_ends_sessions(provider: Provider, start: Callable[..., Any]) -> None:
+    """As a key's does: after the response that used it up; there is no other session then."""
+    budget = {"provider_budget_config": {"openai": {"budget_limit": 0.00203}}}
+    gateway = start(config(provider.port, router_settings=budget))
+    with session(gateway) as made:
+        made.send(json.dumps({"type": "response.create"}))
+        events = said(made, "error")
+        assert [event["type"] for event in events][-2:] == ["response.done", "error"]
+        assert events[-1]["error"]["code"] == "budget_exceeded"
+    with pytest.raises(InvalidStatus) as refused, session(gateway):
+        pass
+    assert refused.value.response.status_code == 429
+
+
 def test_limits_hold_for_sessions(gateway: Any, provider: Provider) -> None:
     """A key with one parallel request has one session; when that is over, another."""
     key = new_key(gateway, max_parallel_requests=1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
 from polyport import catalog
 from polyport.border import Call
 from polyport.errors import APIError, ContextWindowExceededError, NotFoundError, RateLimitError, ServiceUnavailableError
+from polyport.flow import Flow
 from polyport.plugins import Providers
 from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
@@ -18,13 +19,23 @@ from polyport.states import UNLIMITED, Refusal, Standing
 
 
 class Obstacle(msgspec.Struct, frozen=True):
-    """What stands against a deployment: `kind` is operation, tags, window, rest, limit, tried or order."""
+    """What stands against a deployment: `kind` is operation, tags, window, rest, limit, budget, tried or order."""
 
     kind: str
     why: str
 
 
 Hindered: TypeAlias = tuple[Candidate, Obstacle]
+
+
+class Budgets(Protocol):
+    """What a router asks of budgets of providers and deployments, where somebody keeps some: `Router.budgets`."""
+
+    def reserve(self, one: Candidate, call: Call) -> Flow[Any | Refusal | None]:
+        """Set aside what a call may cost there; None where no budget holds for it."""
+
+    def settle(self, held: Any, nano: int | None) -> Flow[None]:
+        """Put what was spent in its place, in nano-dollars; None: what was set aside, as nobody knows."""
 
 
 class Considered(msgspec.Struct):
@@ -70,7 +81,11 @@ def obstacle(
 
 def refusal(found: Refusal | None) -> Obstacle | None:
     """Return the obstacle of a deployment that was chosen, and then could not be taken."""
-    return None if found is None else Obstacle("limit", f"its limit ({found.limit}) was reached by another call")
+    if found is None:
+        return None
+    if found.limit == "budget":
+        return Obstacle("budget", found.why)
+    return Obstacle("limit", f"its limit ({found.limit}) was reached by another call")
 
 
 def _cannot(one: Candidate, call: Call, providers: Providers) -> Obstacle | None:
@@ -139,5 +154,9 @@ def nobody(group: str, hindered: Sequence[Hindered], refusals: Sequence[Refusal]
         return NotFoundError(message, model=group)
     waits = [one.standing.cooling for one, found in hindered if found.kind == "rest"]
     waits += [refusal.seconds for refusal in refusals if refusal.seconds is not None]
+    wait = min(waits) if waits else None
+    if kinds <= {"budget", "operation", "tags", "window"}:  # to try again soon is of no use, another group may be
+        body = {"error": {"code": "budget_exceeded", "message": message}}
+        return RateLimitError(message, model=group, retry_after=wait, body=body, retryable=False)
     kind: type[APIError] = RateLimitError if "limit" in kinds else ServiceUnavailableError
-    return kind(message, model=group, retry_after=min(waits) if waits else None)
+    return kind(message, model=group, retry_after=wait)

@@ -17,10 +17,11 @@ from polyport.errors import APIError, AuthenticationError, NotFoundError, Permis
 from polyport.flow import NOW, First, Flow, Passed, Sleep, Streaming
 from polyport.middleware.retry import Rules, commit
 from polyport.router import choosing
-from polyport.router.choosing import Hindered, Obstacle
+from polyport.router.choosing import Budgets, Hindered, Obstacle
 from polyport.router.deployments import Deployment
 from polyport.router.strategies import Candidate
 from polyport.states import MemoryState, Outcome, Refusal, Standing, Ticket
+from polyport.types.bill import NANO
 from polyport.types.record import Failure
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Journey(Rules):
         self._retries: int | None = None
         self._nobody: APIError | None = None
         self._unable: set[str] = set()
+        #: What budgets have set aside for the deployment that was taken last.
+        self._held: Any = None
 
     # --- what the attempt engine asks ---
 
@@ -105,6 +108,7 @@ class Journey(Rules):
 
     def _once(self, call: Call) -> Flow[Any]:
         one, ticket, start = yield from self._take(call)
+        held, before = self._held, 0.0 if self._held is None else call.meta.cost or 0.0
         self.tried.append(one.deployment.id)
         self._retries = one.deployment.own.max_retries
         try:
@@ -120,13 +124,28 @@ class Journey(Rules):
                 error.hide(call.shown_to_wire)
                 call.meta.failures.append(_failed(one, error, now - start))
             yield from self._settle(ticket, now, error=error)
+            if held is not None:
+                yield from self._pay(held, call, before, error)
             raise
         now = yield NOW
         if isinstance(result, Streaming):
             self._watch(result, ticket, now - start)
+            if held is not None:
+                result.epilogue(lambda error: self._pay(held, call, before, error))
         else:
             yield from self._settle(ticket, now, tokens=_tokens(result), latency=now - start)
+            if held is not None:
+                yield from self._pay(held, call, before)
         return result
+
+    def _pay(self, held: Any, call: Call, before: float, error: BaseException | None = None) -> Flow[None]:
+        """Settle an attempt with the budgets: one that failed cost what it told, one that was left nobody knows."""
+        budgets, cost = self.router.budgets, call.meta.cost
+        spent = None if cost is None else round((cost - before) * NANO)
+        if isinstance(error, APIError):
+            spent = spent or 0
+        if budgets is not None:
+            yield from budgets.settle(held, spent)
 
     def _watch(self, stream: Streaming[Any], ticket: Ticket, latency: float) -> None:
         """Settle at the end of a stream, which tells its tokens last."""
@@ -152,7 +171,7 @@ class Journey(Rules):
         router = self.router
         tokens = router.estimate(call, self.members)
         now: float = yield NOW
-        only = self._only(call)
+        only = self._only(call) if router.budgets is None else None
         if only is not None:
             deployment = only.deployment
             taken: Ticket | Refusal = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
@@ -163,18 +182,39 @@ class Journey(Rules):
             standings = yield from router.state.look([one.id for one in self.members], now)
             able, unable = self.weigh(call, tokens, standings, refused)
             if not able:
-                found, refusals = yield from self._ask_the_full(unable, tokens)
+                found, refusals = yield from self._ask_the_full(call, unable, tokens)
                 if found is not None:
                     return (*found, now)
+                refusals += [one for one in refused.values() if one.limit == "budget"]
                 self._nobody = choosing.nobody(self.group, unable, refusals)
                 raise self._nobody
             one = router.strategy(able, call.random, router.strategy_args)
-            deployment = one.deployment
-            taken = yield from router.state.take(deployment.id, deployment.limits, tokens, now)
+            taken = yield from self._reach(one, call, tokens, now)
             if isinstance(taken, Ticket):
                 return one, taken, now
-            refused[deployment.id] = taken
+            refused[one.deployment.id] = taken
             now = yield NOW
+
+    def _reach(self, one: Candidate, call: Call, tokens: int, now: float) -> Flow[Ticket | Refusal]:
+        """Return the flow that takes a deployment, and sets aside what the call may cost where there are budgets."""
+        deployment = one.deployment
+        taking = self.router.state.take(deployment.id, deployment.limits, tokens, now)
+        return taking if self.router.budgets is None else self._afford(self.router.budgets, one, call, taking)
+
+    def _afford(
+        self, budgets: Budgets, one: Candidate, call: Call, taking: Flow[Ticket | Refusal]
+    ) -> Flow[Ticket | Refusal]:
+        held: Any = yield from budgets.reserve(one, call)
+        if isinstance(held, Refusal):
+            return held
+        taken: Ticket | Refusal | None = None
+        try:
+            taken = yield from taking
+        finally:
+            if held is not None and not isinstance(taken, Ticket):
+                yield from budgets.settle(held, 0)
+        self._held = held
+        return taken
 
     def _only(self, call: Call) -> Candidate | None:
         """Return the deployment of a group that has just one, where nothing but its limits can stand against it."""
@@ -188,7 +228,7 @@ class Journey(Rules):
         return Candidate(deployment, UNKNOWN, provider, model)
 
     def _ask_the_full(
-        self, unable: Sequence[Hindered], tokens: int
+        self, call: Call, unable: Sequence[Hindered], tokens: int
     ) -> Flow[tuple[tuple[Candidate, Ticket] | None, list[Refusal]]]:
         """Return one of those at their limits that has become free meanwhile; else when each of them is free again."""
         refusals: list[Refusal] = []
@@ -196,8 +236,7 @@ class Journey(Rules):
             if obstacle.kind != "limit":
                 continue
             now: float = yield NOW
-            deployment = one.deployment
-            taken = yield from self.router.state.take(deployment.id, deployment.limits, tokens, now)
+            taken = yield from self._reach(one, call, tokens, now)
             if isinstance(taken, Ticket):
                 return (one, taken), refusals
             refusals.append(taken)

@@ -122,6 +122,8 @@ class Router(Closing, Interface):
         self._fails_policy = policies.policy(allowed_fails_policy, AllowedFailsPolicy, "$.allowed_fails_policy")
         self._defaults = dict(default_litellm_params or {})
         self._aliases = dict(model_group_alias or {})
+        #: Who keeps budgets of providers and deployments, where somebody does.
+        self.budgets: choosing.Budgets | None = None
         self._changing = threading.Lock()
         #: By deployment the options last made for it: most calls bring none of their own.
         self._options: dict[str, tuple[Options, Deployment, Any, Options]] = {}

@@ -18,6 +18,7 @@ from polyport_gateway import health, refusing
 from polyport_gateway.asked import Receive
 from polyport_gateway.config import Config
 from polyport_gateway.custom_auth import SCOPE
+from polyport_gateway.endpoints import Endpoint
 from polyport_gateway.exchange import Exchange, Scope, Send, Tap
 from polyport_gateway.gate import Gate, MasterKey
 from polyport_gateway.running import Running
@@ -56,6 +57,8 @@ class App:
         self.tell_others: Callable[[], None] | None = None
         self.ready: list[Ready] = []
         self.taps: list[Tap] = []
+        #: What serves addresses of the operator's own: see `polyport_gateway.endpoints`.
+        self.forward: Callable[[Endpoint, str, Scope, Receive, Send], Awaitable[None]] | None = None
         #: What puts a span around each request, where somebody wants to see them.
         self.tracing: Callable[[Scope, Awaitable[None]], Awaitable[None]] | None = None
         #: What the processes of one gateway have in common, and no other gateway has.
@@ -123,6 +126,10 @@ class App:
             if refusal is not None:
                 await refusing.tell(refusal, scope, send, self._routes)
                 return
+        if running.forwards is not None and (found := running.forwards.find(path)) and self.forward is not None:
+            endpoint, below = found
+            await self.forward(endpoint, below, scope, receive, send)
+            return
         if not (known and scope["method"] == "POST"):
             mounted = self._mounts.get(path[1:].partition("/")[0])
             if mounted is None and self.beside is not None:

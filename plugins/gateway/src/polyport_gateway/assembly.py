@@ -9,6 +9,7 @@ applications by the first word of their addresses; it may also add to `gateway.a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from polyport_gateway import (
     checks,
     custom_keys,
     desk,
+    forwards,
     gemini_upload,
     keeping,
     looking,
@@ -33,7 +35,8 @@ from polyport_gateway.config import Config
 from polyport_gateway.estimate import prices_of
 from polyport_gateway.keeper import Keeper
 from polyport_gateway.ledger import Ledger
-from polyport_gateway.limits import Limits
+from polyport_gateway.limits import Limits, MemoryLimits
+from polyport_gateway.purses import Purses
 from polyport_gateway.signon import door
 from polyport_gateway.store import Store
 
@@ -73,6 +76,27 @@ def _custom(gateway: Gateway) -> Mapping[str, ASGI]:
     return {}
 
 
+def _purses(gateway: Gateway) -> Mapping[str, ASGI]:
+    """Have the router go by the budgets of providers and deployments, where there are some."""
+    keeper, app = gateway.keeper, gateway.app
+    limits = MemoryLimits(_nothing_spent) if keeper is None else keeper.limits
+
+    def follow(*_: Config) -> None:
+        running = app.running
+        if running.config.budgets or any("max_budget" in one.info for one in running.router.groups.all()):
+            clock, allow = (time.time, lambda: True) if keeper is None else (keeper.clock, lambda: keeper.allow)
+            running.router.budgets = Purses(running.router, running.config.budgets, limits, clock=clock, allow=allow)
+
+    follow()
+    app.following.append(follow)
+    return {}
+
+
+async def _nothing_spent(*_: object) -> int:
+    """Return what was spent before, where nobody kept it."""
+    return 0
+
+
 def _door(gateway: Gateway) -> Mapping[str, ASGI]:
     if gateway.keeper is None:
         return {}
@@ -87,6 +111,7 @@ PARTS: tuple[Part, ...] = (
     _desk,
     _door,
     _custom,
+    _purses,
     reloading.mounts,
     checks.mounts,
     metrics.mounts,
@@ -95,6 +120,7 @@ PARTS: tuple[Part, ...] = (
     passthrough.mounts,
     gemini_upload.mounts,
     keeping.mounts,
+    forwards.mounts,
     ui.mounts,
     realtime.mounts,
     looking.mounts,

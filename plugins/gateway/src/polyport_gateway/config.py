@@ -27,8 +27,9 @@ from polyport.client import Client
 from polyport.errors import BadRequestError, PolyportError
 from polyport.router import Router
 from polyport.states import State
-from polyport_gateway import custom_auth as custom, foreign, terms, tls
+from polyport_gateway import custom_auth as custom, endpoints, foreign, purses, terms, tls
 from polyport_gateway.fence import Fence
+from polyport_gateway.limits import Limit
 from polyport_gateway.signon import settings as signon
 from polyport_gateway.signon.settings import SIGNON
 
@@ -71,6 +72,7 @@ GENERAL: dict[str, str] = {
     **SIGNON,
     "passthrough": "whose own endpoints are under /passthrough: {providers: [...], paths: {provider: [patterns]}}",
     "resources": "of vector stores, conversations, fine-tuning ...: {unguarded, unpriced}",
+    "pass_through_endpoints": "addresses of your own that lead elsewhere: [{path, target, headers, ...}]",
     "realtime": "of sessions at /v1/realtime: {idle_seconds, max_seconds, max_message_mb, unguarded}",
     "key_management_system": "where secrets are kept that the environment has not: aws, google, azure or vault",
     "key_management_settings": "how that is reached; hosted_keys are asked for there first",
@@ -88,7 +90,7 @@ FOLLOWED = frozenset(
      "max_upload_size_mb", "max_response_size_mb", "allowed_ips", "allowed_routes", "admin_only_routes",
      "required_params", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
      "session_hours", "public_url", "custom_auth", "custom_auth_settings", "passthrough", "realtime", "resources",
-     "request_tags", *terms.TERMS, *terms.RENAMED}
+     "pass_through_endpoints", "request_tags", *terms.TERMS, *terms.RENAMED}
 )  # fmt: skip
 #: Lists that may stand in a file, one on each line.
 LISTED = frozenset({"blocked_customers", "blocked_user_list"})
@@ -167,6 +169,7 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     background_health_checks: bool | None = None
     health_check_interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
     terms: terms.Terms = terms.Terms()
+    forwards: Any = None
     given: Mapping[str, Any] = {}
 
     @property
@@ -189,6 +192,8 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
 class Config(msgspec.Struct, kw_only=True, frozen=True):
     """A configuration that was checked. `options` are the Router's and its Client's; `notes` what is not used here.
 
+    `budgets` are providers'; those of deployments are in their entries.
+
     `source` is what was written, with its references; `files` are where it was read, the first one first, if it was;
     `folder` is where those lie that it names.
     """
@@ -197,6 +202,7 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     options: dict[str, Any] = {}
     cache: dict[str, Any] | None = None
     general: General = General()
+    budgets: Mapping[str, Limit] = {}
     secrets: Secret = plugins.secret
     notes: list[str] = []
     source: Mapping[str, Any] = {}
@@ -327,12 +333,14 @@ def read(given: Mapping[str, Any], folder: Path | None = None) -> Config:
     general = _listed(_section(given, "general_settings"), folder or Path(), files)
     function = custom.file_of(str(general.get("custom_auth") or ""), (folder or Path()).absolute())
     files += [] if function is None else [function]
+    given, budgets = _budgets(given, secrets, notes)
     options, cache = _options(given, secrets, notes)
     return Config(
         models=_models(given),
         options=options,
         cache=cache,
         general=_general(general, secrets, notes),
+        budgets=budgets,
         secrets=secrets,
         notes=notes,
         source=source,
@@ -420,7 +428,28 @@ def _models(given: Mapping[str, Any]) -> list[dict[str, Any]]:
     for place, entry in enumerate(models):
         if not isinstance(entry, Mapping):
             raise ConfigError(f"$.model_list[{place}] must be a mapping, not {type(entry).__name__}")
-    return [dict(entry) for entry in models]
+    try:
+        return [purses.moved(entry, f"$.model_list[{place}]") for place, entry in enumerate(models)]
+    except BadRequestError as error:
+        raise ConfigError(error.message) from error
+
+
+def _budgets(
+    given: Mapping[str, Any], secrets: Secret, notes: list[str]
+) -> tuple[Mapping[str, Any], Mapping[str, Limit]]:
+    """Return the sections without the budgets of providers, and these. Raises ConfigError."""
+    path = "$.router_settings.provider_budget_config"
+    router = dict(_section(given, "router_settings"))
+    said = resolved(router.pop("provider_budget_config", None) or {}, secrets, path)
+    entries = [entry for entry in given.get("model_list") or () if isinstance(entry, Mapping)]
+    params = [entry.get("litellm_params") or entry.get("params") or {} for entry in entries]
+    named = {str(one.get("model", "")).partition("/")[0] for one in params if isinstance(one, Mapping)}
+    known = {entry.name for entry in plugins.entries("polyport.providers")} | named
+    try:
+        found = purses.providers(said, known, notes, path)
+    except BadRequestError as error:
+        raise ConfigError(error.message) from error
+    return ({**given, "router_settings": router} if found else given), found
 
 
 def _options(given: Mapping[str, Any], secrets: Secret, notes: list[str]) -> tuple[dict[str, Any], Any]:
@@ -460,9 +489,12 @@ def _general(section: Mapping[str, Any], secrets: Secret, notes: list[str]) -> G
     found = {key: resolved(section[key], secrets, f"$.general_settings.{key}") for key in section if key in GENERAL}
     own = {key: value for key, value in found.items() if key in General.__struct_fields__}
     try:
-        own.pop("terms", None)
+        for name in ("terms", "forwards"):
+            own.pop(name, None)
         general: General = msgspec.convert({**own, "given": found}, General)
         general = msgspec.structs.replace(general, terms=terms.read(found))
+        leading = endpoints.read(found.get("pass_through_endpoints"), secrets, notes)
+        general = msgspec.structs.replace(general, forwards=leading)
         signon.read(found)
         custom.rules_of(found)
         general.fence()

@@ -66,9 +66,8 @@ ELSEWHERE = frozenset({
     "guardrail_list", "routing_groups", "redis_db", "default_redis_ttl", "default_redis_batch_cache_expiry",
     "network_mock", "public_model_groups", "public_model_groups_links", "s3_callback_params", "gcs_pub_sub_params",
     "prometheus_initialize_budget_metrics", "prometheus_metrics_config", "custom_prometheus_metadata_labels",
-    "custom_prometheus_tags", "tag_budget_config", "cost_discount_config", "cost_margin_config",
+    "custom_prometheus_tags", "cost_discount_config", "cost_margin_config",
     "add_function_to_prompt", "ssl_verify", "ssl_certificate", "mcp_aliases", "use_redis_transaction_buffer",
-    "pass_through_endpoints",
     "custom_provider_map", "enable_loadbalancing_on_batch_endpoints", "dynamic_rate_limiter_settings",
     "priority_reservation", "priority_reservation_settings", "budget_alert_ttl", "proxy_config_reload_interval",
     "disable_token_counter", "model_cost_map_url", "disable_responses_id_security", "allow_client_side_credentials",
@@ -76,13 +75,13 @@ ELSEWHERE = frozenset({
 })  # fmt: skip
 #: Names that hold somebody back: that they do not here must not be overlooked.
 RESTRICTING = frozenset({
-    "enable_oauth2_auth", "service_account_settings", "default_team_disabled", "provider_budget_config",
+    "enable_oauth2_auth", "service_account_settings", "default_team_disabled",
     "allowed_model_region", "max_user_budget",
 })  # fmt: skip
 #: What stands in litellm_settings, and in general_settings here.
 MOVED = (
     "default_key_generate_params", "default_internal_user_params", "default_team_params",
-    "upperbound_key_generate_params", "key_generation_settings", "blocked_user_list",
+    "upperbound_key_generate_params", "key_generation_settings", "blocked_user_list", "tag_budget_config",
 )  # fmt: skip
 #: Budgets of whoever has none of their own -> where they stand here; LiteLLM's other names of that.
 BUDGETS = {
@@ -136,7 +135,7 @@ PARAMS = frozenset({
     "configurable_clientside_auth_params", "litellm_trace_id", "max_file_size_mb", "auto_router_config",
     "auto_router_config_path", "auto_router_default_model", "auto_router_embedding_model",
     "cache_control_injection_points", "supports_system_message", "use_chat_completions_api", "model_config",
-    "allowed_model_region", "region_name", "max_budget", "budget_duration", "ignore_invalid_deployments",
+    "allowed_model_region", "region_name", "ignore_invalid_deployments",
     "watsonx_region", "complexity_router_config", "complexity_router_default_model", "litellm_system_prompt",
     "default_api_key_tpm_limit", "default_api_key_rpm_limit", "mock_timeout", "mock_response", "base_model",
 })  # fmt: skip

@@ -57,7 +57,7 @@ class Asked(msgspec.Struct, kw_only=True, frozen=True):
     `path` is the route without /v1 and with its names in braces: /responses/{response_id}. `operation` is the SDK's
     function ("completion"), or "" for what is none. `token` is what came as Authorization: Bearer, x-api-key,
     x-goog-api-key or api-key. `client` is the peer's address. `size` is the body's, in bytes; `fields` the parameters
-    of the call, not to be changed.
+    of the call, not to be changed; `price` is what it costs, in nano-dollars, where that is known before.
     """
 
     request_id: str
@@ -73,6 +73,7 @@ class Asked(msgspec.Struct, kw_only=True, frozen=True):
     user: str | None = None
     headers: Mapping[str, str] = {}
     fields: Mapping[str, Any] = {}
+    price: int | None = None
 
     def __repr__(self) -> str:
         return f"<Asked {self.request_id} {self.method} {self.path} {self.model or ''}>"

@@ -28,7 +28,7 @@ from polyport.types.record import Meta
 from polyport.types.upload import Upload
 from polyport_gateway import estimate, foreseen
 from polyport_gateway.config import General
-from polyport_gateway.entries import entry_of
+from polyport_gateway.entries import entry_of, tags_of
 from polyport_gateway.gate import Asked, GateError, Outcome, Start
 from polyport_gateway.identity import (
     UNKNOWN,
@@ -213,10 +213,12 @@ class Keeper:
         if terms.store_prompts:
             CURRENT.set(asked.request_id)
         limits = principal.limits_for(model)
-        if customer is None and terms.everybody is None:
+        if customer is None and terms.everybody is None and not terms.tags:
             return limits
         others = [one for one in (customer, terms.everybody) if one is not None]
-        return together([*limits.each, *limits_of(others, model)])
+        tags = tags_of(principal, asked) if terms.tags and self.general().request_tags else principal.tags
+        tagged = [terms.tags[tag] for tag in tags if tag in terms.tags]
+        return together([*limits.each, *limits_of(others, model), *tagged])
 
     async def _reserve(self, limits: Together, tokens: int, nano: int, now: float) -> Reservation:
         try:
@@ -235,6 +237,8 @@ class Keeper:
             return 0, 0
         asked, model = admitted.asked, admitted.model
         prompt, answer = estimate.tokens(asked.operation, asked.fields)
+        if asked.price is not None:
+            return prompt + answer, asked.price
         if not limits.money or self._prices is None or not model:
             return prompt + answer, 0
         nano = estimate.nano(prompt, answer, asked.fields, self._prices(model))
@@ -300,7 +304,10 @@ class Keeper:
 
     async def _charge(self, entry: Entry) -> None:
         """Have the accounts know of what was spent without them: a batch that is over."""
-        await self.limits.charge(accounts(entry, entry.model), entry.nano)
+        more = [(kind, name) for kind in ("provider", "deployment") if (name := getattr(entry, kind))]
+        more += [("tag", tag) for tag in entry.tags]
+        names = [*accounts(entry, entry.model), *(Limit(about=(one,)).account for one in more)]
+        await self.limits.charge(names, entry.nano)
         await self.batches.share(self.clock())
 
     def _stranger(self, id: str) -> Party | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, cast, delete, exists, func, literal, select
 
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway import started
@@ -36,6 +36,8 @@ BUSY, MANY = 1.0, 250
 #: JSON of lists that are empty, as most are.
 NONE = ("[]",) * 4
 
+#: What an account can be about -> its column.
+COLUMN_OF = {**ABOUT, "deployment": "deployment"}
 #: The ledger's columns; where its flags begin, and its JSON.
 COLUMNS = Entry.__struct_fields__[: Entry.__struct_fields__.index("made")]
 FLAGS, TEXTS = COLUMNS.index("stream"), COLUMNS.index("usage")
@@ -194,17 +196,33 @@ async def spent(store: Store, about: Mapping[str, str], since: float | None) -> 
     Whole days are read from the days, so that they may be older than what is kept of single requests.
     """
     first = 0 if since is None else -(-int(since) // DAY) * DAY
+    tag = about.get("tag")
+    by_day = tables.days if tag is None else tables.tag_days
     days, single = (
-        [is_of(name, table.c[ABOUT[name]], value) for name, value in about.items()]
-        for table in (tables.days, tables.ledger)
+        [is_of(name, table.c[COLUMN_OF[name]], value) for name, value in about.items() if name != "tag"]
+        for table in (by_day, tables.ledger)
     )
     async with store.transaction() as connection:
-        total = await _sum(connection, tables.days.c.nano, [*days, tables.days.c.at >= first])
+        if tag is not None:
+            days.append(tables.tag_days.c.tag == tag)
+            single.append(has_tag(store.dialect, tag))
+        total = await _sum(connection, by_day.c.nano, [*days, by_day.c.at >= first])
         if since is not None and since < first:
             total += await _sum(
                 connection, tables.ledger.c.nano, [*single, tables.ledger.c.at >= since, tables.ledger.c.at < first]
             )
     return total
+
+
+def has_tag(dialect: str, tag: str) -> ColumnElement[bool]:
+    """Return whether a request has a tag."""
+    tags = tables.ledger.c.tags
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import JSONB  # SQLite's processes do without
+
+        return cast(tags, JSONB).contains([tag])
+    each = func.json_each(tags).table_valued("value")
+    return exists(select(literal(1)).select_from(each).where(each.c.value == tag))
 
 
 def is_of(name: str, column: ColumnElement[str], value: str) -> ColumnElement[bool]:

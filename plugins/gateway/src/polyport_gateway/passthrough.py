@@ -32,8 +32,11 @@ from polyport.types.record import SECRET_SETTING
 from polyport_gateway import direct, owning, replies, tapping
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import IN_MEMORY, NO_JSON, Body, Receive
+from polyport_gateway.endpoints import HOPS, METHODS
 from polyport_gateway.exchange import Exchange, Scope, Send, Watch
 from polyport_gateway.gate import Admission, Asked, GateError
+from polyport_gateway.limits import Reservation
+from polyport_gateway.purses import Purses
 from polyport_gateway.running import allowed, user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import OCTETS
@@ -44,11 +47,6 @@ if TYPE_CHECKING:
     from polyport_gateway.assembly import Gateway
 
 WORD = "passthrough"
-#: Headers that are one connection's own. https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
-HOPS = frozenset(
-    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-     "transfer-encoding", "upgrade"}
-)  # fmt: skip
 #: Headers that do not go to a provider: credentials, whose account is meant, where the caller is; and what the
 #: transport writes itself.
 KEPT_BACK = HOPS | {
@@ -68,7 +66,6 @@ SAYS_WHO = "general_settings.passthrough.providers says to whom"
 VERSION = re.compile(r"^/v\d\w*(?=/)")
 #: What SDKs take for the end of a stream: it waits for the settlement.
 ENDS = (b"\ndata: [DONE]", b'"message_stop"', b'"response.completed"', b'"response.incomplete"', b'"response.failed"')
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PIECE = 256 * 1024
 
 
@@ -126,6 +123,9 @@ class Spool:
 class Passage(Exchange):
     """One request that passes through."""
 
+    #: What a budget of the provider's has set aside for it.
+    _held: Reservation | None = None
+
     async def _answer(self, route: Route, names: dict[str, str]) -> None:
         path = names["path"]
         bare = VERSION.sub("", path)
@@ -145,11 +145,26 @@ class Passage(Exchange):
                 raise GateError(403, "model_not_allowed", f"This key may not use {name[:200]!r}.")
             await self._admission_of().check(owning.named(BY_FUNCTION["responses"], told or {}))
             self._call = direct.call_of(self._running.router, names["provider"], model, one)
+            await self._afford(names["provider"], one)
             watch = Watch(self._leave, self._receive)
             try:
                 await self._pass(self._request(route.method, path, content), row)
             finally:
                 watch.stop()
+
+    async def _afford(self, provider: str, one: Deployment | None) -> None:
+        """Set aside what it may cost, where its provider or deployment has a budget. Raises RateLimitError."""
+        budgets = self._running.router.budgets
+        if isinstance(budgets, Purses) and self._asked is not None and self._call is not None:
+            self._held = await budgets.enter(provider, one, self._call, WORD, self._asked.fields)
+
+    async def _settle(self, status: int, error: BaseException | None) -> None:
+        await super()._settle(status, error)
+        budgets, held, self._held = self._running.router.budgets, self._held, None
+        if held is not None and isinstance(budgets, Purses):
+            cost = None if self._call is None else self._call.meta.cost
+            failed = error is not None or status >= 400
+            await budgets.leave(held, (0 if failed else None) if cost is None else round(cost * 1_000_000_000))
 
     # --- may it pass ---
 
@@ -266,8 +281,7 @@ class Passage(Exchange):
     # --- the reply ---
 
     async def _pass(self, request: HttpRequest, row: Row | None) -> None:
-        call, client = self._call, self._running.router.client
-        assert call is not None
+        client = self._running.router.client
         try:
             reply = await client.arun(self._exchange(request))
         except APIError as error:

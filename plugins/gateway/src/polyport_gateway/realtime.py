@@ -38,6 +38,8 @@ from polyport_gateway.app import ASGI, App
 from polyport_gateway.asked import Headers, Receive
 from polyport_gateway.exchange import LEFT, Scope, Send, told_of
 from polyport_gateway.gate import Admission, Asked, GateError, Outcome, new_id
+from polyport_gateway.limits import Reservation
+from polyport_gateway.purses import Purses
 from polyport_gateway.running import Running, user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import problem_of
@@ -86,6 +88,8 @@ class Turn:
         self.call: Call | None = None
         self.usage: Mapping[str, int] = {"output": 0}
         self.running = self.settled = False
+        #: What a budget of the provider's has set aside for it.
+        self.held: Reservation | None = None
 
 
 def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
@@ -137,6 +141,7 @@ class Session:
         self._headers = Headers(scope["headers"])
         self._query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         self._turn = Turn(new_id())
+        self._deployment: Deployment | None = None
         self._model = self._query.get("model", "")
         #: What the address says of the caller's own: `user`, `metadata.project`.
         self._said = _nested({name: value for name, value in self._query.items() if _is_said(name)})
@@ -243,6 +248,8 @@ class Session:
             headers={**plugin.headers, **passed},
         )
         await router.client.arun(direct.sign(request, call))
+        self._deployment = one
+        await self._afford(call)
         try:
             connection = await Dial(
                 "ws" + request.url.removeprefix("http"),
@@ -266,6 +273,23 @@ class Session:
             raise GateError(502, "provider_unreachable", told) from None
         self._turn.call = call
         return connection
+
+    async def _afford(self, call: Call) -> None:
+        """Set aside what a turn may cost, where a budget holds for the provider or the deployment.
+
+        Raises RateLimitError.
+        """
+        await self._give_back(0)
+        budgets, asked = self._running.router.budgets, self._turn.asked
+        if isinstance(budgets, Purses) and asked is not None:
+            one, fields = self._deployment, asked.fields
+            self._turn.held = await budgets.enter(call.provider.name, one, call, WORD, fields)
+
+    async def _give_back(self, nano: int | None) -> None:
+        """Settle what was set aside for a turn."""
+        budgets, held, self._turn.held = self._running.router.budgets, self._turn.held, None
+        if held is not None and isinstance(budgets, Purses):
+            await budgets.leave(held, nano)
 
     # --- both ways ---
 
@@ -361,6 +385,8 @@ class Session:
                 self._turn.settled = True
                 return None
             await self._admit()
+            if call is not None:
+                await self._afford(call)
         except PolyportError as error:
             await self._settle(problem_of(error, "").status, error)
             return error
@@ -391,6 +417,7 @@ class Session:
             attempts=0 if meta is None else meta.attempts,
         )
         try:
+            await self._give_back(outcome.nano)
             if turn.admission is not None:
                 await turn.admission.settle(outcome)
         finally:

@@ -50,6 +50,7 @@ class Running:
         most = self.general.max_response_size_mb
         self.max_response = None if most is None else int(most * 1024 * 1024)
         self.fence = self.general.fence()
+        self.forwards = self.general.forwards
         self.custom = custom_auth.load(self.general.given, config.folder)
         self.providers = self._providers()
         #: Names of the providers' own settings, which are no caller's to choose.

@@ -17,12 +17,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, and_, cast, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
 
 from polyport.errors import BadRequestError, NotFoundError
 from polyport.types.bill import NANO
 from polyport_gateway.asking import LARGEST, limit_of, number, only, texts
 from polyport_gateway.identity import Principal
+from polyport_gateway.ledger import has_tag
 from polyport_gateway.rollups import DAY, HOUR, SUMS, percentile
 from polyport_gateway.rows import Entity, KeyRow, ProjectRow, TeamRow, UserRow
 from polyport_gateway.store import Store, tables
@@ -239,7 +240,7 @@ def _requests(dialect: str, by: Principal, body: Mapping[str, Any]) -> Select[An
     if "stream" in body:
         query = query.where(LEDGER.stream.is_(str(body["stream"]).lower() in ("true", "1")))
     if "tag" in body:
-        query = query.where(or_(*(_has_tag(dialect, one) for one in texts("tag", body["tag"]))))
+        query = query.where(or_(*(has_tag(dialect, one) for one in texts("tag", body["tag"]))))
     for name in FILTERS.keys() & body.keys():
         query = query.where(is_one_of(LEDGER[FILTERS[name]], texts(name, body[name])))
     return query
@@ -260,15 +261,6 @@ def _of_status(column: Any, value: Any) -> ColumnElement[bool]:
         else:
             found.append(column == max(-1, min(int(number("status", one)), LARGEST)))
     return or_(*found)
-
-
-def _has_tag(dialect: str, tag: str) -> ColumnElement[bool]:
-    if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import JSONB  # SQLite's processes do without
-
-        return cast(LEDGER.tags, JSONB).contains([tag])
-    each = func.json_each(LEDGER.tags).table_valued("value")
-    return exists(select(literal(1)).select_from(each).where(each.c.value == tag))
 
 
 def _after(cursor: str) -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ general_settings:
   batch_check_interval: 300            # about how many seconds lie between two looks at a batch that was started
   shared_within: team                  # who sees a key's files, batches and jobs: key, user or team
   blocked_customers: [spammer]         # whose calls are refused; or a file with one on each line
+  tag_budgets: {"product:bot": {max_budget: 10, budget_duration: 1d}}        # of all calls that have a tag
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from polyport.errors import BadRequestError
-from polyport_gateway import issuing
+from polyport_gateway import issuing, purses
 from polyport_gateway.fields import KINDS, LIMITS, MODEL_LIMITS, read as read_fields
 from polyport_gateway.identity import Party, party_of
 
@@ -44,6 +45,7 @@ TERMS: dict[str, str] = {
     "upperbound_key_params": "what keys have at most, and where they do not say: {max_budget: ..., duration: ...}",
     "key_generation_settings": "who may make keys, and what has to be said of them: {team_key_generation: ...}",
     "blocked_customers": "whose calls are refused: a list, or a file with one on each line",
+    "tag_budgets": "what calls with a tag may cost together: {tag: {max_budget: ..., budget_duration: ...}}",
 }
 #: Names in LiteLLM's files -> ours.
 RENAMED = {
@@ -51,6 +53,7 @@ RENAMED = {
     "default_internal_user_params": "default_user_params",
     "upperbound_key_generate_params": "upperbound_key_params",
     "blocked_user_list": "blocked_customers",
+    "tag_budget_config": "tag_budgets",
     "store_prompts_in_spend_logs": "store_prompts",
     "maximum_spend_logs_retention_period": "ledger_retention_days",
     "global_max_parallel_requests": "global_limits",
@@ -78,9 +81,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     upperbound_key_params: dict[str, Any] = {}
     key_generation_settings: dict[str, Any] = {}
     blocked_customers: frozenset[str] = frozenset()
+    tag_budgets: dict[str, Any] = {}
     #: The whole gateway as somebody who spends, and a customer that nobody set up; None where nothing limits them.
     everybody: Any = None
     stranger: Any = None
+    #: The limits of calls with a tag.
+    tags: Mapping[str, Any] = {}
     #: What holds for keys that are made.
     issuing: issuing.Issuing = issuing.Issuing()
 
@@ -128,6 +134,10 @@ def read(given: Mapping[str, Any]) -> Terms:
         everybody=party_of("", "", everybody) if everybody else None,
         stranger=_columns(limits, "default_customer_params", strange) or None,
         issuing=rules,
+        tags={
+            tag: purses.limit_of(one, (("tag", tag),), f"{PLACE}.tag_budgets.{tag}")
+            for tag, one in terms.tag_budgets.items()
+        },
     )
 
 
