@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 
 from polyport_gateway import config
 from polyport_gateway.config import ConfigError
+from polyport_gateway.keeper import Keeper
+from polyport_gateway.ledger import Entry
+from polyport_gateway.rollups import DAY
+from polyport_gateway.store import Store
 
 from .conftest import AUTHORIZED, KEY, USAGE, Gateway, Upstream
 from .services import redis
@@ -198,3 +203,35 @@ def test_a_budget_that_nothing_goes_by_is_named() -> None:
     found = config.read({"model_list": MODELS, "router_settings": {"provider_budget_config": budgets}})
     assert [one.account for one in found.budgets.values()] == ["provider:openai", "provider:some_cloud"]
     assert "$.router_settings.provider_budget_config.some_cloud holds for nothing" in found.notes[0]
+
+
+def test_what_was_spent_before_is_asked_of_the_ledger(tmp_path: Path) -> None:
+    """Of a provider, a deployment and a tag; whole days from the days, what is younger from single requests."""
+    today = time.time() // DAY * DAY
+    entries = [
+        Entry(id="1", at=today - DAY, provider="openai", deployment="east", tags=["a", "b"], nano=1),
+        Entry(id="2", at=today + 1, provider="openai", deployment="west", tags=["a"], nano=10),
+        Entry(id="3", at=today + 2, provider="groq", deployment="spare", nano=100),
+    ]
+
+    async def main() -> None:
+        keeper = Keeper(Store(f"sqlite:///{tmp_path / 'gateway.db'}"), tmp_path / "journal", master_key=KEY)
+        await keeper.start()
+        for one in entries:
+            keeper.ledger.record(one)
+        for about, since, wanted in (
+            ({"provider": "openai"}, None, 11),
+            ({"provider": "openai"}, today, 10),
+            ({"provider": "openai"}, today - DAY - 1, 11),
+            ({"deployment": "east"}, None, 1),
+            ({"deployment": "spare"}, today + 2, 100),
+            ({"tag": "a"}, None, 11),
+            ({"tag": "a"}, today, 10),
+            ({"tag": "a"}, today + 1, 10),
+            ({"tag": "b"}, today + 1, 0),
+            ({"tag": "c"}, None, 0),
+        ):
+            assert await keeper.ledger.spent(about, since) == wanted, (about, since)
+        await keeper.aclose()
+
+    asyncio.run(main())

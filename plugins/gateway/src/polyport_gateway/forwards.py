@@ -89,7 +89,7 @@ class Forward(Passage):
             self._demand(told, content)
             watch = Watch(self._leave, self._receive)
             try:
-                await self._pass(self._request(route.method, below, content), None)
+                await self._pass(self._aimed(route.method, below, content), None)
             finally:
                 watch.stop()
 
@@ -110,7 +110,8 @@ class Forward(Passage):
             price=None if cost is None else nano(cost),
         )
 
-    def _request(self, method: str, path: str, content: bytes | Spool | None) -> HttpRequest:
+    def _aimed(self, method: str, path: str, content: bytes | Spool | None) -> HttpRequest:
+        """Return the request to the target."""
         endpoint = self.endpoint
         address, _, own = endpoint.target.partition("?")
         given = parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
