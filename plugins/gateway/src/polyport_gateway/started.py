@@ -189,11 +189,8 @@ class Batches:
 
     async def opened(self, about: Mapping[str, str]) -> tuple[int, int]:
         """Return the number of the last change, and what batches hold of an account: {"team": id, "model": name}."""
-        if not about.keys() <= {
-            *WHO,
-            "model",
-        }:  # of providers and tags batches hold nothing: they count when they are over
-            return -1, 0
+        if not about.keys() <= {*WHO, "model"}:  # of providers, deployments and tags they hold nothing
+            return 0, 0
         where = [_is_of(name, value) for name, value in about.items()]
         held = select(func.coalesce(func.sum(batches.c.nano), 0)).where(batches.c.state.in_(HOLDING), *where)
         async with self.store.transaction() as connection:
