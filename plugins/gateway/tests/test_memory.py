@@ -77,6 +77,14 @@ def test_a_worker_with_accounts_imports_nothing_needless(tmp_path: Path) -> None
         assert "sqlalchemy.dialects.postgresql" not in found
 
 
+def test_a_worker_without_accounts_imports_no_database(tmp_path: Path) -> None:
+    """Although its configuration may speak of what accounts have."""
+    found = imported(tmp_path, default_key_params={"max_budget": 5}, ledger_retention_days=30)
+    assert "polyport_gateway.app" in found
+    assert not {"sqlalchemy", "aiosqlite", "greenlet", "polyport_gateway.store"} & found
+    assert not NEEDLESS & found
+
+
 def test_the_process_of_the_command_line_becomes_the_one_that_serves(tmp_path: Path) -> None:
     """Under the same id, and without the command line's libraries; what threads free goes back to one heap."""
     (tmp_path / "config.yaml").write_text(json.dumps({"model_list": MODELS}))

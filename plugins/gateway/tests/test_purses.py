@@ -15,7 +15,7 @@ import pytest
 from polyport_gateway import config
 from polyport_gateway.config import ConfigError
 from polyport_gateway.keeper import Keeper
-from polyport_gateway.ledger import Entry
+from polyport_gateway.lines import Entry
 from polyport_gateway.rollups import DAY
 from polyport_gateway.store import Store
 

@@ -12,16 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polyport.errors import BadRequestError
 from polyport_gateway import (
     checks,
-    custom_keys,
-    desk,
     forwards,
     gemini_upload,
     keeping,
-    looking,
     metrics,
     openapi,
     passthrough,
@@ -32,13 +30,12 @@ from polyport_gateway import (
 )
 from polyport_gateway.app import ASGI, App
 from polyport_gateway.config import Config
-from polyport_gateway.estimate import prices_of
-from polyport_gateway.keeper import Keeper
-from polyport_gateway.ledger import Ledger
 from polyport_gateway.limits import Limits, MemoryLimits
 from polyport_gateway.purses import Purses
-from polyport_gateway.signon import door
-from polyport_gateway.store import Store
+
+if TYPE_CHECKING:  # imported where there are accounts: with the database, they are a third of a worker's memory
+    from polyport_gateway.keeper import Keeper
+    from polyport_gateway.ledger import Ledger
 
 #: Where an instance keeps its database, where none is named, and its journal.
 DATA = "polyport-data"
@@ -59,17 +56,23 @@ class Gateway:
 
 
 def _desk(gateway: Gateway) -> Mapping[str, ASGI]:
-    return {} if gateway.keeper is None else dict.fromkeys(desk.MOUNTS, desk.Desk(gateway.keeper))
+    if gateway.keeper is None:
+        return {}
+    from polyport_gateway import desk
+
+    return dict.fromkeys(desk.MOUNTS, desk.Desk(gateway.keeper))
 
 
 def _custom(gateway: Gateway) -> Mapping[str, ASGI]:
     """Have the accounts ask the function that the configuration names, if it does."""
     keeper, app = gateway.keeper, gateway.app
+    if keeper is None:
+        return {}
+    from polyport_gateway import custom_keys
 
     def follow(*_: Config) -> None:
-        if keeper is not None:
-            custom = app.running.custom
-            keeper.identity.custom = None if custom is None else custom_keys.Keys(custom)
+        custom = app.running.custom
+        keeper.identity.custom = None if custom is None else custom_keys.Keys(custom)
 
     follow()
     app.following.append(follow)
@@ -97,9 +100,19 @@ async def _nothing_spent(*_: object) -> int:
     return 0
 
 
+def _looking(gateway: Gateway) -> Mapping[str, ASGI]:
+    if gateway.keeper is None:
+        return {}
+    from polyport_gateway import looking
+
+    return looking.mounts(gateway)
+
+
 def _door(gateway: Gateway) -> Mapping[str, ASGI]:
     if gateway.keeper is None:
         return {}
+    from polyport_gateway.signon import door
+
     found = door.Door(gateway.keeper, lambda: gateway.config)
     gateway.app.following.append(found.follow)
     gateway.app.closing.append(found.aclose)
@@ -123,7 +136,7 @@ PARTS: tuple[Part, ...] = (
     forwards.mounts,
     ui.mounts,
     realtime.mounts,
-    looking.mounts,
+    _looking,
 )
 
 
@@ -145,6 +158,10 @@ def _keeper(config: Config, folder: Path, app: Callable[[], App]) -> Keeper | No
     url = given.get("database_url")
     if not config.general.has_accounts:
         return None
+    from polyport_gateway.estimate import prices_of
+    from polyport_gateway.keeper import Keeper
+    from polyport_gateway.store import Store
+
     return Keeper(
         Store(str(url or f"sqlite:///{folder / 'gateway.db'}")),
         folder / "journal",

@@ -20,7 +20,7 @@ from polyport.operations import OPERATIONS, Operation
 from polyport.types.audio import Binary
 from polyport.types.record import Request
 from polyport.types.upload import Upload
-from polyport_gateway import desk, replies
+from polyport_gateway import replies
 from polyport_gateway.anthropic_batches import Batches
 from polyport_gateway.anthropic_results import LINES
 from polyport_gateway.app import ASGI
@@ -441,7 +441,11 @@ def _of_resources() -> Iterator[tuple[str, str, Schema]]:
 
 
 def _of_desk(mounted: Mapping[str, ASGI]) -> Iterator[tuple[str, str, Schema]]:
-    if not any(isinstance(one, desk.Desk) for one in mounted.values()):
+    if "key" not in mounted:  # without accounts, nothing of theirs is imported
+        return
+    from polyport_gateway import desk
+
+    if not isinstance(mounted["key"], desk.Desk):
         return
     for table, methods in ((desk.CHANGING, ("post",)), (desk.READING, ("get", "post"))):
         for path, function in table.items():
