@@ -27,7 +27,7 @@ from polyport.client import Client
 from polyport.errors import BadRequestError, PolyportError
 from polyport.router import Router
 from polyport.states import State
-from polyport_gateway import custom_auth as custom, endpoints, foreign, purses, terms, tls
+from polyport_gateway import buckets, custom_auth as custom, endpoints, foreign, purses, terms, tls
 from polyport_gateway.fence import Fence
 from polyport_gateway.limits import Limit
 from polyport_gateway.signon import settings as signon
@@ -64,6 +64,7 @@ GENERAL: dict[str, str] = {
     "custom_auth": "module.function that says who calls: see custom_auth.py",
     "custom_auth_settings": "when it is asked: {mode: on, auto or off, cache_seconds: 0, timeout: 10}",
     "request_tags": "whether calls may name tags of their own for the ledger: true",
+    "allowed_storage": "addresses in cloud storage, gs://bucket/folder/, that every key may have read: none",
     "unread_seconds": "after how long without progress a caller that does not read its reply is cut off: 60",
     "drain_seconds": "how long running calls may go on after SIGTERM",
     "ssl_certfile_path": "the certificate that TLS is spoken by, as PEM: HTTP is spoken",
@@ -88,9 +89,9 @@ GENERAL: dict[str, str] = {
 FOLLOWED = frozenset(
     {"master_key", "on_store_failure", "metrics_key", "metrics_public", "max_request_size_mb",
      "max_upload_size_mb", "max_response_size_mb", "allowed_ips", "allowed_routes", "admin_only_routes",
-     "required_params", "watch_config", "background_health_checks", "health_check_interval", "session_secret",
-     "session_hours", "public_url", "custom_auth", "custom_auth_settings", "passthrough", "realtime", "resources",
-     "pass_through_endpoints", "request_tags", *terms.TERMS, *terms.RENAMED}
+     "required_params", "allowed_storage", "watch_config", "background_health_checks", "health_check_interval",
+     "session_secret", "session_hours", "public_url", "custom_auth", "custom_auth_settings", "passthrough", "realtime",
+     "resources", "pass_through_endpoints", "request_tags", *terms.TERMS, *terms.RENAMED}
 )  # fmt: skip
 #: Lists that may stand in a file, one on each line.
 LISTED = frozenset({"blocked_customers", "blocked_user_list"})
@@ -152,6 +153,7 @@ class General(msgspec.Struct, kw_only=True, frozen=True):
     allowed_routes: tuple[str, ...] = ()
     admin_only_routes: tuple[str, ...] = ()
     required_params: tuple[str, ...] = ()
+    allowed_storage: tuple[str, ...] = ()
     unread_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     drain_seconds: float = 30.0
     ssl_certfile_path: str | None = None
@@ -498,6 +500,7 @@ def _general(section: Mapping[str, Any], secrets: Secret, notes: list[str]) -> G
         signon.read(found)
         custom.rules_of(found)
         general.fence()
+        buckets.prefixes("$.general_settings.allowed_storage", general.allowed_storage)
     except msgspec.ValidationError as error:
         raise ConfigError(f"$.general_settings: {error}") from error
     except BadRequestError as error:

@@ -125,6 +125,8 @@ class Desk:
             given.pop("limit", None)
             await self._export(by, given, style, reply)
             return
+        if method == "POST" and path in CHANGING:
+            manage.check_granting(by, given)
         if path in MAKING:
             given = {**self._keeper.general().terms.defaults(MAKING[path]), **given}
         answer = await self._within(function(self._keeper.store, by, given))

@@ -19,7 +19,8 @@ from polyport.border import Call
 from polyport.errors import PolyportError
 from polyport.flow import Passed, Streaming
 from polyport.operations import Operation
-from polyport_gateway import asked, counting, owning, replies
+from polyport.types.upload import Upload
+from polyport_gateway import asked, buckets, counting, owning, replies
 from polyport_gateway.asked import Body, Gone
 from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome, new_id
 from polyport_gateway.running import Running, user_of
@@ -171,6 +172,11 @@ class Exchange:
         ids = owning.named(operation, self._fields)
         if ids:
             await self._admission.check(ids)
+        places = buckets.named(self._fields)
+        if operation.function == "create_file" and self._fields.get("purpose", "batch") == "batch":
+            places += await asyncio.to_thread(buckets.in_lines, Upload.of(self._fields.get("file", b"")).read())
+        if places:
+            await self._admission.reach(buckets.beyond(places, self._running.general.allowed_storage))
         router = self._running.router
         if operation.hook == "count_tokens" and self._counts_here(operation):
             model = self._running.upstream(self._fields["model"])

@@ -16,6 +16,7 @@ from polyport.budgets import nano, seconds
 from polyport.caching.controls import NAMES as CONTROLS
 from polyport.errors import BadRequestError
 from polyport.types.bill import NANO
+from polyport_gateway import buckets
 from polyport_gateway.limits import period
 from polyport_gateway.rows import BudgetRow, CustomerRow, Entity, KeyRow, ProjectRow, TeamRow, UserRow
 from polyport_gateway.signon.settings import ROLES
@@ -215,6 +216,10 @@ def _controls(name: str, value: Any) -> list[str]:
     return found
 
 
+def _storage(name: str, value: Any) -> list[str]:
+    return list(buckets.prefixes(name, _texts(name, value)))
+
+
 #: Names of a budget for one model, as LiteLLM's users write them.
 PERIODS: dict[str, tuple[str, Read]] = {
     "budget_limit": ("max_budget", _money),
@@ -234,6 +239,7 @@ POLICY: dict[str, tuple[str, Read]] = {
     "disable_cache": _setting("no_cache", _flag),
     "num_retries": _setting("retries", _retries),
     "timeout": _setting("timeout", _bound),
+    "allowed_storage": _setting("storage", _storage),
 }
 #: Limits of each member of a team.
 MEMBERS: dict[str, tuple[str, Read]] = {
@@ -357,7 +363,7 @@ def show(kind: str, row: Entity, budget: BudgetRow | None = None) -> dict[str, A
 #: Wire names -> where they stand.
 KEYS = {
     "guardrails": "guardrails", "allowed_cache_controls": "controls", "disable_cache": "no_cache",
-    "num_retries": "retries", "timeout": "timeout",
+    "num_retries": "retries", "timeout": "timeout", "allowed_storage": "storage",
 }  # fmt: skip
 OF_MEMBERS = {
     "team_member_budget": "max_budget", "team_member_budget_duration": "budget_duration",

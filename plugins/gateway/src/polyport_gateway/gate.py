@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from polyport_gateway.policy import Policy
 
 
+#: The id of the caller with the master key, where there are no accounts.
+MASTER = "master"
+
+
 class GateError(PolyportError):
     """A refusal. `code` is a word for programs (invalid_api_key, rate_limit_exceeded); `retry_after` is in seconds.
 
@@ -44,6 +48,16 @@ class GateError(PolyportError):
         self.code = code
         self.retry_after = retry_after
         self.headers = dict(headers or {})
+
+
+def storage_refused(address: str) -> GateError:
+    """Return the refusal of an address in cloud storage."""
+    return GateError(
+        403,
+        "storage_not_allowed",
+        f"{address[:200]!r} would be read with this gateway's own identity, which is not yours to use: "
+        "allowed_storage says where you may have files read.",
+    )
 
 
 def new_id() -> str:
@@ -159,6 +173,9 @@ class Admission(Protocol):
     async def check(self, ids: Sequence[str]) -> None:
         """Raise GateError, 404, for something that a provider keeps and that is not the caller's."""
 
+    async def reach(self, addresses: Sequence[str]) -> None:
+        """Raise GateError, 403, for an address in cloud storage that is not the caller's to have read."""
+
     async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
         """Take note of what was made for the caller, and return what of the result it may see."""
 
@@ -219,6 +236,11 @@ class Free:
     async def check(self, ids: Sequence[str]) -> None:
         """Everything is everybody's."""
 
+    async def reach(self, addresses: Sequence[str]) -> None:
+        """Who has the master key may have anything read; in a gateway that is open to all, nobody."""
+        if addresses and self.caller.id != MASTER:
+            raise storage_refused(addresses[0])
+
     async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
         """Everything is everybody's."""
         return result
@@ -253,7 +275,7 @@ class MasterKey:
 
     def __init__(self, key: str | None = None) -> None:
         self._key = None if key is None else key.encode()
-        self._admission = Free(Caller(id="master" if key else "anyone"))
+        self._admission = Free(Caller(id=MASTER if key else "anyone"))
 
     async def identify(self, token: str | None, client: str | None = None, *, team: str = "") -> Caller:
         """Return who has the key; without a key, that is everybody. Without accounts there are no teams to name."""

@@ -26,10 +26,10 @@ from polyport.flow import Flow, Streaming
 from polyport.types.batch import Batch
 from polyport.types.record import Meta
 from polyport.types.upload import Upload
-from polyport_gateway import estimate, foreseen
+from polyport_gateway import buckets, estimate, foreseen
 from polyport_gateway.config import General
 from polyport_gateway.entries import entry_of, tags_of
-from polyport_gateway.gate import Asked, GateError, Outcome, Start
+from polyport_gateway.gate import Asked, GateError, Outcome, Start, storage_refused
 from polyport_gateway.identity import (
     UNKNOWN,
     Identity,
@@ -56,6 +56,7 @@ from polyport_gateway.owning import (
     Results,
     containers_of,
     entry_id,
+    owns,
 )
 from polyport_gateway.policy import Policy
 from polyport_gateway.prompts import CURRENT, Prompts
@@ -361,6 +362,17 @@ class Admitted:
         """Raise GateError, 404, for what is not the caller's."""
         keeper = self._keeper
         await keeper.owners.check(self.principal, ids, keeper.general().terms.shared_within)
+
+    async def reach(self, addresses: Sequence[str]) -> None:
+        """Raise GateError, 403, for an address in cloud storage that is neither allowed nor a file of the caller's."""
+        keeper, by = self._keeper, self.principal
+        left = buckets.beyond(addresses, self.policy.storage if self.policy is not None else ())
+        if by.role == "admin" or not left:
+            return
+        found = await keeper.owners.find(left)
+        for one in left:
+            if one not in found or not owns(by, found[one], keeper.general().terms.shared_within):
+                raise storage_refused(one)
 
     async def note(self, function: str, fields: Mapping[str, Any], result: Any, meta: Meta) -> Any:
         """Take note of what was made, and of a batch that is over; return what of a list is the caller's."""

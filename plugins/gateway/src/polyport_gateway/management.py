@@ -34,6 +34,8 @@ from polyport_gateway.store.tables import TABLES
 OWNERS: dict[str, type[Entity]] = {"user_id": UserRow, "team_id": TeamRow, "project_id": ProjectRow}
 #: What only an admin may say of a key: they lift limits that others set.
 ADMINS = ("role", "budget_id")
+#: What only an admin may give to anybody: it opens what is not the giver's. To take it away is everybody's who may.
+GRANTED = ("allowed_storage",)
 #: What holds for keys where nothing is said.
 FREE = Issuing()
 #: How many customers one request blocks.
@@ -41,6 +43,13 @@ MANY = 1000
 
 
 # --- keys ---
+
+
+def check_granting(by: Principal, body: Mapping[str, Any]) -> None:
+    """Raise PermissionDeniedError for what only an admin gives to anybody, itself included."""
+    given = next((name for name in GRANTED if body.get(name)), None)
+    if given is not None and by.role != "admin":
+        raise PermissionDeniedError(f"Giving {given} takes the role admin.")
 
 
 async def generate_key(

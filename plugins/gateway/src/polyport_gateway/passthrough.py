@@ -29,7 +29,7 @@ from polyport.middleware.cost import charge
 from polyport.operations import BY_FUNCTION
 from polyport.router.deployments import Deployment
 from polyport.types.record import SECRET_SETTING
-from polyport_gateway import direct, owning, replies, tapping
+from polyport_gateway import buckets, direct, owning, replies, tapping
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import IN_MEMORY, NO_JSON, Body, Receive
 from polyport_gateway.endpoints import HOPS, METHODS
@@ -144,6 +144,8 @@ class Passage(Exchange):
             if row is not None and not may(name, caller):
                 raise GateError(403, "model_not_allowed", f"This key may not use {name[:200]!r}.")
             await self._admission_of().check(owning.named(BY_FUNCTION["responses"], told or {}))
+            storage = self._running.general.allowed_storage
+            await self._admission_of().reach(buckets.beyond(buckets.named(told or {}), storage))
             self._call = direct.call_of(self._running.router, names["provider"], model, one)
             await self._afford(names["provider"], one)
             watch = Watch(self._leave, self._receive)

@@ -1,6 +1,7 @@
 """What keys, users, teams, projects and customers hold of each call: guardrails that are always on, bounds, the cache.
 
-What several of them say adds up: all guardrails, the lowest bounds, the cache controls that all of them allow.
+What several of them say adds up: all guardrails, the lowest bounds, the cache controls that all of them allow, the
+places in cloud storage that any of them does.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from polyport_gateway.gate import GateError
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for a caller's calls. `controls` are the names that it may say under `cache`, None: all."""
+    """What holds for a caller's calls. `controls` are the names that it may say under `cache`, None: all.
+
+    `storage` are addresses in cloud storage below which it may have files read, as any of them says.
+    """
 
     guardrails: tuple[str, ...] = ()
     controls: frozenset[str] | None = None
     no_cache: bool = False
     retries: int | None = None
     timeout: float | None = None
+    storage: tuple[str, ...] = ()
 
     def apply(self, fields: dict[str, Any]) -> None:
         """Put it into the parameters of a call. Raises GateError for what the caller may not say."""
@@ -50,14 +55,19 @@ def policy_of(settings: Iterable[Mapping[str, Any]]) -> Policy | None:
     no_cache = False
     retries: int | None = None
     timeout: float | None = None
+    storage: dict[str, None] = {}
     for one in settings:
+        storage |= dict.fromkeys(one.get("storage") or ())
         rails |= dict.fromkeys(one.get("guardrails") or ())
         if one.get("controls") is not None:
             controls = frozenset(one["controls"]) if controls is None else controls & frozenset(one["controls"])
         no_cache = no_cache or bool(one.get("no_cache"))
         retries = _lowest(retries, one.get("retries"))
         timeout = _lowest(timeout, one.get("timeout"))
-    found = Policy(guardrails=tuple(rails), controls=controls, no_cache=no_cache, retries=retries, timeout=timeout)
+    found = Policy(
+        guardrails=tuple(rails), controls=controls, no_cache=no_cache, retries=retries, timeout=timeout,
+        storage=tuple(storage),
+    )  # fmt: skip
     return None if found == FREE else found
 
 

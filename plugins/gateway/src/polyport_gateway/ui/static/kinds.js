@@ -61,6 +61,7 @@ const policy = [
   "How its requests are treated",
   [
     { name: "guardrails", label: "Guardrails that are always on", kind: "names", placeholder: "Only those of all" },
+    { name: "allowed_storage", label: "Cloud storage it may have read", kind: "names", placeholder: "None of its own" },
     [
       { name: "num_retries", label: "Most retries", kind: "count", placeholder: "the gateway's" },
       { name: "timeout", label: "Longest wait, seconds", kind: "number", placeholder: "the gateway's" },
