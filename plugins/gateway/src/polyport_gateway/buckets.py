@@ -42,7 +42,7 @@ def named(fields: Mapping[str, Any]) -> list[str]:
                 found.append(value)
         elif kind is list or kind is dict or isinstance(value, list):
             if name == "messages" and kind is list:
-                value = [one for one in value if not _is_plain(one)]  # noqa: PLW2901  most are all there is
+                value = [one for one in value if not _is_plain(one)]
             if value and name not in HOW:
                 found += _within(name, value)
     return found
