@@ -120,12 +120,13 @@ def test_two_processes_keep_a_shared_limit_exactly(server):
 
 def test_a_refusal_says_when_there_is_room(state, driver):
     """In seconds; of calls in flight nobody knows."""
-    limits = Limits(rpm=1, parallel=1)
+    limits, start = Limits(rpm=1, parallel=1), time.monotonic()
     driver.run(state.take("d", limits, 0, 0.0))
     assert driver.run(state.take("d", limits, 0, 0.0)) == Refusal("parallel")
     refusal = driver.run(state.take("d", Limits(rpm=1), 0, 0.0))
     assert refusal.limit == "rpm"
-    assert 59 < refusal.seconds <= 61
+    assert refusal.seconds + time.monotonic() - start > 59
+    assert refusal.seconds <= 61
 
 
 def test_a_process_that_was_killed_counts_no_longer_than_its_lease(server, driver):
