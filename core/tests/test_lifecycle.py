@@ -97,7 +97,7 @@ def test_a_stream_that_outlives_its_client_is_closed_by_its_reader(client, serve
 def test_a_connection_in_use_at_the_end_is_closed_when_its_reply_is_done(client, serve):
     """Another thread's call goes on to its end."""
     go = threading.Event()
-    server = serve(lambda exchange: [go.wait(5), exchange.reply(OK)])
+    server = serve(lambda exchange: [go.wait(60), exchange.reply(OK)])
     one = client(server.url)
     with ThreadPoolExecutor(1) as pool:
         calling = pool.submit(one.completion, "fake/m", ASK)

@@ -247,7 +247,7 @@ def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             env=environment,
             cwd=tmp_path,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert KEY not in done.stdout + done.stderr

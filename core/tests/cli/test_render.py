@@ -186,7 +186,7 @@ def test_the_curl_command_sends_what_the_call_would(cli, serve, monkeypatch, tmp
         words = shlex.split(command.replace("\\\n", " "))
         assert words[:4] == ["curl", "-X", "POST", f"{server.url}/chat/completions"]
         pytest.skip("there is no curl to run it with")
-    subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
+    subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=300)
     cli("chat", *arguments, "--no-stream")
     by_curl, by_us = seen
     assert by_curl.json == by_us.json

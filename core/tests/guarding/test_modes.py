@@ -61,7 +61,7 @@ def test_what_a_blocked_call_opened_is_closed_again(guarded, streamed):
     release = threading.Event()
 
     def late(seen):
-        yield Call(lambda: release.wait(5) and None, lambda: asyncio.sleep(0.05))
+        yield Call(lambda: release.wait(60) and None, lambda: asyncio.sleep(0.05))
         return Block("no")
 
     def answer(sent):

@@ -74,7 +74,7 @@ def test_a_full_queue_drops_and_says_so_once(observed, caplog):
     go, seen = threading.Event(), []
 
     def slow(event):
-        go.wait(10)
+        go.wait(60)
         seen.append(event)
 
     one = observed([slow], capacity=5)

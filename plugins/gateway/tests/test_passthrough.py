@@ -181,7 +181,7 @@ def test_streams_come_as_they_are_sent(provider: Provider, gateway: Any, ask: Ca
 
     def pieces() -> Iterator[bytes]:
         yield events[0]
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         yield from events[1:]
 
     provider.answer = lambda path: (200, {"content-type": "text/event-stream"}, pieces())
@@ -323,7 +323,7 @@ def test_who_leaves_ends_the_request(provider: Provider, gateway: Any, ask: Call
     url = f"{gateway.url}/passthrough/openai/v1/chat/completions"
     with httpx.stream("POST", url, json=BODY, headers={"authorization": f"Bearer {MASTER}"}, timeout=30) as reply:
         next(reply.iter_raw())
-    assert provider.went_away.wait(20)
+    assert provider.went_away.wait(60)
     assert logged(ask, reply.headers["x-polyport-request-id"])["status"] == 499
 
 

@@ -136,7 +136,7 @@ def test_the_connection_that_was_used_last_is_used_first(serve):
 def test_no_more_than_so_many_idle_connections_are_kept(serve):
     """The others are closed when they are not needed any more."""
     many = MOST_IDLE + 20
-    all_there = threading.Barrier(many, timeout=30)
+    all_there = threading.Barrier(many, timeout=60)
     server = serve(lambda asked: [all_there.wait(), asked.reply()])
 
     async def main() -> None:
@@ -310,7 +310,7 @@ def test_loops_in_threads_share_a_transport(serve):
     """Each with connections of its own; closing it in one closes them in all."""
     server = serve(lambda asked: asked.reply(asked.path.encode()))
     transport = AsyncReqwestTransport(TransportOptions())
-    done, wrong = threading.Barrier(5, timeout=20), []
+    done, wrong = threading.Barrier(5, timeout=60), []
 
     async def work(thread: int) -> None:
         for number in range(30):

@@ -187,7 +187,7 @@ def test_the_first_piece_leaves_before_the_last_is_there(side, serve):
 
         def __iter__(self):
             yield b"abc"
-            assert arrived.wait(5)
+            assert arrived.wait(60)
             yield b"def"
 
     def answer(asked) -> None:
@@ -275,7 +275,7 @@ def test_requests_one_after_another_share_a_connection(side, serve):
 
 def test_sixty_four_at_once_keep_their_connections(serve):
     """The next round finds them open."""
-    barrier = threading.Barrier(64, timeout=10)
+    barrier = threading.Barrier(64, timeout=60)
     server = serve(lambda asked: [barrier.wait(), asked.reply(asked.path.encode())])
 
     async def main() -> None:
