@@ -26,7 +26,7 @@ class States(RuleBasedStateMachine):
         super().__init__()
         self.state = MemoryState()
         self.now = 1000.0
-        self.open: list[Ticket] = []
+        self.open: list[tuple[Ticket, list[float]]] = []
         self.requests: list[float] = []
         self.tokens: list[list[float]] = []
         self.cool_until = 0.0
@@ -44,9 +44,9 @@ class States(RuleBasedStateMachine):
         may = self.now >= self.cool_until and len(self.open) < 3 and len(recent) < 5 and used + tokens <= 100
         if isinstance(got, Ticket):
             assert may
-            self.open.append(got)
             self.requests.append(self.now)
             self.tokens.append([self.now, tokens])
+            self.open.append((got, self.tokens[-1]))
         else:
             assert isinstance(got, Refusal)
             if got.limit == "cooling":
@@ -58,13 +58,12 @@ class States(RuleBasedStateMachine):
     def settle(self, data, used, failed, cool):
         if not self.open:
             return
-        ticket = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+        ticket, entry = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
         run(self.state.settle(ticket, Outcome(tokens=used, failed=failed, cool=cool, allowed=1), self.now))
         if used is not None and used > ticket.tokens:
             self.tokens.append([self.now, used - ticket.tokens])
         elif used is not None:
-            entry = next(e for e in self.tokens if int(e[0]) == ticket.second and e[1] >= ticket.tokens - used)
-            entry[1] -= ticket.tokens - used
+            entry[1] = used
         if failed:
             self.failures.append(self.now)
             if cool and len([at for at in self.failures if int(at) >= int(self.now) - 60]) > 1:
