@@ -27,8 +27,9 @@ from polyport_gateway.store.tables import is_one_of
 from polyport_gateway.upkeep import Upkeep
 
 log = logging.getLogger("polyport.gateway.ledger")
-#: Bytes of lines that one transaction moves at most; that are in memory at a time; that the event loop waits for.
-MOST, BATCH, PIECE = 8 << 20, 512 << 10, 64 << 10
+#: Bytes of lines that one transaction moves at most; that are in memory at a time, with ten times as much of
+#: objects made of them; that the event loop waits for.
+MOST, BATCH, PIECE = 8 << 20, 128 << 10, 64 << 10
 #: Seconds between two tries while the database is away.
 AWAY = 1.0
 #: Seconds between two drains while each moves as many lines as this: what one costs is shared by more of them.
