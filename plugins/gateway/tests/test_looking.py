@@ -271,6 +271,20 @@ def test_message_batches_are_paid_as_well(both: Both, well: Slow) -> None:
         well.batches.clear()
 
 
+def test_a_batch_that_is_deleted_is_paid_before(both: Both, well: Slow) -> None:
+    """Though nobody has looked at it: afterwards nobody could."""
+    caller = Caller(both, max_budget=10)
+    made = caller.post(0, "/v1/messages/batches", {"requests": ask("claude", "a", "b")})
+    both.set(due=1e12)
+    well.run()
+    url = f"{both.urls[0]}/v1/messages/batches/{made.json()['id']}"
+    gone = httpx.delete(url, headers=caller.headers, timeout=90, trust_env=False)
+    assert (gone.status_code, well.batches) == (200, {}), gone.text
+    (entry,) = until(caller.entries, "it is paid")
+    assert entry["spend"] > 0
+    until(lambda: [one["state"] for one in both.rows()] == ["over"], "it holds nothing")
+
+
 def test_a_batch_that_answered_nothing_costs_nothing(both: Both, well: Slow) -> None:
     """It gives back what it held."""
     caller = Caller(both, max_budget=HELD * 1.5)

@@ -177,6 +177,8 @@ class Exchange:
             places += await asyncio.to_thread(buckets.in_lines, Upload.of(self._fields.get("file", b"")).read())
         if places:
             await self._admission.reach(buckets.beyond(places, self._running.general.allowed_storage))
+        if operation.function == "delete_batch":
+            await self._admission.look_once_more(str(self._fields[str(operation.id_field)]))
         router = self._running.router
         if operation.hook == "count_tokens" and self._counts_here(operation):
             model = self._running.upstream(self._fields["model"])

@@ -198,6 +198,9 @@ class Admission(Protocol):
     async def let_go(self) -> None:
         """Give that back: the batch did not start."""
 
+    async def look_once_more(self, batch: str) -> None:
+        """Have a batch looked at, and paid if it is over, since it is about to be deleted."""
+
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended: called exactly once, before the last byte of the reply goes out."""
 
@@ -261,6 +264,9 @@ class Free:
 
     async def let_go(self) -> None:
         """Nothing was held."""
+
+    async def look_once_more(self, batch: str) -> None:
+        """Nothing is paid."""
 
     async def settle(self, outcome: Outcome) -> None:
         """Nothing is kept."""

@@ -15,7 +15,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ from polyport_gateway.policy import Policy
 from polyport_gateway.prompts import CURRENT, Prompts
 from polyport_gateway.retention import EVERY, drop_old
 from polyport_gateway.signon.credential import TEAM
-from polyport_gateway.started import Batches, Started, accounts
+from polyport_gateway.started import OPEN, Batches, Started, accounts
 from polyport_gateway.store import Store
 from polyport_gateway.telling import refused, told
 from polyport_gateway.upkeep import Upkeep
@@ -105,6 +105,8 @@ class Keeper:
         self.limits: Limits = limits(self.ledger) if limits else MemoryLimits(self.ledger.spent)
         self.limits.crossed = self._crossed
         self.batches = Batches(store, self.limits)
+        #: Looks at a batch now, where there is somebody to do it.
+        self.look: Callable[[Started], Awaitable[None]] | None = None
         self.ledger.charge = self._charge
         self.owners = Owners(store)
         self.prompts, self.notices = Prompts(), Notices(store)
@@ -436,6 +438,16 @@ class Admitted:
         if row is not None:
             with contextlib.suppress(ServiceUnavailableError):
                 await self._keeper.batches.let_go(row, self._keeper.clock())
+
+    async def look_once_more(self, batch: str) -> None:
+        """Have a batch looked at, and paid if it is over, since it is about to be deleted."""
+        keeper = self._keeper
+        try:
+            row = await keeper.batches.find(clean(batch, LONGEST))
+            if row is not None and row.state == OPEN and keeper.look is not None:
+                await keeper.look(row)
+        except ServiceUnavailableError as error:
+            raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
 
     async def _bind(self, batch: Batch) -> None:
         row, self.started = self.started, None

@@ -62,6 +62,7 @@ class Looking:
         self._app, self._keeper = gateway.app, keeper
         self._upkeep = Upkeep()
         self._rounds = 0
+        keeper.look = self.look
 
     async def start(self) -> None:
         """Look from now on."""
