@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from core.tests.conftest import ASK
 from core.tests.router.conftest import Field, fails, ok
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from polyport.errors import APIError, RateLimitError
 from polyport.states import Refusal
@@ -105,6 +105,7 @@ def test_a_deployment_at_its_limit_sets_nothing_aside():
     assert kept.left == {"a": 8 * COST}
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from("abc"), st.integers(0, 4).map(lambda many: many * COST)),
     st.lists(st.sampled_from([200, 500, 429]), min_size=3, max_size=3),

@@ -52,6 +52,7 @@ ASKED = "polyport.custom_auth"
 PLACE = "$.general_settings.custom_auth"
 #: Statuses that a function may have told in place of 401.
 STATUSES = {403: "The key may not be used for this.", 429: "The key was used too often: wait, then try again."}
+UNKNOWN = "The key is not one that this gateway takes."
 #: Keys that something is remembered of.
 REMEMBERED = 10_000
 
@@ -196,19 +197,26 @@ class Custom:
             log.error("custom_auth took longer than %g s", self._rules.timeout)
             raise GateError(503, "auth_unavailable", "Nobody could say whose key this is. Try again.") from error
         except Exception as error:  # noqa: BLE001  the border to the operator's function: it may raise anything
-            return self._refused(error)
-        return self._refused(None) if found is None or found is False or found == "" else found
+            refusal = self._refusal(error)
+            if refusal is None:
+                return None
+            raise refusal from (None if refusal is error else error)
+        if found is None or found is False or found == "":
+            refusal = self._refusal(None)
+            if refusal is not None:
+                raise refusal
+            return None
+        return found
 
-    def _refused(self, error: Exception | None) -> None:
-        """Return None where the gateway's own keys are taken as well. Raises GateError."""
+    def _refusal(self, error: Exception | None) -> GateError | None:
+        """Return why a caller is refused; None where the gateway's own keys are taken as well."""
         if isinstance(error, GateError):
-            raise error
+            return error
         log.info("custom_auth refused a caller: %s", type(error).__name__)  # its words may have the key in them
         status = getattr(error, "status_code", None)
         if status in STATUSES:
-            raise GateError(status, "refused", STATUSES[status])
-        if self._rules.mode == "on":
-            raise GateError(401, "invalid_api_key", "The key is not one that this gateway takes.")
+            return GateError(status, "refused", STATUSES[status])
+        return None if self._rules.mode == "auto" else GateError(401, "invalid_api_key", UNKNOWN)
 
 
 def _in_thread(function: Callable[[Any, str], Any], request: Request, token: str) -> Any:
