@@ -18,6 +18,7 @@ from polyport.errors import BadRequestError
 from polyport_gateway import (
     checks,
     forwards,
+    gemini_live,
     gemini_upload,
     keeping,
     metrics,
@@ -137,6 +138,8 @@ PARTS: tuple[Part, ...] = (
     ui.mounts,
     realtime.mounts,
     _looking,
+    looking.mounts,
+    gemini_live.mounts,
 )
 
 

@@ -38,7 +38,7 @@ CALLS = (
 GROUPS: dict[str, Sequence[str]] = {
     "LiteLLMRoutes.public_routes": ("/", "/ui", "/ui/*", "/auth/*", "/openapi.json"),
     "LiteLLMRoutes.openai_routes": CALLS,
-    "LiteLLMRoutes.llm_api_routes": (*CALLS, "/realtime", "/passthrough/*"),
+    "LiteLLMRoutes.llm_api_routes": (*CALLS, "/realtime", "/ws/*", "/passthrough/*"),
     "LiteLLMRoutes.management_routes": tuple(
         f"/{kind}/*" for kind in ("key", "user", "team", "project", "customer", "budget", "spend", "audit")
     ),
