@@ -18,7 +18,7 @@ from polyport.flow import Flow, HttpReply, HttpRequest
 from polyport.plugins import LoadedProvider
 from polyport.provider import decode
 from polyport.types.batch import BatchRequest
-from polyport.types.chat import ChatCompletion
+from polyport.types.chat import ChatCompletion, ChatRequest
 from polyport.types.messages import MessagesRequest
 from polyport.types.record import Request
 from polyport.wire.ndjson import Lines
@@ -161,10 +161,14 @@ def message_line(provider: LoadedProvider, request: MessagesRequest) -> Flow[tup
     if provider.plugin.batch_lines == "messages":
         given = {name: value for name, value in request.given().items() if name != "betas"}
         return MESSAGES, {"model": request.model, **given, **request.extra}
-    chat = to_chat(request)
+    return CHAT, (yield from chat_line(provider, to_chat(request)))
+
+
+def chat_line(provider: LoadedProvider, request: ChatRequest) -> Flow[Body]:
+    """Return the body of the line that asks for a completion, as the provider's `batch_lines` says."""
     if provider.plugin.batch_lines == "wire":
-        return CHAT, (yield from _sent(provider.answers["chat"](request=chat)))
-    return CHAT, {"model": chat.model, **chat.given(), **chat.extra}
+        return (yield from _sent(provider.answers["chat"](request=request)))
+    return {"model": request.model, **request.given(), **request.extra}
 
 
 def _sent(flow: Flow[Any]) -> Flow[Body]:
@@ -189,7 +193,12 @@ def message_of(provider: LoadedProvider, model: str, body: Body) -> Body:
     """Return a line's answer as a message of Anthropic's. Raises InvalidResponseError for one that is no chat's."""
     if body.get("type") == "message":
         return body
+    return from_chat(completion_of(provider, body), MessagesRequest(model=model, messages=[])).to_dict()
+
+
+def completion_of(provider: LoadedProvider, body: Body) -> ChatCompletion:
+    """Return a line's answer as a completion. Raises InvalidResponseError for one that is none."""
     reply = HttpReply(status=200, content=msgspec.json.encode(body))
     read = getattr(provider.plugin, "to_completion", None) if provider.plugin.batch_lines == "wire" else None
     completion: ChatCompletion = decode(reply, ChatCompletion) if read is None else read(reply)
-    return from_chat(completion, MessagesRequest(model=model, messages=[])).to_dict()
+    return completion

@@ -35,7 +35,7 @@ class Google(Local):
         """Have every batch be over; a request whose text begins with `bad` has failed."""
         for things in self.kept.values():
             for name, thing in things.items():
-                if name.startswith("batches/"):
+                if name.startswith("batches/") and not thing.get("done"):
                     self._finish(thing, state)
 
     def _finish(self, thing: dict[str, Any], state: str) -> None:
@@ -115,7 +115,8 @@ class Handler(Answering):
         if model is not None:
             return self.call(model[1], model[2], body, things)
         if path.endswith(":cancel"):
-            return self.tell({}) if path.removesuffix(":cancel") in things else self.fail(404, "not found")
+            known = path.partition("/operations/")[0].removesuffix(":cancel") in things
+            return self.tell({}) if known else self.fail(404, "not found")
         if path.endswith(":download") or "/media/" in path:
             content = self.server.contents.get(path.removesuffix(":download"))
             return (

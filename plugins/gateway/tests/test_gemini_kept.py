@@ -262,6 +262,8 @@ def test_a_tuned_model_is_its_makers(google: Google, gateway: Any, clients: Clie
     assert [one["name"] for one in httpx.get(url, headers=headers).json()["tunedModels"]] == [name]
     assert httpx.get(url, headers={"x-goog-api-key": key_of(gateway)}).json() == {}
     assert refused(lambda: other.tunings.get(name=name)) == 404
+    mine.tunings.cancel(name=f"{name}/operations/o")
+    assert google.asked[-1][1].endswith("/operations/o:cancel")
     mine.models.delete(model=name)
     narrow = clients(gateway, key_of(gateway, models=["gem-2"]))
     key = {"x-goog-api-key": narrow._api_client.api_key}
@@ -269,7 +271,7 @@ def test_a_tuned_model_is_its_makers(google: Google, gateway: Any, clients: Clie
 
 
 def test_what_guardrails_cannot_see_is_not_kept(google: Google, start: Callable[..., Any], clients: Clients) -> None:
-    """A cache's contents would go around them."""
+    """A cache's contents, and a batch's requests, would go around them."""
     rails = [
         {"guardrail_name": "words", "litellm_params": {"guardrail": "regex", "mode": "pre_call", "patterns": ["x"]}}
     ]
@@ -278,6 +280,9 @@ def test_what_guardrails_cannot_see_is_not_kept(google: Google, start: Callable[
     with pytest.raises(genai.errors.ClientError, match="Guardrails cannot see") as error:
         mine.caches.create(model="gem-1", config={"contents": "Long ago", "ttl": "60s"})
     assert error.value.code == 403
+    asks = [{"contents": [{"role": "user", "parts": [{"text": "x"}]}]}]
+    with pytest.raises(genai.errors.ClientError, match="Guardrails cannot see"):
+        mine.batches.create(model="gem-1", src=asks)
 
 
 def test_routes_limits_and_odd_names_hold(gateway: Any, clients: Clients) -> None:

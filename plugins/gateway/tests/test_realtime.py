@@ -307,6 +307,7 @@ def test_either_side_may_close(gateway: Any, provider: Provider, code: int) -> N
         with pytest.raises(ConnectionClosed):
             made.recv(20)
         assert (made.close_code, made.close_reason) == (code, "as asked")
+    until(lambda: provider.closed, "the provider's side is closed")
     provider.closed.clear()
     with session(gateway) as made:
         made.close(code)

@@ -152,7 +152,7 @@ class Creation(Batches):
             upload = Upload("requests.jsonl", b"\n".join(lines) + b"\n", "application/jsonl")
             file = yield from client.flow("create_file", **there, file=upload, purpose="batch")
             yield noting(admission, "create_file", {}, file, call)
-            _tell(call, file.meta)
+            tell(call, file.meta)
             start.input_file_id = file.id
             made: Batch = yield from client.onion(call)
             return made
@@ -204,7 +204,7 @@ class Listing(Batches):
         self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
     ) -> tuple[Call, Flow[BatchList]]:
         """Return the call for the first account's page, and the flow that goes on until there is one to tell of."""
-        there = _accounts(running)
+        there = account_places(running)
         after = fields["after"]
         start = 0 if after is None else _found(there, after.deployment)
         client = running.router.client
@@ -291,11 +291,11 @@ def _line(running: Running, place: Place, params: dict[str, Any], batch: Call) -
     call = without_prices(router.deployed(call, Candidate(place.deployment, Standing(), provider, model)))
     request: Any = call.request
     url, body = yield from exchange(message_line(call.provider, request), call)
-    _tell(batch, call.meta)
+    tell(batch, call.meta)
     return url, {**body, **(call.options.extra_body or {})}
 
 
-def _tell(batch: Call, meta: Meta) -> None:
+def tell(batch: Call, meta: Meta) -> None:
     """Have a batch tell how its lines were adapted, where that is not told already."""
     told_of = batch.meta.adaptations
     told_of += [one for one in meta.adaptations if one not in told_of][: max(0, TOLD - len(told_of))]
@@ -329,7 +329,7 @@ def bounds(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: fields[name] for name in ("timeout", "num_retries") if name in fields}
 
 
-def _accounts(running: Running) -> list[Place]:
+def account_places(running: Running) -> list[Place]:
     """Return the accounts that have batches, each by its first deployment. Raises NotFoundError without any."""
     found: dict[str, Place] = {}
     for one in places(running, [one for one in running.router.groups.all() if one.model != "*"]):

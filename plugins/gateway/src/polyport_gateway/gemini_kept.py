@@ -367,7 +367,8 @@ def _row(method: str, path: str, function: str) -> Operation:
 
 
 _ONE = Keeping()
-#: Addresses of things. The names of functions are those of Google's SDK, and so the ledger's.
+#: Addresses of things, those that end with what is to be done first. The names of functions are those of Google's
+#: SDK, and so the ledger's.
 KEPT: tuple[tuple[Operation, Keeping], ...] = (
     (_row("GET", "/files", "files.list"), Listing("files")),
     (_row("GET", "/files/{file_id}:download", "files.download"), Content()),
@@ -394,6 +395,6 @@ KEPT: tuple[tuple[Operation, Keeping], ...] = (
     (_row("GET", "/tunedModels/{tuned_id}", "tunings.get"), _ONE),
     (_row("PATCH", "/tunedModels/{tuned_id}", "models.update"), _ONE),
     (_row("DELETE", "/tunedModels/{tuned_id}", "models.delete"), _ONE),
-    (_row("GET", "/tunedModels/{tuned_id}/operations/{operation_id}", "operations.get"), _ONE),
     (_row("POST", "/tunedModels/{tuned_id}/operations/{operation_id}:cancel", "tunings.cancel"), _ONE),
+    (_row("GET", "/tunedModels/{tuned_id}/operations/{operation_id}", "operations.get"), _ONE),
 )

@@ -54,7 +54,7 @@ class Embedding(Gemini):
         requests = given.get("requests") if self._batch else [given]
         if not isinstance(requests, list) or not requests:
             raise BadRequestError("Expected a list of requests at $.requests")
-        read = [_one(one, f"$.requests[{place}]" if self._batch else "$") for place, one in enumerate(requests)]
+        read = [vector_of(one, f"$.requests[{place}]" if self._batch else "$") for place, one in enumerate(requests)]
         about = read[0][1]
         if any(one != about for _, one in read):
             raise BadRequestError("All of $.requests must ask for vectors of one kind; send others by themselves")
@@ -66,7 +66,7 @@ class Embedding(Gemini):
         return Answer(replies.encode({"embeddings": vectors} if self._batch else {"embedding": vectors[0]}))
 
 
-def _one(given: Any, path: str) -> tuple[str, dict[str, Any]]:
+def vector_of(given: Any, path: str) -> tuple[str, dict[str, Any]]:
     """Return a text, and the parameters of its vector."""
     asked = camels(given, path)
     asked |= camels(asked.pop("embedContentConfig", None) or {}, f"{path}.embedContentConfig")

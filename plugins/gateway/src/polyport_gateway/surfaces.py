@@ -20,6 +20,7 @@ from polyport_gateway.cohere_unserved import unserved
 from polyport_gateway.cohere_vectors import Embedding
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
+from polyport_gateway.gemini_batches import Creation as Starts, Ending, Listing as Batched, Looking
 from polyport_gateway.gemini_kept import KEPT
 from polyport_gateway.gemini_more import Counting, Embedding as Contents
 from polyport_gateway.openai import OpenAI, Starting
@@ -62,6 +63,15 @@ COHERES: tuple[tuple[str, str, Surface, str], ...] = (
     ("POST", "/v2/audio/transcriptions", Transcribing(), "transcription"),
     ("POST", "/v1/tokenize", Tokenizing(), "count_tokens"),
     ("POST", "/v1/detokenize", Detokenizing(), "count_tokens"),
+)
+#: Gemini's batches; some of their addresses are OpenAI's, too.
+GEMINI_BATCHES: tuple[tuple[str, str, Surface, str], ...] = (
+    ("POST", "/models/{model}:batchGenerateContent", Starts("batchGenerateContent"), "create_batch"),
+    ("POST", "/models/{model}:asyncBatchEmbedContent", Starts("asyncBatchEmbedContent"), "create_batch"),
+    ("GET", "/batches", Batched(), "list_batches"),
+    ("POST", "/batches/{batch_id}:cancel", Ending(), "cancel_batch"),
+    ("GET", "/batches/{batch_id}", Looking(), "retrieve_batch"),
+    ("DELETE", "/batches/{batch_id}", Ending(), "delete_batch"),
 )
 #: What the gateway answers itself, and is no operation of a provider.
 OWN = (("GET", "/models", "models"), ("GET", "/models/{model}", "model"))
@@ -154,6 +164,8 @@ def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
     for verb, gemini, function in CONTENTS:  # before /models/{model}, which would take them for names
         row = BY_FUNCTION[function]
         yield GOOGLE, Route(method="POST", path=f"/models/{{model}}:{verb}", surface=gemini, operation=row)
+    for method, path, batches, function in GEMINI_BATCHES:
+        yield GOOGLE, Route(method=method, path=path, surface=batches, operation=BY_FUNCTION[function])
     for operation, keeping in KEPT:
         yield GOOGLE, Route(method=operation.method, path=operation.path, surface=keeping, operation=operation)
     for operation in OPERATIONS:
