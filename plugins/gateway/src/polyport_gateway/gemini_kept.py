@@ -338,7 +338,7 @@ def decoded(reply: HttpReply) -> dict[str, Any]:
     """Return a reply that has to be read. Raises InvalidResponseError."""
     try:
         return msgspec.json.decode(reply.content or b"{}", type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidResponseError(f"Google's reply is no JSON object: {error}") from error
 
 

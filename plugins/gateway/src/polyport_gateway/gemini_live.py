@@ -82,7 +82,7 @@ class Live(sessions.Session):
             raise GateError(LEFT, "no_setup", "The caller left before its first message.")
         try:
             told = msgspec.json.decode(message.get("text") or message.get("bytes") or b"", type=_Up)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             told = _Up()
         if not isinstance(told.setup, dict):
             raise GateError(400, "no_setup", "Expected {setup: {model: ...}} as the first message.")
@@ -96,7 +96,7 @@ class Live(sessions.Session):
     async def _check(self, frame: str | bytes) -> None:
         try:
             told = msgspec.json.decode(frame, type=_Up)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise GateError(400, "no_json", "A message is a JSON object.") from None
         if told.setup is not None:
             raise GateError(400, "second_setup", "A session is set up once, by its first message.")
@@ -115,7 +115,7 @@ class Live(sessions.Session):
     def _used(self, frame: str | bytes) -> Used | None:
         try:
             told = msgspec.json.decode(frame, type=_Down).usage_metadata
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return None
         return None if told is None else metering.of_usage(told.to_usage())
 
