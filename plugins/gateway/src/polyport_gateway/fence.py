@@ -32,7 +32,17 @@ CALLS = (
     *sorted({operation.path for operation in OPERATIONS}),
     *sorted({row.path for row in ROWS}),
     *("/upload/*", "/cachedContents*", "/fileSearchStores*", "/tunedModels*", "/files*", "/batches*"),
-    *("/video/generations", "/models/*", "/messages/batches", "/messages/batches/*", "/chat", "/embed"),
+    *(
+        "/video/generations",
+        "/models/*",
+        "/messages/batches",
+        "/messages/batches/*",
+        "/chat",
+        "/embed",
+        "/tokenize",
+        "/detokenize",
+        "/check-api-key",
+    ),
 )
 #: LiteLLM's names of groups of routes -> what is in them here.
 GROUPS: dict[str, Sequence[str]] = {
