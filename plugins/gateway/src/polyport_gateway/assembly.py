@@ -138,7 +138,6 @@ PARTS: tuple[Part, ...] = (
     ui.mounts,
     realtime.mounts,
     _looking,
-    looking.mounts,
     gemini_live.mounts,
 )
 
