@@ -27,7 +27,7 @@ from polyport.operations import BodyForm, Operation
 from polyport.router.deployments import Deployment
 from polyport.types.record import Request, Result
 from polyport.types.usage import usage
-from polyport_gateway import direct, replies
+from polyport_gateway import buckets, direct, replies
 from polyport_gateway.gate import Admission
 from polyport_gateway.gemini import Gemini
 from polyport_gateway.running import Running
@@ -303,10 +303,8 @@ def named(path: str, body: Any = None) -> Iterator[str]:
             known = NAME.fullmatch(given)
             if known is not None and ".." not in given:
                 yield known["id"] if known["kind"] in BARE else f"{known['kind']}/{known['id']}"
-            elif (
-                known is not None or "generativelanguage" in unquote(given).lower()
-            ):  # an address of another form: nobody's
-                yield given
+            elif known is not None or buckets.is_address(given) or "generativelanguage" in unquote(given).lower():
+                yield given  # nobody's, or in cloud storage: `check` knows who may name it
         elif isinstance(given, dict):
             waiting += (value for name, value in given.items() if name != "text")
         elif isinstance(given, list):
