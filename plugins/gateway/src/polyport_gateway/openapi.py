@@ -372,7 +372,8 @@ def _body(operation: Operation, route: Route, names: Mapping[Any, str]) -> Schem
     if isinstance(route.surface, Keeping):
         return {"required": True, "content": _json({"type": "object"})}
     if route.surface.name == GEMINI.name:
-        return {"required": True, "content": _json(CONTENTS)}
+        given = {"type": "object"} if operation.capability == "batch" else CONTENTS
+        return {"required": True, "content": _json(given)}
     if isinstance(route.surface, Batches):
         return {"required": True, "content": _json(REQUESTS)}
     if type(route.surface) in COHERES:
@@ -521,7 +522,7 @@ def _summary(kind: type[Request]) -> str:
 
 
 def _id(method: str, path: str) -> str:
-    return f"{method.lower()}{re.sub(r'[^a-z0-9]+', '_', path.lower()).rstrip('_')}"
+    return f"{method.lower()}{re.sub(r'[^a-z0-9]+', '_', path.lower().replace(':', '_to_')).rstrip('_')}"
 
 
 def _inside(name: str) -> Schema:
