@@ -6,6 +6,7 @@ machine; the ratios, taken in one run, hold.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -163,4 +164,6 @@ def number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    main("--quick" in sys.argv)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one round of each")
+    main(parser.parse_args().quick)
