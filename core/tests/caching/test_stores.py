@@ -169,7 +169,7 @@ def totals(path: os.PathLike[str]) -> tuple[int, int]:
     return counted
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     taken=st.lists(st.tuples(names, st.integers(0, 400)), max_size=40),
     bounds=st.tuples(st.integers(1, 8), st.integers(50, 2000)),

@@ -83,7 +83,7 @@ def test_what_a_blocked_call_opened_is_closed_again(guarded, streamed):
     assert wire.open == 0
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     answer=st.floats(0, 5),
     pause=st.floats(0, 2),

@@ -25,7 +25,7 @@ WORDS = st.lists(
     st.sampled_from(["hello ", "amy@example.com", " and", "\n", "x@", "@y.com ", "…", "bob@b.com", " ", "é"]),
     max_size=12,
 )
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def cut(text: str, cuts: list[int]) -> list[str]:

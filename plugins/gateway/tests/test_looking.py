@@ -19,7 +19,7 @@ from sqlalchemy import select, text, update
 pytest.importorskip("redis", reason="pip install polyport-gateway[redis]")
 
 from polyport_gateway.store import Store
-from polyport_gateway.store.tables import batches
+from polyport_gateway.store.tables import batches, owned
 
 from .conftest import KEY, Gateway
 from .services import PostgreSQL, listening, postgres, redis
@@ -226,6 +226,24 @@ def test_a_batch_that_nobody_looks_at_is_paid_once(both: Both, well: Slow) -> No
     assert httpx.get(content, headers=caller.headers).status_code == 200
     assert caller.spent() == pytest.approx(2 * COST)
     assert len(caller.entries()) == 1
+
+
+def test_a_file_asks_only_for_models_of_its_caller(both: Both, well: Slow) -> None:
+    """By their names here, though lines have the provider's; of a file that nobody has seen, nobody can tell."""
+    assert Caller(both, models=["gpt"]).start().status_code == 200
+    others, unseen = Caller(both, models=["claude"]), Caller(both, models=["gpt"])
+    file = unseen.upload()
+    forgotten = update(owned).where(owned.c.id == file).values(asks="")
+
+    async def forget(connection: Any) -> bool:
+        return bool((await connection.execute(forgotten)).rowcount)
+
+    until(lambda: both.sql(forget), "the file is in the database")
+    for caller, name in ((others, others.upload()), (unseen, file)):
+        body = {"input_file_id": name, "endpoint": "/v1/chat/completions"}
+        refused = caller.post(1, "/v1/batches?provider=openai", body)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed"), refused.text
+    assert len(well.batches) == 1
 
 
 def test_a_batch_beyond_the_budget_is_refused_before_it_starts(both: Both, well: Slow) -> None:

@@ -440,7 +440,7 @@ def requests(draw: Any) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(requests(), min_size=1, max_size=4), st.lists(st.integers(1, 4000), max_size=6))
 def test_as_uvicorn_answers(port: int, theirs: int, sent: list[bytes], cuts: list[int]) -> None:
     """What the specification leaves no choice in is the same: statuses, headers, bodies, their order."""

@@ -146,7 +146,7 @@ async def compare(shared: SharedLimits, steps) -> None:
         assert await shared._client.zcard(leases) == 0
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(STEPS)
 def test_redis_decides_as_memory_does(server: Redis, steps) -> None:
     """The same steps, the same answers: one meaning, two places."""

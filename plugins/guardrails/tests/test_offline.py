@@ -168,7 +168,7 @@ SOME = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(SOME, st.lists(st.integers(0, 500), max_size=12))
 def test_personal_data_never_comes_out_of_a_stream(guarded, words, cuts):
     """However it is cut: a reader reads what a whole answer would be after masking."""
@@ -186,7 +186,7 @@ def test_personal_data_never_comes_out_of_a_stream(guarded, words, cuts):
     assert not [word for word in words if word in said and not isinstance(verdict("pii", word), Pass)]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 @pytest.mark.parametrize("entity", ENTITIES.values(), ids=ENTITIES.keys())
 def test_no_text_is_too_odd_to_be_judged(entity, data):

@@ -31,9 +31,10 @@ from polyport.types.record import OPTION_NAMES, Meta
 from polyport.types.upload import Upload
 from polyport_gateway import asked, replies
 from polyport_gateway.anthropic import Anthropic
+from polyport_gateway.effects import awaiting
 from polyport_gateway.foreseen import Foreseen, add
 from polyport_gateway.gate import Admission, GateError
-from polyport_gateway.holding import doing, held
+from polyport_gateway.holding import held
 from polyport_gateway.running import IN_BATCHES, Calls, Running, allowed
 from polyport_gateway.surface import Answer
 
@@ -349,7 +350,7 @@ def _found(there: list[Place], deployment: str) -> int:
 def noting(admission: Admission, function: str, fields: Mapping[str, Any], result: Any, call: Call) -> Calling:
     """Return the effect that has the accounts take note of a step; what comes back is what the caller may see."""
 
-    return doing(lambda: admission.note(function, fields, result, call.meta))
+    return awaiting(lambda: admission.note(function, fields, result, call.meta))
 
 
 # --- what is told -----------------------------------------------------------------------------------------------

@@ -136,13 +136,15 @@ class Caller(msgspec.Struct, kw_only=True, frozen=True):
 class Start(msgspec.Struct, kw_only=True, frozen=True):
     """A batch that is about to start: where, and what it asks for; `asks` is None where its `file` has been seen.
 
-    `model_of` and `rates_of` return the name here, and the prices, of a model that its requests name.
+    `model_of` and `rates_of` return the name here, and the prices, of a model that its requests name; `may_use` says
+    whether the caller may ask for it.
     """
 
     provider: str
     deployment: str
     model_of: Callable[[str], str]
     rates_of: Callable[[str], Rates | None]
+    may_use: Callable[[str], bool] = lambda _: True
     file: str = ""
     asks: Foreseen | None = None
 

@@ -30,11 +30,12 @@ from polyport.types.record import Adaptation, convert
 from polyport.types.upload import Upload
 from polyport_gateway import asked, replies
 from polyport_gateway.anthropic_batches import AT_ONCE, MANY, Place, account_places, bounds, noting, places, tell
+from polyport_gateway.effects import awaiting
 from polyport_gateway.foreseen import Foreseen, add
 from polyport_gateway.gate import Admission
 from polyport_gateway.gemini import STATUSES, Gemini, camels
 from polyport_gateway.gemini_answers import to_response
-from polyport_gateway.gemini_kept import PROVIDER, VERSION, Account, accounts, among, awaiting, decoded, named, of_model
+from polyport_gateway.gemini_kept import PROVIDER, VERSION, Account, accounts, among, decoded, named, of_model
 from polyport_gateway.gemini_more import vector_of
 from polyport_gateway.holding import held
 from polyport_gateway.running import IN_BATCHES, Running

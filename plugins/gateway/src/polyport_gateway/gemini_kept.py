@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -21,13 +21,14 @@ import msgspec
 from polyport import metering
 from polyport.border import Call, exchange
 from polyport.errors import BadRequestError, InvalidResponseError, NotFoundError
-from polyport.flow import Call as Calling, Flow, HttpReply, HttpRequest, Raw, Streaming
+from polyport.flow import Flow, HttpReply, HttpRequest, Raw, Streaming
 from polyport.middleware.cost import charge
 from polyport.operations import BodyForm, Operation
 from polyport.router.deployments import Deployment
 from polyport.types.record import Request, Result
 from polyport.types.usage import usage
 from polyport_gateway import buckets, direct, replies
+from polyport_gateway.effects import awaiting
 from polyport_gateway.gate import Admission
 from polyport_gateway.gemini import Gemini
 from polyport_gateway.running import Running
@@ -338,15 +339,6 @@ def decoded(reply: HttpReply) -> dict[str, Any]:
         return msgspec.json.decode(reply.content or b"{}", type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidResponseError(f"Google's reply is no JSON object: {error}") from error
-
-
-def awaiting(ask: Callable[[], Awaitable[Any]]) -> Calling:
-    """Return the effect that asks the accounts something."""
-
-    def never() -> None:
-        raise RuntimeError("the gateway's flows are asynchronous")
-
-    return Calling(never, ask)
 
 
 def _plain(value: Any) -> str:

@@ -28,11 +28,11 @@ from polyport.errors import BadRequestError
 from polyport.flow import HttpReply, HttpRequest
 from polyport_gateway import replies
 from polyport_gateway.app import ASGI
-from polyport_gateway.asked import IN_MEMORY, Body, Receive
-from polyport_gateway.exchange import Scope, Send, Watch
+from polyport_gateway.asked import IN_MEMORY, Body
+from polyport_gateway.exchange import Watch
 from polyport_gateway.gate import Asked, GateError
 from polyport_gateway.gemini_kept import PROVIDER, VERSION, Account, accounts, among, at, call_of, named
-from polyport_gateway.passthrough import Passage, Spool
+from polyport_gateway.passthrough import Passage, Spool, serving
 from polyport_gateway.signon import credential
 from polyport_gateway.surfaces import GEMINI, Route
 
@@ -59,19 +59,7 @@ FILE = re.compile(r"(?:files/)?([a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)")
 
 def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
     """Return the part: see `polyport_gateway.assembly`."""
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "not served here"})
-            return
-        app = gateway.app
-        running = app.running
-        with running:
-            run = Uploading(running, app.gate, scope, receive, send, app.taps).run(Places())
-            await (run if app.tracing is None else app.tracing(scope, run))
-
-    return {WORD: serve}
+    return {WORD: serving(gateway, Uploading, Places())}
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from polyport.border import Call
 from polyport.errors import APIConnectionError, APIError
-from polyport.flow import Call as Calling, Flow
+from polyport.flow import Flow
 from polyport.types.batch import Batch
+from polyport_gateway.effects import awaiting
 from polyport_gateway.foreseen import Foreseen
 from polyport_gateway.gate import Admission, Start
 from polyport_gateway.running import Running
@@ -30,22 +31,14 @@ def held(
         deployment=call.meta.deployment or "",
         model_of=lambda model: running.group_of(provider, model or named),
         rates_of=lambda model: running.rates_of(provider, model or named),
+        may_use=lambda model: running.may_use(admission, provider, model or named),
         file=request.input_file_id,
         asks=None if asks is None else asks(),
     )
-    yield doing(lambda: admission.hold(told))
+    yield awaiting(lambda: admission.hold(told))
     try:
         return (yield from start)
     except APIError as error:
         if not isinstance(error, APIConnectionError) and (error.status_code or 500) < 500 and error.status_code != 408:
-            yield doing(admission.let_go)
+            yield awaiting(admission.let_go)
         raise
-
-
-def doing(step: Callable[[], Awaitable[Any]]) -> Calling:
-    """Return the effect that has the accounts do something."""
-
-    def never() -> None:
-        raise RuntimeError("the gateway's flows are asynchronous")
-
-    return Calling(never, step)

@@ -420,6 +420,7 @@ class Admitted:
         if asks is None:
             file = (await keeper.owners.find([start.file])).get(start.file)
             asks = foreseen.unpack(file.asks) if file is not None else {}
+            self._may(asks, start)
         model = clean(self.model or start.model_of(next(iter(asks), "")))
         row = Started(
             id=f"start-{self.asked.request_id}", model=model, provider=clean(start.provider),
@@ -431,6 +432,17 @@ class Admitted:
         if refusal is not None:
             raise refused(refusal, 0)
         self.model, self.started = model, row
+
+    def _may(self, asks: foreseen.Foreseen, start: Start) -> None:
+        """Refuse a file that asks for models which are not the caller's, or of which nobody knows. Raises GateError."""
+        if self.models is None:
+            return
+        if not asks or len(asks) >= foreseen.MODELS:
+            why = "asks for too many of them" if asks else "came in parts or is read elsewhere: upload it here, whole"
+            raise GateError(403, "model_not_allowed", f"This key may use some models, and the file {why}.")
+        for model in asks:
+            if not start.may_use(model):
+                raise GateError(403, "model_not_allowed", f"This key may not use {model[:200]!r}, as the file does.")
 
     async def let_go(self) -> None:
         """Give back what is held for a batch that did not start; where that cannot be, `looking` will see to it."""

@@ -40,7 +40,7 @@ from polyport_gateway.purses import Purses
 from polyport_gateway.running import allowed, user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import OCTETS
-from polyport_gateway.surfaces import OPENAI, Route
+from polyport_gateway.surfaces import OPENAI, Finds, Route
 from polyport_gateway.tapping import Row, Tap
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ PIECE = 256 * 1024
 
 def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
     """Return the part: see `polyport_gateway.assembly`."""
+    return {WORD: serving(gateway, Passage, Anywhere())}
+
+
+def serving(gateway: Gateway, kind: type[Passage], routes: Finds) -> ASGI:
+    """Return the application that answers each HTTP request at its addresses by one Passage of this kind."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,10 +85,10 @@ def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
         app = gateway.app
         running = app.running
         with running:
-            run = Passage(running, app.gate, scope, receive, send, app.taps).run(Anywhere())
+            run = kind(running, app.gate, scope, receive, send, app.taps).run(routes)
             await (run if app.tracing is None else app.tracing(scope, run))
 
-    return {WORD: serve}
+    return serve
 
 
 class Anywhere:

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from polyport.budgets import nano as nano_of
 from polyport.errors import BadRequestError, ServiceUnavailableError
-from polyport.flow import Call as Calling, Flow
+from polyport.flow import Flow
 from polyport.states import Refusal
 from polyport.types.bill import NANO
+from polyport_gateway.effects import awaiting
 from polyport_gateway.limits import Held, Limit, Limits, Reservation, period
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Purses:
         now = self._clock()
         found = self._limits.reserve_now(limits, 0, nano, now)
         if found is None:
-            found = yield _waiting(partial(self._reserve, limits, nano, now))
+            found = yield awaiting(partial(self._reserve, limits, nano, now))
         if isinstance(found, Reservation):
             return found
         seconds = found.seconds
@@ -167,7 +168,7 @@ class Purses:
         if isinstance(held, Held):
             self._limits.settle_now(held, 0, spent, now)
         else:
-            yield _waiting(partial(self._limits.settle, held, 0, spent, now))
+            yield awaiting(partial(self._limits.settle, held, 0, spent, now))
 
     async def enter(
         self, provider: str, one: Deployment | None, call: Call, operation: str, fields: Mapping[str, Any]
@@ -205,11 +206,3 @@ def _spent(limit: Limit, seconds: float | None) -> str:
     return (
         f"the budget of {whose}, ${amount} {f'in {limit.duration}' if limit.duration else 'for ever'}, is spent{again}"
     )
-
-
-def _waiting(awaitable: Callable[[], Any]) -> Calling:
-    return Calling(_never, awaitable)
-
-
-def _never() -> None:
-    raise RuntimeError("budgets of providers are kept by asynchronous gateways alone")

@@ -140,6 +140,16 @@ class Running:
                 return one.group
         return model
 
+    def may_use(self, admission: Admission, provider: str, model: str) -> bool:
+        """Whether a caller may ask for a provider's model, by any name that it has here."""
+        model = model.removeprefix(f"{provider}/")
+        names = {
+            one.group
+            for one in self.router.groups.all()
+            if one.model != "*" and self.router.place_of(one) == (provider, model)
+        }
+        return any(allowed(name, admission) for name in names or (model, f"{provider}/{model}"))
+
     def rates_of(self, provider: str, model: str) -> Rates | None:
         """Return the prices of a provider's model, those of its deployment first; None where nobody knows."""
         model = model.removeprefix(f"{provider}/")
