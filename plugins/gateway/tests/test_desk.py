@@ -85,8 +85,9 @@ def test_a_database_that_stalls_keeps_nobody_waiting(tmp_path: Path) -> None:
         store = Store(f"sqlite:///{tmp_path / 'gateway.db'}", timeout=1.0)
         desk = httpx.ASGITransport(Desk(_on(keeper, store), within=6.0))
         async with httpx.AsyncClient(transport=desk, base_url="http://desk", headers=client.headers) as stalled:
-            with closing(sqlite3.connect(tmp_path / "gateway.db", timeout=60)) as other:
-                other.execute("BEGIN IMMEDIATE")
+            opened = sqlite3.connect(tmp_path / "gateway.db", timeout=60, check_same_thread=False)
+            with closing(opened) as other:
+                await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")  # the gateway itself may be writing
                 writes = [asyncio.create_task(stalled.post("/key/generate", json={})) for _ in range(AT_ONCE)]
                 while store.engine.pool.checkedout() < AT_ONCE:  # type: ignore[attr-defined]  # of this pool
                     await asyncio.sleep(0.01)

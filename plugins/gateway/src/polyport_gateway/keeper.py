@@ -488,8 +488,8 @@ class Admitted:
         return await keeper.owners.visible(self.principal, ids, keeper.general().terms.shared_within)
 
     async def places(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Return, of things that are somebody's, the deployments at whose accounts they are."""
-        found = await self._keeper.owners.find(ids)
+        """Return, of things that are somebody's, the deployments at whose accounts they are; none is waited for."""
+        found = await self._keeper.owners.known(ids)
         return {name: one.deployment for name, one in found.items()}
 
     async def _note_results(self, file_id: str, content: Any, meta: Meta) -> None:
