@@ -3,7 +3,6 @@
 
 import http.client
 import os
-import ssl
 import sys
 
 PORT = int(os.environ.get("POLYPORT_PORT", "4000"))
@@ -23,6 +22,8 @@ def asked() -> tuple[int, str]:
     except (http.client.HTTPException, ConnectionError) as error:
         if isinstance(error, ConnectionRefusedError):
             raise
+    import ssl  # few speak it, and this is run every few seconds
+
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return ask(http.client.HTTPSConnection("127.0.0.1", PORT, timeout=4, context=context))

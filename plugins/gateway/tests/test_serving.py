@@ -84,7 +84,7 @@ def test_uploads_of_strangers_are_not_read(gateway: Any) -> None:
 
 def test_wrong_addresses_and_methods(gateway: Any) -> None:
     """404 and 405, with what there is."""
-    assert httpx.get(f"{gateway.url}/v1/chat/completions").headers["allow"] == "POST"
+    assert httpx.get(f"{gateway.url}/v1/embeddings").headers["allow"] == "POST"
     assert httpx.get(f"{gateway.url}/nothing").json()["error"]["code"] == "not_found"
     broken = post(gateway, b"--x\r\nbroken", "/v1/files", **{"content-type": "multipart/form-data; boundary=x"})
     assert broken.status_code == 400
