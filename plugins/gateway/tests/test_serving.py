@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+
+from polyport_gateway.server import TOO_SOON
 
 from .conftest import AUTHORIZED, CHAT, KEY
 from .waiting import until
@@ -135,6 +138,7 @@ def test_workers_share_a_port_and_are_replaced(start: Callable[..., Any], upstre
 
     until(lambda: len(started()) == 2, "both serve")
     worker = int(started()[0].partition("[")[2].partition("]")[0])
+    time.sleep(TOO_SOON)  # one that ends before has failed to start, and is not replaced
     os.kill(worker, signal.SIGKILL)
     assert gateway.says("another takes its place")
     assert [post(gateway).status_code for _ in range(20)] == [200] * 20
