@@ -18,6 +18,7 @@ import msgspec
 
 from polyport import ids
 from polyport.border import Call, exchange
+from polyport.client import Client
 from polyport.errors import APIError, BadRequestError, NotFoundError
 from polyport.flow import Call as Calling, Flow, Sleep
 from polyport.lines import message_line
@@ -149,15 +150,6 @@ class Creation(Batches):
         call.meta.deployment = place.deployment.id
         start: Any = call.request
 
-        def upload(lines: list[bytes]) -> Flow[Batch]:
-            upload = Upload("requests.jsonl", b"\n".join(lines) + b"\n", "application/jsonl")
-            file = yield from client.flow("create_file", **there, file=upload, purpose="batch")
-            yield noting(admission, "create_file", {}, file, call)
-            tell(call, file.meta)
-            start.input_file_id = file.id
-            made: Batch = yield from client.onion(call)
-            return made
-
         foreseen: Foreseen = {}
 
         def flow() -> Flow[Batch]:
@@ -176,7 +168,9 @@ class Creation(Batches):
                 add(foreseen, running.router.place_of(at[model].deployment)[1], MESSAGES.path, params)
                 lines.append(replies.encode({"custom_id": custom_id, "method": "POST", "url": url, "body": line}))
                 start.endpoint = url
-            made = yield from held(running, admission, call, upload(lines), lambda: foreseen)
+            made = yield from held(
+                running, admission, call, uploaded(client, admission, call, there, lines), lambda: foreseen
+            )
             counts = made.request_counts or {}
             made.request_counts = {**counts, "total": counts.get("total") or len(lines)}
             return made
@@ -210,13 +204,7 @@ class Listing(Batches):
         start = 0 if after is None else _found(there, after.deployment)
         client = running.router.client
 
-        def page_of(number: int, token: str) -> Call:
-            page = {"limit": fields["limit"], **({"after": token} if token else {}), **bounds(fields)}
-            call = client.prepare(operation, {**there[number].parameters, **page})
-            call.meta.deployment = there[number].deployment.id
-            return call
-
-        first = page_of(start, after.id if after else "")
+        first = page_of(client, operation, fields, there[start], after.id if after else "")
 
         def flow() -> Flow[BatchList]:
             call, number = first, start
@@ -236,7 +224,7 @@ class Listing(Batches):
                 found.last_id = ids.issue(ids.Issued(at.provider, token, "", at.deployment.id), ids.MESSAGES)
                 if found.data:
                     break
-                call = page_of(number, token)
+                call = page_of(client, operation, fields, there[number], token)
             return found
 
         return first, flow()
@@ -345,6 +333,28 @@ def _found(there: list[Place], deployment: str) -> int:
     if number is None:
         raise BadRequestError("after_id is of a page at an account that is not served here any more")
     return number
+
+
+def page_of(client: Client, operation: Operation, fields: Mapping[str, Any], at: Place, after: str) -> Call:
+    """Return the call for a page of an account's batches."""
+    page = {"limit": fields["limit"], **({"after": after} if after else {}), **bounds(fields)}
+    call = client.prepare(operation, {**at.parameters, **page})
+    call.meta.deployment = at.deployment.id
+    return call
+
+
+def uploaded(
+    client: Client, admission: Admission, call: Call, there: Mapping[str, Any], lines: list[bytes]
+) -> Flow[Batch]:
+    """Upload lines to an account, and start the batch of them that `call` is."""
+    content = Upload("requests.jsonl", b"\n".join(lines) + b"\n", "application/jsonl")
+    file = yield from client.flow("create_file", **there, file=content, purpose="batch")
+    yield noting(admission, "create_file", {}, file, call)
+    tell(call, file.meta)
+    start: Any = call.request
+    start.input_file_id = file.id
+    made: Batch = yield from client.onion(call)
+    return made
 
 
 def noting(admission: Admission, function: str, fields: Mapping[str, Any], result: Any, call: Call) -> Calling:

@@ -27,9 +27,19 @@ from polyport.states import Standing
 from polyport.types.batch import SINCE, Batch, BatchList
 from polyport.types.embed import EmbeddingResponse
 from polyport.types.record import Adaptation, convert
-from polyport.types.upload import Upload
 from polyport_gateway import asked, replies
-from polyport_gateway.anthropic_batches import AT_ONCE, MANY, Place, account_places, bounds, noting, places, tell
+from polyport_gateway.anthropic_batches import (
+    AT_ONCE,
+    MANY,
+    Place,
+    account_places,
+    bounds,
+    noting,
+    page_of,
+    places,
+    tell,
+    uploaded,
+)
 from polyport_gateway.effects import awaiting
 from polyport_gateway.foreseen import Foreseen, add
 from polyport_gateway.gate import Admission
@@ -136,15 +146,9 @@ class Creation(Gemini):
         for name in fields["told"].keys() - {"inputConfig"}:
             why = "other vendors' batches have none"
             call.meta.adaptations.append(Adaptation(f"batch.{name}", "dropped", why))
-        request: Any = call.request
 
         def upload(lines: list[bytes]) -> Flow[Batch]:
-            content = Upload("requests.jsonl", b"\n".join(lines) + b"\n", "application/jsonl")
-            file = yield from client.flow("create_file", **parameters, file=content, purpose="batch")
-            yield noting(admission, "create_file", {}, file, call)
-            tell(call, file.meta)
-            request.input_file_id = file.id
-            made: Batch = yield from client.onion(call)
+            made = yield from uploaded(client, admission, call, parameters, lines)
             made.request_counts = {**(made.request_counts or {}), "total": len(lines)}
             made.model = made.model or upstream
             return made
@@ -289,13 +293,7 @@ class Listing(Gemini):
                 raise BadRequestError("pageToken is of a page at an account that is not served here any more")
             start = found[0]
 
-        def page_of(number: int, token: str) -> Call:
-            page = {"limit": fields["limit"], **({"after": token} if token else {}), **bounds(fields)}
-            call = client.prepare(operation, {**there[number].parameters, **page})
-            call.meta.deployment = there[number].deployment.id
-            return call
-
-        first = page_of(start, after.id if after else "")
+        first = page_of(client, operation, fields, there[start], after.id if after else "")
 
         def flow() -> Flow[BatchList]:
             call, number = first, start
@@ -319,7 +317,7 @@ class Listing(Gemini):
                     return told
                 at = there[number]
                 told.last_id = ids.issue(ids.Issued(at.provider, token, "", at.deployment.id), ids.MESSAGES)
-                call = page_of(number, token)
+                call = page_of(client, operation, fields, there[number], token)
 
         return first, flow()
 

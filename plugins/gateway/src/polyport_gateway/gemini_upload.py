@@ -177,7 +177,7 @@ class Uploading(Passage):
         """Send a request, and what comes back."""
         assert self._call is not None
         request.stream = False
-        reply = await self._running.router.client.arun(self._exchange(request))
+        reply = await self._fetch(request)
         if 300 <= reply.status < 400:
             raise GateError(502, "redirected", "Google redirects this elsewhere, which is not followed here.")
         body = reply.content

@@ -22,7 +22,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from polyport.dialects.openai import Wire
-from polyport.errors import APIError, BadRequestError
+from polyport.errors import BadRequestError
 from polyport.flow import HttpReply, HttpRequest
 from polyport.router.deployments import Deployment
 from polyport.types.record import Request
@@ -364,11 +364,7 @@ class Kept(Passage):
     async def _whole(self, request: HttpRequest) -> tuple[HttpReply, bytes]:
         """Send a request and return the reply with its body. Raises GateError for one too large, or elsewhere."""
         client = self._running.router.client
-        try:
-            reply = await client.arun(self._exchange(request))
-        except APIError as error:
-            error.hide(request.secrets)
-            raise
+        reply = await self._fetch(request)
         self._first = time.monotonic() - self._start
         if reply.source is None:
             return reply, reply.content

@@ -287,13 +287,17 @@ class Passage(Exchange):
 
     # --- the reply ---
 
-    async def _pass(self, request: HttpRequest, row: Row | None) -> None:
-        client = self._running.router.client
+    async def _fetch(self, request: HttpRequest) -> HttpReply:
+        """Send a request and return the reply. Raises errors that tell no key of it."""
         try:
-            reply = await client.arun(self._exchange(request))
+            return await self._running.router.client.arun(self._exchange(request))
         except APIError as error:
             error.hide(request.secrets)
             raise
+
+    async def _pass(self, request: HttpRequest, row: Row | None) -> None:
+        client = self._running.router.client
+        reply = await self._fetch(request)
         kind = reply.headers.get("content-type", "")
         tap = Tap(row, kind.lower()) if row is not None and reply.status < 400 else None
         try:
