@@ -84,7 +84,9 @@ def _key(place: int, teams: list[Any], users: list[Any]) -> dict[str, Any]:
     alias = f"{team['team_alias'].lower().replace(' ', '-')}-{USES[place // 4]}"
     body = {"key_alias": alias, "team_id": team["team_id"], "user_id": user["user_id"], "rpm_limit": 60 * (place + 1)}
     if place % 3 == 0:
-        body |= {"max_budget": 2 + place, "budget_duration": "1mo", "models": ["gpt-4o", "gpt-4o-mini", "claude-*"]}
+        body |= {"max_budget": 2 + place, "models": ["gpt-4o", "gpt-4o-mini", "claude-*"]}
+    if place % 3 == 0 and place:  # the first one's budget is for its whole life, and used up on any day
+        body["budget_duration"] = "1mo"
     if place % 5 == 0:
         body |= {"duration": "30d", "tags": ["production", "europe"]}
     if place == 4:
