@@ -9,6 +9,7 @@ import httpx
 import pytest
 from core.tests.conftest import ASK, Fake, completion
 from core.tests.router.conftest import Field, fails, ok
+from msgspec.structs import replace
 
 from polyport import Router
 from polyport.drivers.simulation import Answer
@@ -685,3 +686,19 @@ def test_what_asking_the_state_takes_is_no_time_of_the_deployment():
             (standing,) = hosts.simulation.run_flow(one.state.look([host], 1.5))
             outcomes.append(standing.latency)
     assert outcomes == [pytest.approx(1.0), pytest.approx(2.0)]
+
+
+def test_something_may_be_around_each_attempt():
+    """It sees whom the attempt has come to, and what it makes of the request goes there alone."""
+    hosts = Field(a=fails(500), b=ok())
+    one = hosts.router(hosts.entry("a"), hosts.entry("b", group="h"), fallbacks=[{"g": ["h"]}], num_retries=0)
+    seen = []
+
+    def attempt(call, proceed):
+        seen.append((call.group, call.meta.deployment, call.request.seed))
+        return proceed(replace(call, request=replace(call.request, seed=len(seen))))
+
+    call, flow = one.plan("completion", attempt=attempt, model="g", messages=ASK, seed=9)
+    hosts.simulation.run_flow(flow)
+    assert seen == [("g", "a", 9), ("h", "b", 9)]
+    assert call.meta.deployment == "b"

@@ -57,7 +57,9 @@ def test_health_needs_no_key(gateway: Any) -> None:
     [(b"{", 400, "no JSON"), (b"[]", 400, "JSON object"), (b"", 400, "$.model"), (b"\xff{}", 400, "JSON"),
      (b'{"model":' + b"[" * 100_000, 400, "JSON"),
      (b"{}", 400, "$.model"), (b'{"model": 3, "messages": []}', 400, "$.model"),
-     (b'{"model": "gpt", "messages": [], "timeout": "x"}', 400, "timeout")],
+     (b'{"model": "gpt", "messages": [], "timeout": "x"}', 400, "timeout"),
+     *((b'{"model": "gpt", "messages": [], "%s": "x"}' % name, 400, name.decode()) for name in (
+         b"self", b"function", b"relay", b"attempt"))],
 )  # fmt: skip
 def test_what_is_no_request_is_told_so(gateway: Any, well: Any, body: bytes, status: int, says: str) -> None:
     """A 400 that names the place; nothing is sent."""

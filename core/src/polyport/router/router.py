@@ -19,7 +19,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from polyport import ids, plugins, tokens
-from polyport.border import Call, Next
+from polyport.border import Call, Middleware, Next
 from polyport.client import MAX_ROUTES, Client, complete
 from polyport.errors import APIError, BadRequestError, PluginError
 from polyport.flow import NOW, Flow
@@ -153,15 +153,20 @@ class Router(Closing, Interface):
         """Return the flow of a call without running it: for drivers of your own, such as the simulation."""
         return self.plan(function, **fields)[1]
 
-    def plan(self, function: str, *, relay: str = "", **fields: Any) -> tuple[Call, Flow[Any]]:
+    def plan(
+        self, function: str, *, relay: str = "", attempt: Middleware | None = None, **fields: Any
+    ) -> tuple[Call, Flow[Any]]:
         """Return a call and its flow without running it; the call's `meta` tells what happens, failures included.
 
-        With `relay`, the wire that is wanted, a stream may be one of `Passed`: see `Streaming.relay`.
+        With `relay`, the wire that is wanted, a stream may be one of `Passed`: see `Streaming.relay`. `attempt` is
+        around each attempt, when its deployment is known: it may make the request anew for who is asked.
         """
-        return self._plan(BY_FUNCTION[function], fields, relay=relay)
+        return self._plan(BY_FUNCTION[function], fields, relay=relay, attempt=attempt)
 
-    def _plan(self, operation: Operation, fields: dict[str, Any], *, relay: str = "") -> tuple[Call, Flow[Any]]:
-        planned = self._straight(operation, fields, relay=relay)
+    def _plan(
+        self, operation: Operation, fields: dict[str, Any], *, relay: str = "", attempt: Middleware | None = None
+    ) -> tuple[Call, Flow[Any]]:
+        planned = self._straight(operation, fields, relay=relay) if attempt is None else None
         if planned is not None:
             return planned
         call = self._prepare(operation, fields)
@@ -169,16 +174,17 @@ class Router(Closing, Interface):
         if not call.group:
             return call, self.client.onion(call)
         bare = call.options
+        routed = self._routed if attempt is None else self._routing(attempt)
         lent = self._lend_prices(call)
         if lent is None:
-            return call, self.client.onion(call, self._routed)
+            return call, self.client.onion(call, routed)
         with_prices = call.options
 
         def without_lent(call: Call) -> Flow[Any]:
             if call.options.prices is lent:
                 untouched = call.options is with_prices
                 call = replace(call, options=bare if untouched else replace(call.options, prices=None))
-            return self._routed(call)
+            return routed(call)
 
         return call, self.client.onion(call, without_lent)
 
@@ -202,6 +208,14 @@ class Router(Closing, Interface):
     def _routed(self, call: Call) -> Flow[Any]:
         """Return the flow within the client's onion."""
         return self.detouring(call, self.through_group)
+
+    def _routing(self, attempt: Middleware) -> Next:
+        """Return what `_routed` does, with something around each attempt."""
+
+        def sent(call: Call) -> Flow[Any]:
+            return cost(call, lambda call: attempt(call, self.client.send))
+
+        return lambda call: self.detouring(call, lambda call: self.through_group(call, sent))
 
     def detouring(self, call: Call, proceed: Next) -> Flow[Any]:
         """Return the flow of a call through its group by `proceed`, and through those it falls back to."""

@@ -26,7 +26,9 @@ from polyport_gateway.gate import GateError
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 #: The options of a call that are its caller's to choose. `provider` is looked at where it is used.
 ALLOWED = frozenset({"timeout", "num_retries", "drop_params", "strict", "cache", "fallbacks", "guardrails", "provider"})
-FORBIDDEN = (OPTION_NAMES - ALLOWED) | PARAMETERS
+#: What the router's `plan` is told by these names, and no provider has a parameter of.
+PLANNING = frozenset({"self", "function", "relay", "attempt"})
+FORBIDDEN = (OPTION_NAMES - ALLOWED) | PARAMETERS | PLANNING
 #: Parameters that are files.
 FILES = ("file", "image", "mask", "input_reference")
 #: A part of a multipart body that is larger than this is kept in a file.

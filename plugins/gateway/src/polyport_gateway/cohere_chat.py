@@ -1,7 +1,8 @@
 """Cohere's chat, /v2/chat, over any provider. https://docs.cohere.com/reference/chat
 
 What of a request only Cohere has goes to models that speak Cohere's dialect. For others documents are told before the
-question, what asks for nothing is left out, and all else is refused by name, or with `drop_params` left out and told.
+question, what asks for nothing is left out, and all else is refused by name, or with `drop_params` left out and told:
+at once where another may be the first to answer, else when it is another's turn.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from polyport.border import Call
+from msgspec.structs import replace
+
+from polyport.border import Call, Middleware, Next
 from polyport.errors import BadRequestError
 from polyport.flow import Flow, Passed
 from polyport.operations import Operation
+from polyport.types.chat import ChatRequest
 from polyport_gateway import replies
 from polyport_gateway.asked import ALLOWED
 from polyport_gateway.cohere import Cohere
 from polyport_gateway.cohere_answers import Pieces, to_reply
-from polyport_gateway.cohere_turns import Notes, for_others, to_messages, with_documents
+from polyport_gateway.cohere_turns import Notes, for_others, given_of, remade, to_messages, with_documents
 from polyport_gateway.gate import Admission
 from polyport_gateway.running import Running
 from polyport_gateway.surface import Answer, Events, Problem
@@ -119,17 +123,39 @@ class ChatEvents(Events):
 
 def plan(running: Running, operation: Operation, fields: Mapping[str, Any], relay: str) -> tuple[Call, Flow[Any]]:
     """Return a chat's call: as it is to models that speak Cohere's dialect, else in what every vendor has."""
-    notes = Notes()
-    asked = {**fields} if running.speaks(Chat.relays, fields["model"]) else to_others(fields, notes)
+    notes, own = Notes(), running.speaks(Chat.relays, fields["model"])
+    asked = {**fields} if own else to_others(fields, notes)
     if asked.get("stream"):
         asked["stream_options"] = {"include_usage": True}
-    call, flow = running.router.plan(operation.function, relay=relay if asked.get("stream") else "", **asked)
+    relay = relay if asked.get("stream") else ""
+    attempt = in_turn(fields) if own else None
+    call, flow = running.router.plan(operation.function, relay=relay, attempt=attempt, **asked)
     try:
         notes.tell(call.request)
     except BadRequestError:
         flow.close()
         raise
     return call, flow
+
+
+def in_turn(fields: Mapping[str, Any]) -> Middleware:
+    """Return what is around each attempt of a chat: of these fields, others than Cohere get what they have."""
+
+    def attempt(call: Call, proceed: Next) -> Flow[Any]:
+        request: Any = call.request
+        if call.provider.plugin.wire_of(request.model) == Chat.relays:
+            return proceed(call)
+        return proceed(replace(call, request=translated(request, fields)))
+
+    return attempt
+
+
+def translated(request: ChatRequest, fields: Mapping[str, Any]) -> ChatRequest:
+    """Return a request as every vendor takes it. Raises BadRequestError."""
+    theirs, notes = given_of(request, fields), Notes()
+    asked = to_others(theirs, notes)
+    notes.tell(request)
+    return remade(request, theirs, asked)
 
 
 def to_others(fields: Mapping[str, Any], notes: Notes) -> Fields:

@@ -6,8 +6,8 @@ it, and is taken out again, and told, for models that speak another dialect.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Container, Mapping
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from polyport.errors import BadRequestError
 from polyport.types.record import Request
 
 Message = dict[str, Any]
+Asked = TypeVar("Asked", bound=Request)
 #: Fields of an earlier answer that a chat has no place for.
 KEPT = ("tool_plan", "citations")
 #: Parts that every vendor's chat has.
@@ -122,6 +123,25 @@ class Notes:
                 request.unsupported(parameter, why)
             else:
                 request.adapt(parameter, action, why)
+
+
+def given_of(request: Request, names: Container[str]) -> dict[str, Any]:
+    """Return those of these parameters that a request has; what its deployment added is not the caller's."""
+    given = {**request.given(), **request.extra}
+    return {name: value for name, value in given.items() if name in names}
+
+
+def remade(request: Asked, theirs: Mapping[str, Any], asked: Mapping[str, Any]) -> Asked:
+    """Return a request that has `asked` in the place of these parameters, and all else as it was."""
+    given = {**request.given(), **request.extra}
+    every = {name: value for name, value in given.items() if name not in theirs} | {**asked}
+    known = {name for name in request.__struct_fields__ if name not in Request.FRAME}
+    gone = dict.fromkeys(name for name in theirs if name in known and name not in asked)
+    fields = {name: value for name, value in every.items() if name in known}
+    extra = {name: value for name, value in every.items() if name not in known}
+    made: Asked = msgspec.structs.replace(request, **gone, **fields, extra=extra)
+    made.__dict__["_given"] = (*fields,)
+    return made
 
 
 def for_others(messages: list[Message], notes: Notes) -> list[Message]:

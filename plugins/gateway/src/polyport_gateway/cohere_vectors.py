@@ -11,7 +11,9 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from polyport.border import Call
+from msgspec.structs import replace
+
+from polyport.border import Call, Middleware, Next
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import Call as Calling, Flow
 from polyport.operations import Operation
@@ -20,7 +22,7 @@ from polyport_gateway import replies
 from polyport_gateway.asked import ALLOWED
 from polyport_gateway.cohere import Cohere
 from polyport_gateway.cohere_chat import Fields, require_model
-from polyport_gateway.cohere_turns import Notes
+from polyport_gateway.cohere_turns import Notes, given_of, remade
 from polyport_gateway.gate import Admission, new_id
 from polyport_gateway.running import Running
 from polyport_gateway.surface import Answer
@@ -71,24 +73,11 @@ class Embedding(Cohere):
         self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
     ) -> tuple[Call, Flow[Any]]:
         """Return the call, and the flow that makes the types that were asked for of another vendor's floats."""
-        if running.speaks(self.relays, fields["model"]):
-            return running.router.plan(operation.function, **fields)
-        mixed = next((place for place, one in enumerate(fields["input"]) if isinstance(one, dict)), None)
-        if mixed is not None:
-            raise BadRequestError(f"$.inputs[{mixed}] is no single text or data: URL; only Cohere's models embed it")
-        notes = Notes()
         types = fields.get("embedding_types") or ["float"]
-        if types != ["float"]:
-            notes.adapt("embedding_types", "emulated", MADE_HERE)
-        asked: Fields = {}
-        for name, value in fields.items():
-            if name in KNOWN:
-                asked[name] = value
-            elif name != "embedding_types" and not (name in NEUTRAL and value == NEUTRAL[name]):
-                notes.unsupported(name, OWN.get(name, "no vendor but Cohere could have it"))
-        if asked.get("input_type") == "image":  # which the input says itself
-            del asked["input_type"]
-        return _planned(running, operation.function, asked, notes, types)
+        if running.speaks(self.relays, fields["model"]):
+            return running.router.plan(operation.function, attempt=in_turn(fields, types), **fields)
+        notes = Notes()
+        return _planned(running, operation.function, to_others(fields, notes), notes, types)
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
         """Return the vectors."""
@@ -120,9 +109,28 @@ def _billed(result: EmbeddingResponse) -> Mapping[str, float]:
 # --- the call of another vendor ------------------------------------------------------------------------------------
 
 
+def to_others(fields: Mapping[str, Any], notes: Notes) -> Fields:
+    """Return what is asked as every vendor takes it; what it loses is noted. Raises BadRequestError."""
+    mixed = next((place for place, one in enumerate(fields["input"]) if isinstance(one, dict)), None)
+    if mixed is not None:
+        raise BadRequestError(f"$.inputs[{mixed}] is no single text or data: URL; only Cohere's models embed it")
+    if fields.get("embedding_types", ["float"]) != ["float"]:
+        notes.adapt("embedding_types", "emulated", MADE_HERE)
+    asked: Fields = {}
+    for name, value in fields.items():
+        if name in KNOWN:
+            asked[name] = value
+        elif name != "embedding_types" and not (name in NEUTRAL and value == NEUTRAL[name]):
+            notes.unsupported(name, OWN.get(name, "no vendor but Cohere could have it"))
+    if asked.get("input_type") == "image":  # which the input says itself
+        del asked["input_type"]
+    return asked
+
+
 def _planned(
     running: Running, function: str, asked: Fields, notes: Notes, types: list[str]
 ) -> tuple[Call, Flow[EmbeddingResponse]]:
+    """Return the call of a model of others, and its flow."""
     call, flow = running.router.plan(function, **asked)
     try:
         notes.tell(call.request)
@@ -130,25 +138,59 @@ def _planned(
         flow.close()
         raise
 
-    def through() -> Flow[EmbeddingResponse]:
-        try:
-            result: EmbeddingResponse = yield from flow
-        except UnsupportedParamsError as error:
-            # Cohere's SDKs have to say what vectors are for: who cannot be told makes them all the same.
-            if "input_type" not in error.message or "input_type" not in asked:
-                raise
-            rest = {name: value for name, value in asked.items() if name != "input_type"}
-            again, another = running.router.plan(function, **rest)
-            call.meta = again.meta
-            notes.adapt("input_type", "dropped", PURPOSE)
-            notes.tell(again.request)
-            result = yield from another
-        vectors = [one.embedding for one in result.data]
-        by_type = {"float": vectors} if types == ["float"] else (yield Calling(lambda: in_types(vectors, types)))
-        result.carry({"embeddings": by_type})
+    def without_purpose() -> Flow[EmbeddingResponse]:
+        rest = {name: value for name, value in asked.items() if name != "input_type"}
+        again, another = running.router.plan(function, **rest)
+        call.meta = again.meta
+        notes.adapt("input_type", "dropped", PURPOSE)
+        notes.tell(again.request)
+        result: EmbeddingResponse = yield from another
         return result
 
-    return call, through()
+    return call, _typed(flow, without_purpose, asked, types)
+
+
+def in_turn(fields: Mapping[str, Any], types: list[str]) -> Middleware:
+    """Return what is around each attempt: of these fields, others than Cohere get what they have."""
+
+    def attempt(call: Call, proceed: Next) -> Flow[Any]:
+        request: Any = call.request
+        if call.provider.plugin.wire_of(request.model) == Cohere.relays:
+            return proceed(call)
+        theirs, notes = given_of(request, fields), Notes()
+        asked = to_others(theirs, notes)
+        notes.tell(request)
+
+        def without_purpose() -> Flow[EmbeddingResponse]:
+            request.adapt("input_type", "dropped", PURPOSE)
+            rest = {name: value for name, value in asked.items() if name != "input_type"}
+            return proceed(replace(call, request=remade(request, theirs, rest)))
+
+        return _typed(proceed(replace(call, request=remade(request, theirs, asked))), without_purpose, asked, types)
+
+    return attempt
+
+
+def _typed(
+    flow: Flow[EmbeddingResponse],
+    without_purpose: Callable[[], Flow[EmbeddingResponse]],
+    asked: Fields,
+    types: list[str],
+) -> Flow[EmbeddingResponse]:
+    """Return another vendor's vectors in these types.
+
+    Cohere's SDKs have to say what vectors are for: who cannot be told makes them all the same.
+    """
+    try:
+        result = yield from flow
+    except UnsupportedParamsError as error:
+        if "input_type" not in error.message or "input_type" not in asked:
+            raise
+        result = yield from without_purpose()
+    vectors = [one.embedding for one in result.data]
+    by_type = {"float": vectors} if types == ["float"] else (yield Calling(lambda: in_types(vectors, types)))
+    result.carry({"embeddings": by_type})
+    return result
 
 
 def in_types(vectors: list[Any], types: list[str]) -> dict[str, list[Any]]:

@@ -92,8 +92,8 @@ class Gemini(Surface):
         asked = {name: value for name, value in fields.items() if name != "foreign"}
         if not asked.get("stream"):
             return running.router.plan(operation.function, **asked)
-        usage = {"stream_options": {"include_usage": True}}
-        return running.router.plan(operation.function, relay=self.relays, **asked, **usage)
+        asked["stream_options"] = {"include_usage": True}
+        return running.router.plan(operation.function, relay=self.relays, **asked)
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
         """Return the completion as a GenerateContentResponse."""
