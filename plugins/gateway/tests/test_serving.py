@@ -6,8 +6,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,6 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-
-from polyport_gateway.server import TOO_SOON
 
 from .conftest import AUTHORIZED, CHAT, KEY
 from .waiting import until
@@ -140,11 +139,43 @@ def test_workers_share_a_port_and_are_replaced(start: Callable[..., Any], upstre
 
     until(lambda: len(started()) == 2, "both serve")
     worker = int(started()[0].partition("[")[2].partition("]")[0])
-    time.sleep(TOO_SOON)  # one that ends before has failed to start, and is not replaced
-    os.kill(worker, signal.SIGKILL)
+    assert post(gateway).status_code == 200
+    os.kill(worker, signal.SIGKILL)  # it has been there for a moment only
     assert gateway.says("another takes its place")
     assert [post(gateway).status_code for _ in range(20)] == [200] * 20
     assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "work", "starts", "code", "says"),
+    [
+        pytest.param(2, "os._exit(3)", 2, 3, "", id="none is ever ready"),
+        pytest.param(1, "ready(); os._exit(3)", 4, 3, "Error: 4 workers ended as soon as they served", id="all are"),
+        pytest.param(1, "first and ready(); os._exit(3)", 4, 3, "the last one with 3", id="only the first is"),
+        pytest.param(1, "ready(); signal.raise_signal(signal.SIGKILL)", 4, 9, "the last one with -9", id="killed"),
+    ],
+)
+def test_workers_that_end_one_after_another_end_the_gateway(
+    tmp_path: Path, count: int, work: str, starts: int, code: int, says: str
+) -> None:
+    """One that served is replaced, however short; where none lasts, the gateway ends with an error that says so."""
+    script = f"""
+import os, signal, time
+from polyport_gateway.server import Workers
+def work(ready):
+    first = not os.path.exists("starts")
+    with open("starts", "a") as file:
+        file.write("x")
+    while len(open("starts").read()) < {count}:
+        time.sleep(0.01)
+    {work}
+raise SystemExit(Workers({count}, work).run())
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "starts").read_text() == "x" * starts
+    assert says in done.stderr
 
 
 def test_a_caller_that_says_nothing_holds_nobody_up(gateway: Any, well: Any) -> None:

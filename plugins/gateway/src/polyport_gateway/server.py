@@ -8,6 +8,7 @@ protocol of our own on httptools.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -37,8 +39,11 @@ KEEP_ALIVE = 75
 GC = (20_000, 20, 20)
 #: Seconds between two looks whether the certificate was renewed.
 LOOK = 5
-#: Seconds within which a worker that ends again is not started again: its start is what fails.
-TOO_SOON = 1.0
+#: A worker that ends within so many seconds of being ready ends soon; more of those than so many for each worker,
+#: within the last so many seconds, are a fault that no other worker mends.
+SOON, SOON_EACH, SOON_WITHIN = 5.0, 3, 600.0
+#: What goes to all workers.
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class Settings(msgspec.Struct, kw_only=True, frozen=True):
@@ -75,12 +80,14 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(settings: Settings, sock: socket.socket, make: Callable[[Config], App] = App) -> int:
     """Serve until a signal says stop, and return the exit code. `make` is given the configuration in each worker."""
     if settings.workers > 1:
-        return Workers(settings.workers, lambda: work(settings, sock, make)).run()
+        return Workers(settings.workers, lambda ready: work(settings, sock, make, ready)).run()
     return work(settings, sock, make)
 
 
-def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App]) -> int:
-    """Be one worker."""
+def work(
+    settings: Settings, sock: socket.socket, make: Callable[[Config], App], ready: Callable[[], None] = lambda: None
+) -> int:
+    """Be one worker. `ready` is called when it serves."""
     config = _first(settings)
     app = make(config)
     app.group = settings.group
@@ -109,6 +116,7 @@ def work(settings: Settings, sock: socket.socket, make: Callable[[Config], App])
         app,
         settings.read,
         certificate,
+        ready,
     )
     for sig in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again at its end, to whom it found there
         signal.signal(sig, server.handle_exit)
@@ -137,9 +145,15 @@ class Server(uvicorn.Server):
     """uvicorn's server, which also knows SIGHUP, a renewed certificate, and tells the application that it drains."""
 
     def __init__(
-        self, config: uvicorn.Config, app: App, read: Callable[[], Config], certificate: Certificate | None = None
+        self,
+        config: uvicorn.Config,
+        app: App,
+        read: Callable[[], Config],
+        certificate: Certificate | None = None,
+        ready: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
+        self._ready = ready
         self._certificate = certificate
         if certificate is not None:
             config.callback_notify = self._look
@@ -152,6 +166,8 @@ class Server(uvicorn.Server):
         if hasattr(signal, "SIGHUP"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
         await super().startup(sockets)
+        if self.started:
+            self._ready()
         gc.collect()
         gc.freeze()  # modules and configuration stay for good: looking through them again and again costs each request
         gc.set_threshold(*GC)
@@ -186,55 +202,124 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-class Workers:
-    """Processes that serve one socket. One that dies is replaced; signals go to all of them."""
+class Worker:
+    """A process that serves, and the end of a pipe that it writes to when it is ready."""
 
-    def __init__(self, count: int, work: Callable[[], int]) -> None:
+    def __init__(self, pipe: int) -> None:
+        os.set_blocking(pipe, False)
+        self._pipe = pipe
+        #: When it was ready; None where it is not, as far as was looked.
+        self.ready: float | None = None
+
+    def look(self) -> bool:
+        """Whether it was ever ready."""
+        if self.ready is None:
+            with contextlib.suppress(BlockingIOError):
+                told = os.read(self._pipe, 64)
+                self.ready = float(told) if told else None
+        return self.ready is not None
+
+    def close(self) -> None:
+        """Look no more."""
+        os.close(self._pipe)
+
+
+class Workers:
+    """Processes that serve one socket. One that dies is replaced; signals go to all of them.
+
+    A worker that ends before any was ready has failed to start, and ends the gateway. Later, those that end before they
+    are ready, or soon after, are replaced as well, until there are too many of them.
+    """
+
+    def __init__(self, count: int, work: Callable[[Callable[[], None]], int]) -> None:
         self._count = count
         self._work = work
-        self._pids: dict[int, float] = {}
-        self._stopping = False
+        self._workers: dict[int, Worker] = {}
+        #: When workers ended soon.
+        self._soon: deque[float] = deque()
+        self._stopping = self._served = False
+        #: The exit code of a worker that was one too many.
+        self._fault = 0
 
     def run(self) -> int:
-        """Run until all have ended; return the worst of their exit codes."""
+        """Run until all have ended; return the worst of their exit codes, or that of what ended them."""
+        for sig in PASSED_ON:
+            signal.signal(sig, self._pass_on)
         for _ in range(self._count):
             self._start()
-        for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(sig, self._pass_on)
         worst = 0
-        while self._pids:
+        while self._workers:
             pid, status = os.wait()
             worst = max(worst, self._ended(pid, os.waitstatus_to_exitcode(status)))
-        return worst
+        return self._fault or worst
 
     def _start(self) -> None:
+        pipe, told = os.pipe()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until each side knows what they mean to it
         pid = os.fork()
         if pid:
-            self._pids[pid] = time.monotonic()
+            os.close(told)
+            self._workers[pid] = Worker(pipe)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            if self._stopping:  # by a signal that came just before
+                os.kill(pid, signal.SIGTERM)
             return
         code = 1
         try:
-            for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.close(pipe)
+            for sig in PASSED_ON:
                 signal.signal(sig, signal.SIG_DFL)
-            code = self._work()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            code = self._work(partial(_tell, told))
         except PolyportError as error:
-            sys.stderr.write(f"Error: {error}\n")
+            _say(str(error))
         finally:
             sys.stderr.flush()
             os._exit(code)
 
     def _ended(self, pid: int, code: int) -> int:
-        started = self._pids.pop(pid, 0.0)
-        if self._stopping or pid == 0:
+        worker = self._workers.pop(pid, None)
+        if worker is None:
             return abs(code)
-        if time.monotonic() - started < TOO_SOON:
-            self._pass_on(signal.SIGTERM, None)
-            return abs(code) or 1
+        now = time.monotonic()
+        self._served = self._served or any(one.look() for one in (worker, *self._workers.values()))
+        worker.look()
+        worker.close()
+        if self._stopping:
+            return abs(code)
+        if not self._served:
+            return self._give_up(code)
+        if worker.ready is None or now - worker.ready < SOON:
+            self._soon.append(now)
+            if self._too_many(now):
+                many = len(self._soon)
+                _say(f"{many} workers ended as soon as they served, the last one with {code}: no other takes its place")
+                return self._give_up(code)
         log.error("worker %d ended with %d, another takes its place", pid, code)
         self._start()
         return 0
 
+    def _give_up(self, code: int) -> int:
+        self._fault = abs(code) or 1
+        self._pass_on(signal.SIGTERM, None)
+        return self._fault
+
+    def _too_many(self, now: float) -> bool:
+        while self._soon[0] < now - SOON_WITHIN:
+            self._soon.popleft()
+        return len(self._soon) > SOON_EACH * self._count
+
     def _pass_on(self, sig: int, _: FrameType | None) -> None:
-        self._stopping = self._stopping or sig != signal.SIGHUP
-        for pid in list(self._pids):
+        self._stopping = self._stopping or sig in (signal.SIGTERM, signal.SIGINT)
+        for pid in list(self._workers):
             os.kill(pid, sig)
+
+
+def _tell(pipe: int) -> None:
+    """Write down that this worker is ready, and when: the clock is the machine's."""
+    os.write(pipe, repr(time.monotonic()).encode())
+    os.close(pipe)
+
+
+def _say(error: str) -> None:
+    sys.stderr.write(f"Error: {error}\n")
