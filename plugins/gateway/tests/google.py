@@ -9,6 +9,9 @@ import threading
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from websockets.frames import Frame, Opcode
+from websockets.server import ServerProtocol
+
 from .services import Answering, Local
 
 #: What the vendors' keys are called by, and no caller may ever see.
@@ -20,7 +23,10 @@ COUNTED = {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 
 
 
 class Google(Local):
-    """`asked` has (method, path, key, body) of every request; `kept` the things by account and name."""
+    """`asked` has (method, path, key, body) of every request; `kept` the things by account and name.
+
+    Accounts in `failing` are refused whatever they ask a model.
+    """
 
     def __init__(self) -> None:
         super().__init__(Handler)
@@ -28,6 +34,7 @@ class Google(Local):
         self.kept: dict[str, dict[str, Any]] = {FIRST: {}, SECOND: {}}
         self.contents: dict[str, bytes] = {}
         self.uploads: dict[str, tuple[str, dict[str, Any], bytes]] = {}
+        self.failing: set[str] = set()
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
 
@@ -98,6 +105,8 @@ class Handler(Answering):
         body = json.loads(data) if data[:1] == b"{" and not url.path.startswith("/session/") else data
         key = self.headers.get("x-goog-api-key")
         self.server.asked.append((self.command, url.path, key, body))
+        if url.path.startswith("/ws/"):
+            return self.live()
         if url.path.startswith("/session/"):
             return self.piece(url.path.rpartition("/")[2], data)
         if key not in self.server.kept:
@@ -113,7 +122,9 @@ class Handler(Answering):
         kind, _, rest = path.partition("/")
         model = re.fullmatch(r"models/([\w.-]+):(\w+)", path)
         if model is not None:
-            return self.call(model[1], model[2], body, things)
+            return (
+                self.fail(503, "overloaded") if key in self.server.failing else self.call(*model.groups(), body, things)
+            )
         if path.endswith(":cancel"):
             known = path.partition("/operations/")[0].removesuffix(":cancel") in things
             return self.tell({}) if known else self.fail(404, "not found")
@@ -156,6 +167,18 @@ class Handler(Answering):
             }  # fmt: skip
             things[name] = {"name": name, "metadata": told}
             return self.tell(things[name])
+        for named in re.findall(
+            r'"((?:\S*/v1beta/)?(files|cachedContents|fileSearchStores)/[\w-]+)"', json.dumps(body)
+        ):
+            if named[0].rpartition("/v1beta/")[2] not in things:
+                return self.fail(403, f"You have no {named[0]}, or it is not there")
+        if method == "countTokens":
+            whole = body.get("generateContentRequest", body)
+            cached = {"cachedContentTokenCount": 1000} if "cachedContent" in whole else {}
+            return self.tell({"totalTokens": 5 + sum(cached.values()), **cached})
+        if method == "streamGenerateContent":
+            data = b"data: " + json.dumps(answer(body)).encode() + b"\n\n"
+            return self.send(data, **{"content-type": "text/event-stream"})
         return self.tell(answer(body))
 
     def make(self, kind: str, body: Any, things: dict[str, Any]) -> None:
@@ -171,6 +194,32 @@ class Handler(Answering):
         word = "operations" if kind == "batches" else kind
         more = {"nextPageToken": str(start + PAGE)} if len(found) > start + PAGE else {}
         self.tell({word: found[start : start + PAGE], **more})
+
+    # --- live sessions ---
+
+    def live(self) -> None:
+        """Hold a session: set it up, and say so; what follows is taken note of."""
+        protocol = ServerProtocol()
+        lines = [f"GET {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in self.headers.items()), "", ""]
+        protocol.receive_data("\r\n".join(lines).encode())
+        [request] = protocol.events_received()
+        protocol.send_response(protocol.accept(request))
+        self.flush(protocol)
+        self.close_connection = True
+        while data := self.connection.recv(65536):
+            protocol.receive_data(data)
+            for frame in protocol.events_received():
+                assert isinstance(frame, Frame)
+                if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+                    self.server.asked.append(("LIVE", "", None, json.loads(frame.data)))
+                    if b'"setup"' in frame.data:
+                        protocol.send_binary(b'{"setupComplete": {}}')
+            self.flush(protocol)
+
+    def flush(self, protocol: ServerProtocol) -> None:
+        for data in protocol.data_to_send():
+            if data:
+                self.wfile.write(data)
 
     # --- uploads ---
 

@@ -19,7 +19,7 @@ from polyport.states import UNLIMITED, Refusal, Standing
 
 
 class Obstacle(msgspec.Struct, frozen=True):
-    """What stands against a deployment: `kind` is operation, tags, window, rest, limit, budget, tried or order."""
+    """What stands against a deployment: its `kind` is operation, tags, window, rest, limit, budget, place, ..."""
 
     kind: str
     why: str
@@ -150,12 +150,12 @@ def nobody(group: str, hindered: Sequence[Hindered], refusals: Sequence[Refusal]
     kinds = {found.kind for _, found in hindered}
     if kinds == {"window"}:
         return ContextWindowExceededError(message, model=group)
-    if kinds <= {"operation", "tags", "window"}:
+    if kinds <= {"operation", "tags", "window", "place"}:
         return NotFoundError(message, model=group)
     waits = [one.standing.cooling for one, found in hindered if found.kind == "rest"]
     waits += [refusal.seconds for refusal in refusals if refusal.seconds is not None]
     wait = min(waits) if waits else None
-    if kinds <= {"budget", "operation", "tags", "window"}:  # to try again soon is of no use, another group may be
+    if kinds <= {"budget", "operation", "tags", "window", "place"}:  # of no use to try again soon, but elsewhere
         body = {"error": {"code": "budget_exceeded", "message": message}}
         return RateLimitError(message, model=group, retry_after=wait, body=body, retryable=False)
     kind: type[APIError] = RateLimitError if "limit" in kinds else ServiceUnavailableError

@@ -38,6 +38,7 @@ MESSAGE = 300
 NOTHING: Mapping[str, Refusal] = {}
 TRIED = Obstacle("tried", "was tried already in this call")
 UNKNOWN = Standing()
+APART = Obstacle("place", "is not among those that may take this call")
 LATER = Obstacle("order", "stands back behind those of a lower order")
 
 
@@ -219,7 +220,7 @@ class Journey(Rules):
     def _only(self, call: Call) -> Candidate | None:
         """Return the deployment of a group that has just one, where nothing but its limits can stand against it."""
         router = self.router
-        if len(self.members) != 1 or router.tag_filtering or router.checks_windows:
+        if len(self.members) != 1 or router.tag_filtering or router.checks_windows or router.only is not None:
             return None
         deployment = self.members[0]
         provider, model = deployment.place or router.place_of(deployment)
@@ -249,10 +250,13 @@ class Journey(Rules):
         router, providers = self.router, self.router.client.providers
         able: list[Candidate] = []
         unable: list[Hindered] = []
-        tags = router.tags_of(call)
+        tags, only = router.tags_of(call), router.only
         for deployment, standing in zip(self.members, standings, strict=True):
             provider, model = deployment.place or router.place_of(deployment)
             one = Candidate(deployment, standing, provider, model)
+            if only is not None and deployment.id not in only:
+                unable.append((one, APART))
+                continue
             found = choosing.obstacle(one, call, providers, tokens, tags)
             if found is None and refused:
                 found = choosing.refusal(refused.get(deployment.id))

@@ -12,9 +12,10 @@ provider. It is one flow, so blocking, asynchronous and simulated calls behave a
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Self
 
 from msgspec.structs import replace
 
@@ -122,6 +123,8 @@ class Router(Closing, Interface):
         self._fails_policy = policies.policy(allowed_fails_policy, AllowedFailsPolicy, "$.allowed_fails_policy")
         self._defaults = dict(default_litellm_params or {})
         self._aliases = dict(model_group_alias or {})
+        #: The ids of the deployments that may be taken, where not all may: see `within`.
+        self.only: frozenset[str] | None = None
         #: Who keeps budgets of providers and deployments, where somebody does.
         self.budgets: choosing.Budgets | None = None
         self._changing = threading.Lock()
@@ -138,6 +141,19 @@ class Router(Closing, Interface):
         )
         policies.check_names(self.detours, self.groups.names(), self._answers)
         self.state: State = state or _state(redis_url, redis_host, redis_port, redis_password)
+
+    def within(self, ids: Collection[str]) -> Self:
+        """Return a router that takes these deployments alone, and falls back to no others.
+
+        It shares all else with this one, what is known of deployments included, and is closed with it.
+        """
+        made = copy.copy(self)
+        made.only, made._lanes = frozenset(ids), (made.groups, {})
+        return made
+
+    def may_take(self, one: Deployment) -> bool:
+        """Whether a deployment is among those that may be taken."""
+        return self.only is None or one.id in self.only
 
     # --- the entry ---
 
@@ -290,7 +306,7 @@ class Router(Closing, Interface):
         def following(call: Call, error: APIError) -> Call | None:
             targets = own if own is not None else self.detours.after(call.group, error)
             for name in targets:
-                if name not in seen and name not in queue:
+                if name not in seen and name not in queue and self._leads_there(name):
                     queue.append(name)
             if not queue or not may_help(error) or len(seen) > self.max_fallbacks:
                 return None
@@ -298,6 +314,10 @@ class Router(Closing, Interface):
             return replace(call, group=seen[-1])
 
         return following
+
+    def _leads_there(self, group: str) -> bool:
+        """Whether any deployment of a group may be taken."""
+        return self.only is None or any(self.may_take(one) for one in self.groups.find(group))
 
     def through_group(self, call: Call, sent: Next | None = None) -> Flow[Any]:
         """Return the flow of a call through its group; `sent` is one attempt at a deployment, with what it cost."""

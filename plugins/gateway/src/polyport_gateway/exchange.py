@@ -20,7 +20,7 @@ from polyport.errors import PolyportError
 from polyport.flow import Passed, Streaming
 from polyport.operations import Operation
 from polyport.types.upload import Upload
-from polyport_gateway import asked, buckets, counting, owning, replies
+from polyport_gateway import asked, buckets, counting, owning, pinning, replies
 from polyport_gateway.asked import Body, Gone
 from polyport_gateway.gate import Admission, Asked, Gate, GateError, Outcome, new_id
 from polyport_gateway.running import Running, user_of
@@ -172,6 +172,7 @@ class Exchange:
         ids = owning.named(operation, self._fields)
         if ids:
             await self._admission.check(ids)
+            self._running = await pinning.pinned(self._running, self._admission, self._fields.get("model"), ids)
         places = buckets.named(self._fields)
         if operation.function == "create_file" and self._fields.get("purpose", "batch") == "batch":
             places += await asyncio.to_thread(buckets.in_lines, Upload.of(self._fields.get("file", b"")).read())
@@ -204,7 +205,8 @@ class Exchange:
             await self._reply(self._surface.answer(result, self._fields))
 
     def _counts_here(self, operation: Operation) -> bool:
-        return self._surface.counts_about and not self._running.has(operation, self._fields["model"])
+        about = self._surface.counts_about and "foreign" not in self._fields
+        return about and not self._running.has(operation, self._fields["model"])
 
     def _bound(self, size: int) -> None:
         """Take note of how much goes out. Raises GateError for more than may."""

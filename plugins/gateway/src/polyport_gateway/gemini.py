@@ -84,16 +84,20 @@ class Gemini(Surface):
         self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
     ) -> tuple[Call, Flow[Any]]:
         """Return the call. Raises BadRequestError where something is asked for that only Gemini has of others."""
-        foreign = fields.get("foreign")
-        if foreign and not running.speaks(self.relays, fields["model"]):
-            raise BadRequestError(
-                f"{foreign[0]} has no place in a chat of every vendor; leave it out, or ask a model of Gemini's"
-            )
+        self._demand_own(running, fields)
         asked = {name: value for name, value in fields.items() if name != "foreign"}
         if not asked.get("stream"):
             return running.router.plan(operation.function, **asked)
         asked["stream_options"] = {"include_usage": True}
         return running.router.plan(operation.function, relay=self.relays, **asked)
+
+    def _demand_own(self, running: Running, fields: Mapping[str, Any]) -> None:
+        """Raise BadRequestError where only Gemini has what is asked for, and others answer for the model."""
+        foreign = fields.get("foreign")
+        if foreign and not running.speaks(self.relays, fields["model"]):
+            raise BadRequestError(
+                f"{foreign[0]} has no place in a chat of every vendor; leave it out, or ask a model of Gemini's"
+            )
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
         """Return the completion as a GenerateContentResponse."""

@@ -117,7 +117,7 @@ class Creation(Gemini):
             names = [*named("", fields["told"])]
             yield awaiting(lambda: admission.check(names))
             known = yield awaiting(lambda: admission.places(names))
-            _move(running, call, among(running, there, known.values()), input_file_id="")
+            _move(running, call, among(running, admission, there, known), input_file_id="")
             return (yield from held(running, admission, call, start(), lambda: foreseen))
 
         return call, flow()
@@ -225,7 +225,7 @@ class Looking(Gemini):
 
             def flow() -> Flow[Any]:
                 known = yield awaiting(lambda: admission.places([fields["batch_id"]]))
-                _move(running, call, among(running, there, known.values()), batch_id=fields["batch_id"])
+                _move(running, call, among(running, admission, there, known), batch_id=fields["batch_id"])
                 result: Any = yield from client.onion(call)
                 if not isinstance(result, Batch):
                     return result

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -27,7 +27,7 @@ from polyport.operations import BodyForm, Operation
 from polyport.router.deployments import Deployment
 from polyport.types.record import Request, Result
 from polyport.types.usage import usage
-from polyport_gateway import buckets, direct, replies
+from polyport_gateway import buckets, direct, pinning, replies
 from polyport_gateway.effects import awaiting
 from polyport_gateway.gate import Admission
 from polyport_gateway.gemini import Gemini
@@ -106,7 +106,7 @@ class Keeping(Gemini):
         def flow() -> Flow[Any]:
             yield awaiting(lambda: admission.check(ids))
             known = yield awaiting(lambda: admission.places(ids))
-            one = among(running, there, known.values())
+            one = among(running, admission, there, known)
             return (yield from self.ask(running, admission, operation, fields, at(running, call, one)))
 
         return call, flow()
@@ -254,7 +254,7 @@ def accounts(running: Running) -> list[Account]:
     found: dict[str, Account] = {}
     for one in router.groups.all():
         if one.model != "*" and router.place_of(one)[0] == PROVIDER:
-            found.setdefault(repr(router.account_of(one)), Account(one))
+            found.setdefault(pinning.account_of(running, one), Account(one))
     if not found:
         raise NotFoundError("No model here is one of Gemini's own, and so nobody keeps this.")
     return [*found.values()]
@@ -270,14 +270,16 @@ def of_model(running: Running, model: str) -> list[Account]:
     return found
 
 
-def among(running: Running, there: list[Account], known: Collection[str]) -> Account:
-    """Return the account where the things that a request names are: the first of them that is served here."""
-    if len(there) == 1:
-        return there[0]
-    router = running.router
-    of = {one.id: repr(router.account_of(one)) for one in router.groups.all()}
-    wanted = next((of[one] for one in known if one in of), None)
-    return next((one for one in there if of[one.deployment.id] == wanted), there[0])
+def among(running: Running, admission: Admission, there: list[Account], known: Mapping[str, str]) -> Account:
+    """Return the account where the things that a request names are, given each one's deployment.
+
+    Raises GateError where they are at several, or at one that is not among these.
+    """
+    at = pinning.kept_at(running, known)
+    found = next((one for one in there if at is None or one.deployment.id in at), None)
+    if found is None and at is not None:
+        raise pinning.elsewhere(running, admission, there[0].group or "this", at, known)
+    return found or there[0]
 
 
 def call_of(running: Running, one: Account) -> Call:

@@ -24,10 +24,10 @@ from polyport.errors import UnsupportedParamsError
 from polyport.flow import HttpRequest
 from polyport.prices import Used
 from polyport.types.usage import CompletionTokensDetails, PromptTokensDetails, Usage
-from polyport_gateway import replies, sessions
+from polyport_gateway import pinning, replies, sessions
 from polyport_gateway.app import ASGI
 from polyport_gateway.exchange import LEFT
-from polyport_gateway.gate import GateError
+from polyport_gateway.gate import Admission, GateError
 from polyport_gateway.gemini_kept import PROVIDER, named
 from polyport_gateway.sessions import BEGINS, ENDS, OPENING, RESTS
 from polyport_gateway.signon import credential
@@ -64,7 +64,9 @@ class Live(sessions.Session):
         self._model = str(setup.get("model") or "").removeprefix("models/")
         await self._admit()
         assert self._turn.admission is not None
-        await self._turn.admission.check([*named("", setup)])
+        ids = [*named("", setup)]
+        await self._turn.admission.check(ids)
+        self._running = await pinning.pinned(self._running, self._turn.admission, self._model, ids)
         provider = await self._dial()
         assert self._turn.call is not None
         asked = {"setup": {**setup, "model": f"models/{self._turn.call.request.model}"}}
@@ -103,6 +105,14 @@ class Live(sessions.Session):
         ids = [*named("", [told.client_content, told.client_content_, told.tool_response, told.tool_response_])]
         if ids and self._turn.admission is not None:
             await self._turn.admission.check(ids)
+            await self._check_place(self._turn.admission, ids)
+
+    async def _check_place(self, admission: Admission, ids: list[str]) -> None:
+        """Refuse what is not at the account that the session is with. Raises GateError."""
+        known, one = await admission.places(ids), self._deployment
+        there = pinning.kept_at(self._running, known)
+        if there is not None and one is not None and one.id not in there:
+            raise pinning.elsewhere(self._running, admission, self._model, there, known)
 
     def _read(self, frame: str | bytes) -> str:
         data = frame.encode() if isinstance(frame, str) else frame

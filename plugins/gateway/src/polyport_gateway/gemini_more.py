@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from polyport.border import Call
 from polyport.bridges.counting import to_count
 from polyport.errors import BadRequestError
+from polyport.flow import Flow
 from polyport.operations import Operation
 from polyport_gateway import replies
+from polyport_gateway.gate import Admission
 from polyport_gateway.gemini import Gemini, camels
 from polyport_gateway.gemini_contents import parts_text
+from polyport_gateway.gemini_kept import Came, call_of, of_model, send
+from polyport_gateway.running import Running
 from polyport_gateway.surface import Answer
 
 #: What vectors are for, there and here. The others of Google's words have no like elsewhere.
@@ -26,7 +31,10 @@ EMBEDDED = frozenset({"content", "taskType", "outputDimensionality", "model", "e
 
 
 class Counting(Gemini):
-    """countTokens: of contents, or of a whole request."""
+    """countTokens: of contents, or of a whole request.
+
+    A request with what only Gemini has (a cache, tools of its own, sound) goes to it as it came.
+    """
 
     def read(self, operation: Operation, fields: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
         """Return what is counted, in the shape that providers count."""
@@ -34,10 +42,38 @@ class Counting(Gemini):
         whole = given.pop("generateContentRequest", None)
         asked = {**given, **(camels(whole, "$.generateContentRequest") if whole is not None else {})}
         chat = super().read(operation, {**asked, "model": fields["model"]}, headers)
-        return {"model": chat["model"], **to_count(chat["messages"], chat.get("tools"))}
+        foreign = chat.get("foreign")
+        try:
+            if not foreign:
+                return {"model": chat["model"], **to_count(chat["messages"], chat.get("tools"))}
+        except BadRequestError:  # there are no such parts in the shape that providers count
+            foreign = ["$.contents"]
+        body = {name: value for name, value in asked.items() if name != "model"}
+        return {**chat, "foreign": foreign, "body": body}
+
+    def plan(
+        self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
+    ) -> tuple[Call, Flow[Any]]:
+        """Return the call. Raises BadRequestError for what only Gemini counts, of a model that is not its own."""
+        if "foreign" not in fields:
+            return super().plan(running, admission, operation, fields)
+        self._demand_own(running, fields)
+        running.refuse_guarded(admission, "what only Gemini counts")
+        there = of_model(running, fields["model"])
+        one = next((one for one in there if running.router.may_take(one.deployment)), there[0])
+        body = {"generateContentRequest": {**fields["body"], "model": f"models/{one.model}"}}
+        call = call_of(running, one)
+
+        def flow() -> Flow[Came]:
+            path = f"/models/{one.model}:countTokens"
+            return Came(body=(yield from send(call, operation, {"path": path, "query": {}, "body": body})).content)
+
+        return call, flow()
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
         """Return the count."""
+        if isinstance(result, Came):
+            return Answer(result.body)
         return Answer(replies.encode({"totalTokens": result.input_tokens}))
 
 

@@ -117,7 +117,7 @@ class Uploading(Passage):
         await admission.check(ids)
         if file and await self._is_taken(file):
             raise GateError(409, "already_exists", f"The name {file!r} is taken: choose another, or none.")
-        account = among(self._running, accounts(self._running), (await admission.places(ids)).values())
+        account = among(self._running, admission, accounts(self._running), await admission.places(ids))
         self._call = call_of(self._running, account)
         self._account_of = account
         if file:

@@ -249,7 +249,10 @@ class Session:
     async def _dial(self) -> ClientConnection:
         """Return the connection to the model's first deployment that takes it. Raises what the last one said."""
         failed: PolyportError | None = None
-        for one in self._running.router.groups.of(self._model):
+        router = self._running.router
+        for one in router.groups.of(self._model):
+            if not router.may_take(one):
+                continue
             try:
                 return await self._connect(one)
             except PolyportError as error:
