@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,17 @@ def run(folder: Path, source: str, test: Callable[[Ask], Awaitable[None]], **set
         ("return {}", 200),
         ("return {'max_buget': 1}", 500),
         ("return {'rpm_limit': 'many'}", 500),
+        ("return {'rpm_limit': 0}", 200),
+        ("return {'team_rpm_limit': 7}", 500),
+        ("return {'team_id': 't', 'team_rpm_limit': 7, 'team_spend': 2.0, 'spend': 0.0, 'model_spend': {}}", 200),
+        ("return {'team_id': 't', 'team_member_rpm_limit': 7}", 500),
+        ("return {'team_id': 't', 'team_budget': 7}", 500),
+        ("return {'team_id': 't', 'team_blocked': True}", 403),
+        ("return {'org_rpm_limit': 7}", 500),
+        ("return {'end_user_models': ['gpt']}", 500),
+        ("return {'end_user_max_budget': 'much'}", 500),
+        ("return {'expires': '2020-01-01T00:00:00'}", 401),
+        ("return {'expires': 'soon'}", 500),
         ("return 7", 500),
         ("return {'key_id': 7}", 500),
         ("return {'user_role': ['admin']}", 500),
@@ -256,3 +269,92 @@ def test_yaml_has_its_own_idea_of_on_and_off(tmp_path: Path) -> None:
     for word, asked in (("on", True), ("off", False), ("auto", True)):
         found = config.parse(text % word)
         assert (custom_auth.load(found.general.given, tmp_path) is not None) is asked, word
+
+
+# --- limits of others ---
+
+SAYING = """
+import base64, json
+
+def who(request, key):
+    return json.loads(base64.urlsafe_b64decode(key))
+"""
+Call = Callable[..., httpx.Response]
+
+
+@pytest.fixture(scope="module")
+def saying(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, start: Callable[..., Gateway]) -> Gateway:
+    """A gateway whose function says what the key does."""
+    folder = tmp_path_factory.mktemp("saying")
+    (folder / "says.py").write_text(SAYING)
+    path = folder / "config.yaml"
+    general = {"master_key": KEY, "custom_auth": "says.who"}
+    path.write_text(yaml.safe_dump(config_for(upstream, general_settings=general)))
+    return start(path)
+
+
+@pytest.fixture
+def call(saying: Gateway, well: Upstream) -> Iterator[Call]:
+    """Chat as what a function says."""
+    with httpx.Client(base_url=saying.url, timeout=30) as client:
+
+        def calling(said: Mapping[str, Any] | None, path: str = "/v1/chat/completions", **body: Any) -> httpx.Response:
+            key = KEY if said is None else base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
+            body = body if said is None else {**CHAT, "max_tokens": 3, **body}
+            return client.post(path, json=body, headers={"authorization": f"Bearer {key}"})
+
+        yield calling
+
+
+@pytest.mark.parametrize(
+    ("said", "other"),
+    [
+        ({"team_id": "T", "team_rpm_limit": 2}, {"team_id": "U", "team_rpm_limit": 2}),
+        ({"user_id": "T", "user_rpm_limit": 2}, {"user_id": "U", "user_rpm_limit": 2}),
+        ({"project_id": "T", "project_rpm_limit": 2}, {"project_id": "U", "project_rpm_limit": 2}),
+        ({"end_user_id": "T", "end_user_rpm_limit": 2}, {"end_user_id": "U", "end_user_rpm_limit": 2}),
+        (
+            {"team_id": "M", "user_id": "T", "team_member_rpm_limit": 2},
+            {"team_id": "M", "user_id": "U", "team_member_rpm_limit": 2},
+        ),
+        (
+            {"team_id": "P", "team_metadata": {"model_rpm_limit": {"gpt": 2}}},
+            {"team_id": "Q", "team_metadata": {"model_rpm_limit": {"gpt": 2}}},
+        ),
+    ],
+    ids="-".join,
+)
+def test_limits_of_others_are_counted_over_all_their_keys(call: Call, said: Any, other: Any) -> None:
+    """Whoever calls with what key; those of others are counted by themselves. Nobody of them is in a table."""
+    asked = [call({**said, "key_id": f"{key}-{said}"}) for key in "abc"]
+    assert [one.status_code for one in asked] == [200, 200, 429], asked[-1].text
+    assert call({**other, "key_id": "other"}).status_code == 200
+
+
+def test_limits_of_the_end_user_hold_for_whom_the_request_names(call: Call) -> None:
+    """Each by itself; one that the function names goes before, and is in the ledger."""
+    said = {"key_id": "shop", "end_user_rpm_limit": 1}
+    assert [call(said, user=user).status_code for user in ("ann", "ann", "ben")] == [200, 429, 200]
+    assert call({"key_id": "till", "end_user_id": "cleo"}, user="dan").status_code == 200
+    logs = until(
+        lambda: httpx.get(
+            f"{call(None, '/key/list').url.copy_with(path='/spend/logs')}?key=custom:till",
+            headers={"authorization": f"Bearer {KEY}"},
+        ).json()["results"],
+        "it is written down",
+    )
+    assert [row["customer_id"] for row in logs] == ["cleo"]
+
+
+def test_what_is_said_goes_before_what_is_here_and_counts_with_it(call: Call) -> None:
+    """A team's own limits are replaced by those that are said, on the same account: what it has spent is known."""
+    assert call(None, "/team/new", team_id="crew", rpm_limit=1, max_budget=5, budget_duration="1mo").status_code == 200
+    said = {"team_id": "crew", "team_rpm_limit": 3, "user_id": "u"}
+    assert [call({**said, "key_id": key}).status_code for key in "xyx"] == [200, 200, 200]
+    assert call({**said, "key_id": "z"}).status_code == 429
+    spent = call({**said, "team_rpm_limit": 9, "team_max_budget": 0.000142, "key_id": "z"})
+    assert spent.status_code in (400, 429)
+    assert "budget" in spent.text
+    assert call({**said, "team_rpm_limit": 9, "team_max_budget": 1, "key_id": "z"}).status_code == 200
+    narrow = call({**said, "team_rpm_limit": 9, "team_models": ["embed"], "key_id": "z"})
+    assert narrow.status_code == 403

@@ -78,7 +78,8 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
 class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Who calls, and what of it matters. No key is in it. `key_id` is "" for the master key.
 
-    `teams` are those that a person who is signed in may spend with.
+    `teams` are those that a person who is signed in may spend with. `customer` goes before the one that a request
+    names, and `of_customer`, in columns, before the limits that it has here.
     """
 
     id: str
@@ -98,6 +99,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     models: Names | None = None
     policy: Policy | None = None
     teams: tuple[str, ...] = ()
+    customer: str = ""
+    of_customer: Mapping[str, Any] = {}
 
     @cached_property
     def caller(self) -> Caller:
@@ -285,9 +288,14 @@ class Identity:
             self._check(found)
         return found
 
-    async def customer(self, id: str) -> Party | None:
-        """Return a customer; None for one that nobody has set up, and nothing limits. Raises GateError: 403."""
+    async def customer(self, id: str, said: Mapping[str, Any] | None = None) -> Party | None:
+        """Return a customer; None for one that nobody has set up, and nothing limits. Raises GateError: 403.
+
+        What is `said` of it, in columns, goes before what is known.
+        """
         found = await self._remembered(id, self._customers, self._old_customers, self._load_customer)
+        if said:
+            found = said_of("customer", id, found or self._stranger(id), said)
         return self._customer(id, found)
 
     def _is_master(self, mark: str) -> bool:
@@ -376,14 +384,22 @@ class Identity:
         return None if row is None else await party(connection, "customer", row)
 
 
-async def of_key(connection: Connection, key: KeyRow, asked: str = "") -> Principal:
-    """Return who has a key, with its user, team and project; the team is the key's, else the one that is asked for."""
+async def of_key(
+    connection: Connection, key: KeyRow, asked: str = "", said: Mapping[str, Mapping[str, Any]] | None = None
+) -> Principal:
+    """Return who has a key, with its user, team and project; the team is the key's, else the one that is asked for.
+
+    What is `said` of these, in columns by kind, goes before what is known of them.
+    """
     user = await connection.get(UserRow, key.user_id) if key.user_id else None
     project = await connection.get(ProjectRow, key.project_id) if key.project_id else None
     team_id = await team_of(connection, key.user_id, key.team_id or (project.team_id if project else ""), asked)
     team = await connection.get(TeamRow, team_id) if team_id else None
     rows: list[tuple[str, Entity | None]] = [("key", key), ("user", user), ("team", team), ("project", project)]
     parties = await parties_of(connection, rows)
+    if said:
+        ids = {"user": key.user_id, "team": team_id, "project": key.project_id, "member": f"{team_id}/{key.user_id}"}
+        parties = _spoken_for(parties, {kind: (ids[kind], one) for kind, one in said.items() if kind in ids})
     led = await teams_led(connection, key.user_id) if key.role == "team_admin" else frozenset()
     return Principal(
         id=key.id,
@@ -445,6 +461,27 @@ def party_of(kind: str, id: str, values: Mapping[str, Any]) -> Party:
     """Return somebody who is in no table: of whom limits are known, by their columns' names, and nothing else."""
     about = ((kind, id),) if kind else ()
     return Party(kind=kind, id=id, blocked=False, limit=_limit(about, values), by_model=_by_model(about, values))
+
+
+def said_of(kind: str, id: str, found: Party | None, said: Mapping[str, Any]) -> Party:
+    """Return somebody with what is said of them, in columns, before what was found."""
+    about = (("team", id.partition("/")[0]), ("user", id.partition("/")[2])) if kind == "member" else ((kind, id),)
+    found = found or Party(kind=kind, id=id, blocked=False, limit=Limit(about=about), by_model={})
+    own = {field: said[name] for name, field in COLUMNS.items() if said.get(name) is not None}
+    return msgspec.structs.replace(
+        found,
+        blocked=found.blocked or bool(said.get("blocked")),
+        limit=msgspec.structs.replace(found.limit, **own),
+        by_model={**found.by_model, **_by_model(about, said)},
+        models=Names(said["models"]) if said.get("models") else found.models,
+    )
+
+
+def _spoken_for(parties: Iterable[Party], said: Mapping[str, tuple[str, Mapping[str, Any]]]) -> tuple[Party, ...]:
+    known = {one.kind: one for one in parties}
+    for kind, (name, one) in said.items():
+        known[kind] = said_of(kind, name, known.get(kind), one)
+    return tuple(known.values())
 
 
 def _limit(about: tuple[tuple[str, str], ...], values: Mapping[str, Any]) -> Limit:

@@ -147,8 +147,7 @@ class Keeper:
         await self._started()
         principal = await self.identity.identify(asked.token, asked.headers.get(TEAM, ""))
         admitted = self._enter(asked, principal)
-        customer = await self.identity.customer(admitted.customer) if admitted.customer else None
-        limits = self._limits(admitted, customer)
+        limits = self._limits(admitted, await self._customer(admitted))
         if limits.each:
             admitted.taken = await self._reserve(limits, *self._estimate(admitted, limits), self.clock())
         return admitted
@@ -206,6 +205,11 @@ class Keeper:
             if asked.operation and principal.role == "viewer":
                 raise GateError(403, "viewer", "A key with the role viewer reads, and calls no models.")
         return Admitted(self, asked, principal)
+
+    async def _customer(self, admitted: Admitted) -> Party | None:
+        """Return a request's customer, with what its key says of it. Raises GateError."""
+        name = admitted.customer
+        return await self.identity.customer(name, admitted.principal.of_customer) if name else None
 
     def _limits(self, admitted: Admitted, customer: Party | None, model: str | None = None) -> Together:
         """Return what limits a request: whoever has the key, its customer, and what holds for everybody."""
@@ -288,8 +292,7 @@ class Keeper:
     async def hold(self, admitted: Admitted, row: Started) -> Refusal | None:
         """Hold what a batch may cost. Raises GateError while the database is away: nobody would bill the batch."""
         try:
-            customer = await self.identity.customer(admitted.customer) if admitted.customer else None
-            limits = self._limits(admitted, customer, row.model)
+            limits = self._limits(admitted, await self._customer(admitted), row.model)
             return await self.batches.hold(row, limits.each, self.clock())
         except ServiceUnavailableError as error:
             raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
@@ -348,7 +351,8 @@ class Admitted:
         self.policy: Policy | None = principal.policy
         model = asked.model or ""
         self.model = self.aliases.get(model, model)
-        self.customer = clean(asked.user) if asked.user and asked.operation else ""
+        user = principal.customer or asked.user
+        self.customer = clean(user) if user and asked.operation else ""
         self.taken: Reservation | None = None
         self.made: Sequence[Owned] = ()
         #: The row of a batch that is about to start.
