@@ -384,11 +384,11 @@ def test_what_the_first_version_had_alone(gateway: Any, first: Any, vendors: Ven
     for name, value in {
         "connectors": [{"id": "web-search"}],
         "conversation_id": "x",
-        "search_queries_only": True,
     }.items():
         refused = ask(gateway, "/v1/chat", {"model": "command", "message": "x", name: value})
         assert (refused.status_code, f"$.{name}" in refused.json()["message"]) == (400, True)
-    for name, value in {"prompt_truncation": "AUTO", "max_input_tokens": 9, "force_single_step": True}.items():
+    gone = {"prompt_truncation": "AUTO", "max_input_tokens": 9, "force_single_step": True, "search_queries_only": True}
+    for name, value in gone.items():
         asked = {"model": "command", "message": "x", name: value}
         refused = ask(gateway, "/v1/chat", asked)
         assert (refused.status_code, name in refused.json()["message"]) == (400, True)

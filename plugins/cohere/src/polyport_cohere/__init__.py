@@ -15,6 +15,7 @@ from polyport_cohere import errors
 from polyport_cohere.audio import Transcriptions
 from polyport_cohere.body import to_body
 from polyport_cohere.embed import Embeddings
+from polyport_cohere.first import FirstVersion
 from polyport_cohere.models import Models
 from polyport_cohere.reply import to_completion
 from polyport_cohere.rerank import Rerank
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatEvents", "Cohere", "to_body", "to_completion"]
 
 
-class Cohere(Embeddings, Rerank, Transcriptions, Models):
+class Cohere(Embeddings, Rerank, Transcriptions, Models, FirstVersion):
     """The Cohere API. Versions are its paths' affair, so that a base URL with or without one will do."""
 
     auth: ClassVar[Auth] = Bearer(env=("COHERE_API_KEY", "CO_API_KEY"))

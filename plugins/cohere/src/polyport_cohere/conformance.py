@@ -109,3 +109,33 @@ EXCHANGES = [
     ),
     Exchange("list_models", {}, reply=body({"models": [MODEL], "next_page_token": "p2"})),
 ]
+
+#: The first version's reply, and its stream: https://docs.cohere.com/v1/reference/chat
+FIRST_REPLY: dict[str, Any] = {
+    "response_id": "r-1",
+    "generation_id": "g-1",
+    "text": "Hi, ünïcode",
+    "finish_reason": "COMPLETE",
+    "tool_calls": [{"name": "now", "parameters": {"zone": "UTC"}}],
+    "citations": [{"start": 0, "end": 2, "text": "Hi", "document_ids": ["doc_0"]}],
+    "documents": [{"id": "doc_0", "title": "A", "snippet": "Hi is said."}],
+    "meta": {"api_version": {"version": "1"}, **USAGE, "warnings": ["old"]},
+}
+FIRST_STREAM = b"".join(
+    json.dumps(one, ensure_ascii=False).encode() + b"\n"
+    for one in (
+        {"is_finished": False, "event_type": "stream-start", "generation_id": "g-1"},
+        {"is_finished": False, "event_type": "search-results", "documents": FIRST_REPLY["documents"]},
+        {"is_finished": False, "event_type": "text-generation", "text": "Hi, "},
+        {"is_finished": False, "event_type": "text-generation", "text": "ünïcode"},
+        {"is_finished": False, "event_type": "tool-calls-chunk", "tool_call_delta": {"index": 0, "name": "now"}},
+        {
+            "is_finished": False,
+            "event_type": "tool-calls-chunk",
+            "tool_call_delta": {"index": 0, "parameters": '{"zone":"UTC"}'},
+        },
+        {"is_finished": False, "event_type": "tool-calls-generation", "tool_calls": FIRST_REPLY["tool_calls"]},
+        {"is_finished": False, "event_type": "citation-generation", "citations": FIRST_REPLY["citations"]},
+        {"is_finished": True, "event_type": "stream-end", "finish_reason": "COMPLETE", "response": FIRST_REPLY},
+    )
+)

@@ -27,6 +27,12 @@ def thinks(model: str) -> bool:
     return info is None or "reasoning" in info.supports
 
 
+def thinks_surely(model: str) -> bool:
+    """Whether the model is known to think."""
+    info = _models().get(model)
+    return info is not None and "reasoning" in info.supports
+
+
 def embeds_mixed(model: str) -> bool:
     """Whether a vector can be of text and pictures together, and a call hold several pictures."""
     return OLD_EMBED.search(model) is None

@@ -121,14 +121,19 @@ class ChatEvents(Events):
 # --- the call --------------------------------------------------------------------------------------------------------
 
 
-def plan(running: Running, operation: Operation, fields: Mapping[str, Any], relay: str) -> tuple[Call, Flow[Any]]:
-    """Return a chat's call: as it is to models that speak Cohere's dialect, else in what every vendor has."""
+def plan(
+    running: Running, operation: Operation, fields: Mapping[str, Any], relay: str, around: Middleware | None = None
+) -> tuple[Call, Flow[Any]]:
+    """Return a chat's call: as it is to models that speak Cohere's dialect, else in what every vendor has.
+
+    `around` is around each attempt, where Cohere is the first to answer.
+    """
     notes, own = Notes(), running.speaks(Chat.relays, fields["model"])
     asked = {**fields} if own else to_others(fields, notes)
     if asked.get("stream"):
         asked["stream_options"] = {"include_usage": True}
     relay = relay if asked.get("stream") else ""
-    attempt = in_turn(fields) if own else None
+    attempt = in_turn(fields, around) if own else None
     call, flow = running.router.plan(operation.function, relay=relay, attempt=attempt, **asked)
     try:
         notes.tell(call.request)
@@ -138,7 +143,7 @@ def plan(running: Running, operation: Operation, fields: Mapping[str, Any], rela
     return call, flow
 
 
-def in_turn(fields: Mapping[str, Any]) -> Middleware:
+def in_turn(fields: Mapping[str, Any], around: Middleware | None = None) -> Middleware:
     """Return what is around each attempt of a chat: of these fields, others than Cohere get what they have."""
 
     def attempt(call: Call, proceed: Next) -> Flow[Any]:
@@ -147,7 +152,9 @@ def in_turn(fields: Mapping[str, Any]) -> Middleware:
             return proceed(call)
         return proceed(replace(call, request=translated(request, fields)))
 
-    return attempt
+    if around is None:
+        return attempt
+    return lambda call, proceed: around(call, lambda call: attempt(call, proceed))
 
 
 def translated(request: ChatRequest, fields: Mapping[str, Any]) -> ChatRequest:

@@ -1,23 +1,26 @@
 """Cohere's first chat, /v1/chat, over any provider. https://docs.cohere.com/v1/reference/chat
 
-One message, with the history before it; tools of Python's types; calls without ids, which their results name by what
-was called. What it has no field for (thoughts) stands in one of its own, `thinking`.
+Cohere gets the request as it came, and its reply goes out as it came; but models that think are asked by the second
+version. One message, with the history before it; tools of Python's types; calls without ids, which their results name
+by what was called. What it has no field for (thoughts) stands in one of its own, `thinking`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from polyport.border import Call
+from polyport.border import Call, Middleware, Next, exchange
 from polyport.bridges.assembling import completion_of
 from polyport.errors import BadRequestError, InvalidResponseError
-from polyport.flow import Flow
+from polyport.flow import Flow, Passed, Streaming
 from polyport.operations import Operation
-from polyport.types.chat import ChatCompletion, ChatCompletionChunk, Choice, ToolCall
+from polyport.types.chat import ChatCompletion, ChatCompletionChunk, ChatRequest, Choice, ToolCall
+from polyport.types.record import Request
 from polyport_gateway import replies
+from polyport_gateway.asked import ALLOWED
 from polyport_gateway.cohere import Cohere
 from polyport_gateway.cohere_answers import Told, citations, counts, reason, said, thoughts
 from polyport_gateway.cohere_chat import RENAMED, Fields, answer_format, plan, require_model
@@ -30,13 +33,16 @@ STREAM = "application/stream+json"
 LACKING = {
     "connectors": "nobody searches for the model here: give it `documents`, or tools",
     "conversation_id": "no conversations are kept here: send `chat_history`",
-    "search_queries_only": "a model is not asked for searches here: give it a tool",
-    "raw_prompting": "prompts are always put into a model's own form here",
 }
 #: Parameters that are Cohere's alone and gone from its second version -> the values that ask for what happens anyway.
 GONE: dict[str, tuple[Any, ...]] = {
     "prompt_truncation": ("OFF",), "max_input_tokens": (), "force_single_step": (False,), "return_prompt": (False,),
+    "search_queries_only": (False,), "raw_prompting": (False,),
 }  # fmt: skip
+#: Parameters of a chat -> what the first version calls them; what only the second has; what Cohere is not told at all.
+FIRSTS = {name: first for first, name in RENAMED.items() if name != "logprobs"}
+SECOND = frozenset({"thinking", "reasoning_effort", "logprobs"})
+UNTOLD, UNHEARD = frozenset({"user", "metadata"}), "Cohere is not told about users"
 #: The first version's words -> the second's.
 SAFETY = {"NONE": "OFF"}
 #: Python's types -> JSON Schema's; what is not here is described in words.
@@ -55,7 +61,7 @@ REASONS = {"TOOL_CALL": "COMPLETE"}
 class FirstChat(Cohere):
     """POST /v1/chat, whole and streamed."""
 
-    relays = ""  # Cohere's models are asked by the second version
+    relays = "cohere_v1"
     plans = True
 
     def read(self, operation: Operation, fields: Fields, headers: Mapping[str, str]) -> Fields:
@@ -75,26 +81,28 @@ class FirstChat(Cohere):
                 chat |= SECTIONS[name](value)
             elif name not in MESSAGES and not (name in GONE and value in GONE[name]):
                 chat[RENAMED.get(name, name)] = value
-        return {**chat, FIRST: {name: given[name] for name in MESSAGES if name in given}}
+        return {**chat, FIRST: given}
 
     def plan(
         self, running: Running, admission: Admission, operation: Operation, fields: Mapping[str, Any]
     ) -> tuple[Call, Flow[Any]]:
-        """Return the call. Raises UnsupportedParamsError for what only the first version had."""
-        gone = [name for name in GONE if name in fields]
+        """Return the call. Raises UnsupportedParamsError where others are asked for what only the first version had."""
         asked = {name: value for name, value in fields.items() if name != FIRST and name not in GONE}
-        call, flow = plan(running, operation, asked, self.relays)
+        own = running.speaks(Cohere.relays, fields["model"])
+        call, flow = plan(running, operation, asked, self.relays, at_cohere(fields) if own else None)
+        if own:
+            return call, flow
         try:
-            for name in gone:
-                call.request.unsupported(name, "Cohere's second version, which its models are asked by, has it no more")
+            tell_gone(call.request, fields)
         except BadRequestError:
             flow.close()
             raise
         return call, flow
 
     def answer(self, result: Any, fields: Mapping[str, Any]) -> Answer:
-        """Return the completion as the first version's reply."""
-        return Answer(replies.encode(to_reply(result, fields[FIRST])))
+        """Return the completion as the first version's reply; Cohere's own as it came."""
+        came = result.relayed_as(self.relays)
+        return Answer(replies.encode(to_reply(result, fields[FIRST])) if came is None else came)
 
     def events(self, operation: Operation, fields: Mapping[str, Any], headers: Mapping[str, str]) -> Events:
         """Return how a stream is written: a line of JSON for each event."""
@@ -104,6 +112,74 @@ class FirstChat(Cohere):
         """Return an error in the middle of a stream: its end."""
         told = {"is_finished": True, "event_type": "stream-end", "finish_reason": "ERROR", "error": problem.message}
         return line({**told, "response": {"text": "", "finish_reason": "ERROR"}})
+
+
+# --- whom it comes to ---
+
+
+@runtime_checkable
+class HasFirst(Protocol):
+    """A provider that is asked by the first version, too."""
+
+    def has_first(self, model: str) -> bool:
+        """Whether a model is."""
+
+    def first_chat(self, request: ChatRequest, body: Mapping[str, Any]) -> Flow[Any]:
+        """Ask with a body of the first version."""
+
+
+def at_cohere(fields: Mapping[str, Any]) -> Middleware:
+    """Return what is around each attempt: Cohere gets the request as it came, where it still says what is asked."""
+
+    def around(call: Call, proceed: Next) -> Flow[Any]:
+        request: Any = call.request
+        plugin = call.provider.plugin
+        body = None
+        if isinstance(plugin, HasFirst) and plugin.has_first(request.model):
+            body = as_it_came(request, fields)
+        if body is None or not isinstance(plugin, HasFirst):
+            tell_gone(request, fields)
+            return proceed(call)
+        call.meta.provider, call.meta.model = call.provider.name, request.model
+        return _passing(exchange(plugin.first_chat(request, body), call), call.relay)
+
+    return around
+
+
+def _passing(flow: Flow[Any], wire: str) -> Flow[Any]:
+    result = yield from flow
+    if wire and isinstance(result, Streaming):
+        result.relay(wire)
+    return result
+
+
+def as_it_came(request: ChatRequest, fields: Mapping[str, Any]) -> Fields | None:
+    """Return the body that came, with what changed since; None where that is more than the first version has.
+
+    A guardrail may have changed what is said, a deployment or a key's owner have added parameters.
+    """
+    now = {**request.given(), **request.extra}
+    body = {name: value for name, value in fields[FIRST].items() if name not in ALLOWED}
+    for name in UNTOLD & body.keys():
+        request.adapt(name, "dropped", UNHEARD)
+        del body[name]
+    for name in {*now, *fields} - {FIRST, "model", "stream_options", *UNTOLD, *ALLOWED, *GONE}:
+        value = now.get(name)
+        if value == fields.get(name):
+            if name in SECOND:
+                return None
+        elif name in FIRSTS:
+            body |= {FIRSTS[name]: value}
+        else:
+            return None
+    return body
+
+
+def tell_gone(request: Request, fields: Mapping[str, Any]) -> None:
+    """Tell of what only the first version had. Raises UnsupportedParamsError."""
+    for name in GONE:
+        if name in fields:
+            request.unsupported(name, "Cohere's second version has it no more, and no other vendor has it")
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------
@@ -332,6 +408,14 @@ class Lines(Events):
     def __init__(self, given: Mapping[str, Any]) -> None:
         self._given = given
         self._chunks: list[ChatCompletionChunk] = []
+        self._last: list[bytes] = []
+
+    def passed(self, passed: Passed) -> bytes:
+        """Return a line as it came; what ends the stream is held back until it was settled."""
+        if self._last or (passed.chunk is not None and any(one.finish_reason for one in passed.chunk.choices)):
+            self._last.append(passed.data)
+            return b""
+        return passed.data
 
     def chunk(self, chunk: ChatCompletionChunk) -> bytes:
         """Return the lines that a chunk comes to."""
@@ -351,7 +435,7 @@ class Lines(Events):
 
     def end(self) -> bytes:
         """Return what is known at the end: calls, citations, and the whole reply."""
-        return b"".join(line(event) for event in self._ending())
+        return b"".join(self._last or map(line, self._ending()))
 
     def _ending(self) -> Iterator[Told]:
         reply = to_reply(completion_of(self._chunks), self._given)
