@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -101,7 +101,7 @@ class Exchange:
     async def _answer(self, route: Route, names: dict[str, str]) -> None:
         operation = route.operation
         if operation is None:
-            await self._admit(route, {}, 0)
+            await self._admit(self._asking(route, "", {}))
             await self._reply(self._own(route, names))
             return
         limit = self._running.max_json
@@ -113,7 +113,11 @@ class Exchange:
         try:
             self._fields = await self._read(body, operation, names)
             asked.check(self._fields, operation, self._running.settings)
-            await self._admit(route, self._fields, body.size)
+            fields = self._fields
+            model, stream = fields.get("model"), fields.get("stream")
+            await self._admit(
+                self._asking(route, operation.function, fields, model=model, stream=stream, size=body.size)
+            )
             watch = Watch(self._leave, self._receive)
             await self._perform(operation)
         finally:
@@ -134,24 +138,41 @@ class Exchange:
             fields |= names
         return self._surface.read(operation, fields, self._headers)
 
-    async def _admit(self, route: Route, fields: dict[str, Any], size: int) -> None:
-        model = fields.get("model")
-        self._asked = Asked(
-            request_id=self._id,
-            method=route.method,
-            path=route.path,
-            surface=self._surface.name,
-            operation=route.operation.function if route.operation else "",
-            token=credential.of(self._headers, self._scope),
-            client=self._client(),
-            model=model if isinstance(model, str) else None,
-            stream=bool(fields.get("stream")),
-            size=size,
-            user=user_of(fields),
-            headers=self._headers,
-            fields=fields,
+    def _asking(
+        self,
+        route: Route,
+        operation: str,
+        fields: Mapping[str, Any],
+        *,
+        path: str | None = None,
+        model: Any = None,
+        stream: object = False,
+        size: int = 0,
+        user: str | None = None,
+        price: int | None = None,
+    ) -> Asked:
+        """Return the request as the gate is to see it."""
+        return Asked(
+            self._id,
+            route.method,
+            route.path if path is None else path,
+            self._surface.name,
+            operation,
+            credential.of(self._headers, self._scope),
+            self._client(),
+            model if isinstance(model, str) else None,
+            bool(stream),
+            size,
+            user or user_of(fields),
+            self._headers,
+            fields,
+            price,
         )
-        self._admission = self._gate.admit_now(self._asked) or await self._gate.admit(self._asked)
+
+    async def _admit(self, asked: Asked) -> None:
+        """Be let in. Raises GateError."""
+        self._asked = asked
+        self._admission = self._gate.admit_now(asked) or await self._gate.admit(asked)
 
     def _client(self) -> str | None:
         address = self._scope.get("client")

@@ -15,9 +15,8 @@ from polyport_gateway.app import ASGI
 from polyport_gateway.asked import Receive
 from polyport_gateway.endpoints import HOPS, METHODS, Endpoint
 from polyport_gateway.exchange import Scope, Send, Watch
-from polyport_gateway.gate import Asked, Caller, Free, GateError, Outcome
+from polyport_gateway.gate import Caller, Free, GateError, Outcome
 from polyport_gateway.passthrough import KEPT_BACK, PREFIXES_KEPT_BACK, WORD, Passage, Spool, safe
-from polyport_gateway.running import user_of
 from polyport_gateway.signon import credential
 from polyport_gateway.surfaces import OPENAI, Route
 
@@ -78,37 +77,27 @@ class Forward(Passage):
             await self._gate.identify(credential.of(self._headers, self._scope), self._client(), team=team)
         with ExitStack() as stack:
             content, told = await self._content(None, stack)
-            self._asked = self._asking(route, told or {})
-            self._admission = (
-                self._gate.admit_now(self._asked) or await self._gate.admit(self._asked)
-                if wants
-                else Free(Caller(id="anyone"))
+            cost = self.endpoint.cost_per_request
+            asked = self._asking(
+                route,
+                WORD,
+                {**(told or {}), "max_tokens": 0},
+                path=route.path.removeprefix("/v1"),
+                stream=(told or {}).get("stream"),
+                price=None if cost is None else nano(cost),
             )
+            if wants:
+                await self._admit(asked)
+            else:
+                self._asked, self._admission = asked, Free(Caller(id="anyone"))
             if not self.endpoint.unguarded:
-                self._running.refuse_guarded(self._admission, "what passes through")
+                self._running.refuse_guarded(self._admission_of(), "what passes through")
             self._demand(told, content)
             watch = Watch(self._leave, self._receive)
             try:
                 await self._pass(self._aimed(route.method, below, content), None)
             finally:
                 watch.stop()
-
-    def _asking(self, route: Route, told: Mapping[str, Any]) -> Asked:
-        cost = self.endpoint.cost_per_request
-        return Asked(
-            request_id=self._id,
-            method=route.method,
-            path=route.path.removeprefix("/v1"),
-            surface=self._surface.name,
-            operation=WORD,
-            token=credential.of(self._headers, self._scope),
-            client=self._client(),
-            stream=bool(told.get("stream")),
-            user=user_of(told),
-            headers=self._headers,
-            fields={**told, "max_tokens": 0},
-            price=None if cost is None else nano(cost),
-        )
 
     def _aimed(self, method: str, path: str, content: bytes | Spool | None) -> HttpRequest:
         """Return the request to the target."""

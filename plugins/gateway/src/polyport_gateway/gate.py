@@ -65,7 +65,7 @@ def new_id() -> str:
     return "%032x" % (time_ns() << 64 | getrandbits(64))
 
 
-class Asked(msgspec.Struct, kw_only=True, frozen=True):
+class Asked(msgspec.Struct, frozen=True):
     """One request, as a gate sees it.
 
     `path` is the route without /v1 and with its names in braces: /responses/{response_id}. `operation` is the SDK's

@@ -30,10 +30,9 @@ from polyport_gateway import replies
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import IN_MEMORY, Body
 from polyport_gateway.exchange import Watch
-from polyport_gateway.gate import Asked, GateError
+from polyport_gateway.gate import GateError
 from polyport_gateway.gemini_kept import PROVIDER, VERSION, Account, accounts, among, at, call_of, named
 from polyport_gateway.passthrough import Passage, Spool, serving
-from polyport_gateway.signon import credential
 from polyport_gateway.surfaces import GEMINI, Route
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class Uploading(Passage):
             raise GateError(413, "request_too_large", f"A file may have {self._running.max_upload} bytes here")
         body = Body(self._receive, self._headers, self._running.max_json)
         told = await body.json()
-        await self._enter_upload(route, names["function"], body.size)
+        await self._admit(self._asking(route, names["function"], {}, size=body.size))
         admission = self._admission_of()
         file = _name(told) if names["path"] == "/files" else ""
         ids = [*named(names["path"].strip("/"), {} if file else told)]
@@ -130,20 +129,6 @@ class Uploading(Passage):
         """Whether a name is another caller's, who has, or had, a file by it."""
         admission = self._admission_of()
         return file not in await admission.visible([file]) and file in await admission.places([file])
-
-    async def _enter_upload(self, route: Route, function: str, size: int) -> None:
-        self._asked = Asked(
-            request_id=self._id,
-            method=route.method,
-            path=route.path,
-            surface=self._surface.name,
-            operation=function,
-            token=credential.of(self._headers, self._scope),
-            client=self._client(),
-            size=size,
-            headers=self._headers,
-        )
-        self._admission = self._gate.admit_now(self._asked) or await self._gate.admit(self._asked)
 
     # --- a piece ---
 

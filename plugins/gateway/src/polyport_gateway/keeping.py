@@ -30,7 +30,7 @@ from polyport_gateway import asked, direct, owning, resources, tapping
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import IN_MEMORY, Body, Parts, Receive
 from polyport_gateway.exchange import Exchange, Scope, Send, Watch
-from polyport_gateway.gate import Asked, GateError
+from polyport_gateway.gate import GateError
 from polyport_gateway.passthrough import Passage, Spool, close, hidden, may, read, safe
 from polyport_gateway.resources import Row
 from polyport_gateway.running import Running, user_of
@@ -198,20 +198,8 @@ class Kept(Passage):
     async def _let_in(self, route: Route, told: dict[str, Any], model: str | None) -> None:
         """Have the request admitted; what it says is counted where a model reads it."""
         row = self._row
-        self._asked = Asked(
-            request_id=self._id,
-            method=route.method,
-            path=row.path,
-            surface=self._surface.name,
-            operation=row.name,
-            token=credential.of(self._headers, self._scope),
-            client=self._client(),
-            model=model,
-            user=user_of(told),
-            headers=self._headers,
-            fields=told if row.model else {},
-        )
-        self._admission = self._gate.admit_now(self._asked) or await self._gate.admit(self._asked)
+        fields = told if row.model else {}
+        await self._admit(self._asking(route, row.name, fields, path=row.path, model=model, user=user_of(told)))
 
     def _may(self) -> None:
         """Refuse what guardrails would have to see, and what costs nobody knows what. Raises GateError."""

@@ -34,10 +34,10 @@ from polyport_gateway.app import ASGI
 from polyport_gateway.asked import IN_MEMORY, NO_JSON, Body, Receive
 from polyport_gateway.endpoints import HOPS, METHODS
 from polyport_gateway.exchange import Exchange, Scope, Send, Watch
-from polyport_gateway.gate import Admission, Asked, GateError
+from polyport_gateway.gate import Admission, GateError
 from polyport_gateway.limits import Reservation
 from polyport_gateway.purses import Purses
-from polyport_gateway.running import allowed, user_of
+from polyport_gateway.running import allowed
 from polyport_gateway.signon import credential
 from polyport_gateway.surface import OCTETS
 from polyport_gateway.surfaces import OPENAI, Finds, Route
@@ -237,21 +237,9 @@ class Passage(Exchange):
         config = told.get("generationConfig")
         limit = config.get("maxOutputTokens") if isinstance(config, dict) else None
         counted = {"max_tokens": limit} if isinstance(limit, int) else {}
-        self._asked = Asked(
-            request_id=self._id,
-            method=route.method,
-            path=route.path,
-            surface=self._surface.name,
-            operation=WORD,
-            token=credential.of(self._headers, self._scope),
-            client=self._client(),
-            model=model,
-            stream=bool(told.get("stream")) or "stream" in route.path.rpartition(":")[2],
-            user=user_of(told),
-            headers=self._headers,
-            fields={**told, **counted} if row is not None and row.answers else {**told, "max_tokens": 0},
-        )
-        self._admission = self._gate.admit_now(self._asked) or await self._gate.admit(self._asked)
+        fields = {**told, **counted} if row is not None and row.answers else {**told, "max_tokens": 0}
+        stream = told.get("stream") or "stream" in route.path.rpartition(":")[2]
+        await self._admit(self._asking(route, WORD, fields, model=model, stream=stream))
 
     # --- the request ---
 
