@@ -294,6 +294,10 @@ class Client(Closing, Interface):
             call.relay = ""  # it may have to see, or to change, every chunk
         return _observe(call, proceed)
 
+    def bare(self, call: Call, core: Next) -> Flow[Any]:
+        """Return the flow of a call with no layer around `core`, where `is_bare` has said that there is none."""
+        return _observe(call, core)
+
     def _layers(self) -> list[Middleware]:
         """Return what is around every call, the innermost first; made anew when a setting has changed."""
         if self.is_bare() and not self._layered[1]:

@@ -129,15 +129,18 @@ class Window:
 
     def add(self, count: int, now: float) -> None:
         """Count, at `now`."""
-        second, counts = int(now), self._counts
-        if second in counts:
-            counts[second] += count
-        else:
-            self._forget(second - WINDOW)
-            counts[second] = count
-            if len(counts) == 1:
-                self._until = second + WINDOW + 1
+        second = int(now)
+        try:
+            self._counts[second] += count  # most are not the first of their second
+        except KeyError:
+            self._begin(second, count)
         self.total += count
+
+    def _begin(self, second: int, count: int) -> None:
+        self._forget(second - WINDOW)
+        self._counts[second] = count
+        if len(self._counts) == 1:
+            self._until = second + WINDOW + 1
 
     def give_back(self, count: int, second: int) -> None:
         """Take back what was counted at a second, if that is not over a minute ago."""

@@ -44,19 +44,20 @@ class AsyncDriver:
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return its result; a Streaming comes back as it is."""
         perform = self._perform
-        send: Any = None
-        error: BaseException | None = None
+        step: Callable[[Any], Any] = flow.send
+        given: Any = None
         while True:
             try:
-                effect = flow.send(send) if error is None else flow.throw(error)
+                effect = step(given)
+                while effect is NOW:
+                    effect = flow.send(time.monotonic())
             except StopIteration as stop:
                 result: T = stop.value
                 return result
-            send = error = None
             try:
-                send = time.monotonic() if effect is NOW else await perform[type(effect)](effect)
+                given, step = await perform[type(effect)](effect), flow.send
             except BaseException as raised:  # noqa: BLE001  the driver's border: the flow decides
-                error = raised
+                given, step = raised, flow.throw
 
     def read(self, source: Any) -> Awaitable[Any]:
         """Return what to await for the next piece of an open body."""

@@ -70,7 +70,7 @@ class Lane:
             reach=client.reach,
         )
         sent = self._sending(fields, request)
-        return call, client.onion(
+        return call, client.bare(
             call, lambda call: self._router.detouring(call, lambda call: self._through(call, sent))
         )
 

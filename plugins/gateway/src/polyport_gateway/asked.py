@@ -31,6 +31,12 @@ PLANNING = frozenset({"self", "function", "relay", "attempt"})
 FORBIDDEN = (OPTION_NAMES - ALLOWED) | PARAMETERS | PLANNING
 #: Parameters that are files.
 FILES = ("file", "image", "mask", "input_reference")
+#: Parameters of a chat that say what is wanted and how, and name nothing.
+SAYING = frozenset({
+    "messages", "model", "stream", "stream_options", "temperature", "top_p", "top_k", "n", "stop", "max_tokens",
+    "max_completion_tokens", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed",
+    "user", "response_format", "reasoning_effort", "service_tier", "metadata", "verbosity", "timeout", "num_retries",
+})  # fmt: skip
 #: A part of a multipart body that is larger than this is kept in a file.
 IN_MEMORY = 1024 * 1024
 #: More parts, or more text in a field that is no file, is no request of any SDK.
@@ -265,6 +271,20 @@ def _alone(value: Any, kind: Any) -> Any:
 
 def _json(value: Any, kind: Any) -> Any:
     return msgspec.json.decode(value if isinstance(value, str) else b"", type=kind)
+
+
+# --- what names nothing ------------------------------------------------------------------------------------------
+
+
+def is_plain(fields: Mapping[str, Any]) -> bool:
+    """Whether a request is a chat in nothing but words, as most are: it names nothing that is kept anywhere."""
+    messages = fields.get("messages")
+    if type(messages) is not list or not fields.keys() <= SAYING:
+        return False
+    for one in messages:
+        if type(one) is not dict or len(one) != 2 or type(one.get("content")) is not str or "role" not in one:
+            return False
+    return True
 
 
 # --- what a caller may not say ------------------------------------------------------------------------------------

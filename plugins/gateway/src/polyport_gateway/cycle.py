@@ -10,7 +10,7 @@ import http
 import logging
 from collections.abc import Iterable, MutableMapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from polyport_gateway.protocol import Protocol
@@ -26,7 +26,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 CONTROLS = bytes({*range(32), 127} - {9})
 TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 #: Headers that say how a reply is framed.
-FRAMING = frozenset((b"content-length: ", b"transfer-encoding: ", b"connection: "))
+FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 
 
 def _status_line(status: int) -> bytes:
@@ -37,13 +37,31 @@ def _status_line(status: int) -> bytes:
 STATUS = {status: _status_line(status) for status in range(200, 600)}
 
 
+class Form(NamedTuple):
+    """How headers of some names are written: their lines, but for the values.
+
+    `framing` are those that say how the reply is framed, by their place, `kept` the places of those that are sent as
+    they are, None where all are.
+    """
+
+    lines: bytes
+    framing: tuple[tuple[int, bytes], ...]
+    kept: tuple[int, ...] | None
+
+
 @lru_cache(1024)
-def _name(name: bytes) -> bytes:
-    """Return how a header's line begins. Raises RuntimeError."""
-    lower = name.lower()
-    if not lower or not TOKEN.issuperset(lower):
-        raise RuntimeError(f"Invalid HTTP header name: {name!r}")
-    return lower + b": "
+def _form(names: tuple[bytes, ...], sized: bool) -> Form:
+    """Return how the headers of a reply are written, which has a Content-Length or not. Raises RuntimeError."""
+    lower = [name.lower() for name in names]
+    for name in lower:
+        if not name or not TOKEN.issuperset(name):
+            raise RuntimeError(f"Invalid HTTP header name: {name!r}")
+    framing = tuple((place, name) for place, name in enumerate(lower) if name in FRAMING)
+    kept = tuple(
+        place for place, name in enumerate(lower) if name not in FRAMING or (sized and name == b"content-length")
+    )
+    lines = b"".join([lower[place].replace(b"%", b"%%") + b": %b\r\n" for place in kept])
+    return Form(lines, framing, None if len(kept) == len(names) else kept)
 
 
 class Cycle:
@@ -120,13 +138,14 @@ class Cycle:
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.left = None
-        lines: list[bytes] = []
-        for name, value in headers:
-            start = _name(name)
-            if start not in FRAMING or self._framed(start, value, status):
-                lines += (start, value, b"\r\n")
-        told = b"".join(lines)
-        if len(told.translate(None, CONTROLS)) != len(told) - len(lines) // 3 * 2:
+        names, values = [*zip(*headers, strict=True)] or ((), ())
+        form = _form(names, status != 204)
+        for place, name in form.framing:
+            self._framed(name, values[place])
+        if form.kept is not None:
+            values = tuple([values[place] for place in form.kept])
+        told = form.lines % values
+        if len(told.translate(None, CONTROLS)) != len(told) - 2 * len(values):
             raise RuntimeError("Invalid HTTP header value.")
         scope = self.scope
         self.silent = scope["method"] == "HEAD" or status in (204, 304)
@@ -148,16 +167,14 @@ class Cycle:
         expected = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.scope["headers"])
         return expected and self.scope["http_version"] == "1.1"
 
-    def _framed(self, start: bytes, value: bytes, status: int) -> bool:
-        """Take note of a header that says how the reply is framed, and return whether it is sent as it is."""
-        if start == b"content-length: ":
+    def _framed(self, name: bytes, value: bytes) -> None:
+        """Take note of a header that says how the reply is framed: but for its length, that is ours."""
+        if name == b"content-length":
             if self.left is not None:
                 raise RuntimeError("Two Content-Lengths")
             self.left = int(value)
-            return status != 204
-        if start == b"connection: " and b"close" in value.lower():
+        elif name == b"connection" and b"close" in value.lower():
             self.keep_alive = False
-        return False  # the framing is ours
 
     def _write(self, body: bytes, more: bool) -> None:
         """Send a piece of the body at once, the first together with the head."""

@@ -18,7 +18,8 @@ from polyport_gateway.owning import Owned
 WRITTEN = frozenset({"output", "reasoning", "audio_output", "image_output"})
 #: The status of a caller that left before its answer was complete.
 LEFT = 499
-#: Headers that name tags.
+#: Parameters and headers that name tags.
+NAMING_TAGS = frozenset({"metadata", "tags"})
 TAGS = ("x-polyport-tags", "x-litellm-tags")
 #: How many tags a request may name, how many of its attempts and adaptations are kept, and how much text of each.
 MANY_TAGS, MANY_NOTES, LINE = 20, 20, 500
@@ -115,6 +116,8 @@ def tags_of(principal: Principal, asked: Asked) -> Sequence[str]:
 
     They stand in `metadata.tags`, in `tags`, or behind commas in a header.
     """
+    if NAMING_TAGS.isdisjoint(asked.fields) and not any(map(asked.headers.get, TAGS)):
+        return principal.tags
     metadata = asked.fields.get("metadata")
     named = (metadata.get("tags") if isinstance(metadata, dict) else None) or asked.fields.get("tags")
     for header in TAGS:

@@ -30,6 +30,8 @@ ANSWERING = frozenset({
 CONTENT = frozenset({
     "messages", "input", "prompt", "system", "instructions", "tools", "query", "documents", "suffix", "contents",
 })  # fmt: skip
+#: Parameters that say how long an answer may be, and how many there are.
+COUNTED = frozenset({*LIMITS, "n"})
 #: Tokens of a picture, a file or a sound in a prompt: most are fewer.
 ATTACHED = 1000
 #: What stands for bytes, not for text.
@@ -52,12 +54,10 @@ def tokens(operation: str, fields: Mapping[str, Any]) -> tuple[int, int]:
     prompt = math.ceil(size)
     if operation not in ANSWERING:
         return prompt, 0
-    answer = DEFAULT_ANSWER
-    for name in LIMITS:
-        limit = fields.get(name)
-        if isinstance(limit, int):
-            answer = max(0, limit)
-            break
+    if COUNTED.isdisjoint(fields):  # as of most
+        return prompt, DEFAULT_ANSWER
+    limits = (limit for name in LIMITS if isinstance(limit := fields.get(name), int))
+    answer = max(0, next(limits, DEFAULT_ANSWER))
     answers = fields.get("n")
     return prompt, answer * max(1, answers) if isinstance(answers, int) else answer
 

@@ -190,15 +190,8 @@ class Exchange:
         assert self._admission is not None
         self._running.choose(self._fields, self._admission)
         self._running.place(operation, self._fields)
-        ids = owning.named(operation, self._fields)
-        if ids:
-            await self._admission.check(ids)
-            self._running = await pinning.pinned(self._running, self._admission, self._fields.get("model"), ids)
-        places = buckets.named(self._fields)
-        if operation.function == "create_file" and self._fields.get("purpose", "batch") == "batch":
-            places += await asyncio.to_thread(buckets.in_lines, Upload.of(self._fields.get("file", b"")).read())
-        if places:
-            await self._admission.reach(buckets.beyond(places, self._running.general.allowed_storage))
+        if operation.id_field is not None or not asked.is_plain(self._fields):
+            await self._look_at_names(operation, self._admission)
         if operation.function == "delete_batch":
             await self._admission.look_once_more(str(self._fields[str(operation.id_field)]))
         router = self._running.router
@@ -224,6 +217,18 @@ class Exchange:
             if operation.function in owning.NOTED or "store" in self._fields:
                 result = await self._admission.note(operation.function, self._fields, result, self._call.meta)
             await self._reply(self._surface.answer(result, self._fields))
+
+    async def _look_at_names(self, operation: Operation, admission: Admission) -> None:
+        """Refuse what is not the caller's, by id or address in cloud storage; what one account has goes there."""
+        ids = owning.named(operation, self._fields)
+        if ids:
+            await admission.check(ids)
+            self._running = await pinning.pinned(self._running, admission, self._fields.get("model"), ids)
+        places = buckets.named(self._fields)
+        if operation.function == "create_file" and self._fields.get("purpose", "batch") == "batch":
+            places += await asyncio.to_thread(buckets.in_lines, Upload.of(self._fields.get("file", b"")).read())
+        if places:
+            await admission.reach(buckets.beyond(places, self._running.general.allowed_storage))
 
     def _counts_here(self, operation: Operation) -> bool:
         about = self._surface.counts_about and "foreign" not in self._fields

@@ -263,11 +263,9 @@ class Protocol(asyncio.Protocol):
             raise Refused(431)
         parser = self._parser
         assert parser is not None
-        hosts = 0
-        for header in self._headers:
-            if header[0] == b"host":
-                hosts += 1
-        if hosts != 1 and (hosts or parser.get_http_version() == "1.1"):
+        version = parser.get_http_version()
+        hosts = [name for name, _ in self._headers].count(b"host")
+        if hosts != 1 and (hosts or version == "1.1"):
             raise Refused(400)  # https://www.rfc-editor.org/rfc/rfc9112#section-3.2
         if parser.should_upgrade():
             return  # `data_received` is told so when all is read
@@ -275,7 +273,6 @@ class Protocol(asyncio.Protocol):
         raw, query = _address(self._url)
         path = raw.decode("ascii")
         self._url = b""
-        version = parser.get_http_version()
         shared = self.shared
         scope = self._base.copy()
         scope["method"] = parser.get_method().decode("ascii")
