@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -127,10 +130,10 @@ def test_a_name_of_ones_own_is_nobody_elses(google: Google, gateway: Any, client
 
 
 def test_an_upload_goes_on_at_another_replica_and_nowhere_else(
-    google: Google, gateway: Any, start: Callable[..., Any]
+    google: Google, start: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Who has the master key can read the address; one that was made up leads nowhere."""
-    replica = start(config(google, FIRST, SECOND))
+    gateway, replica = replicas(google, start, tmp_path)
     begin = {"x-goog-api-key": key_of(gateway), "x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
     url, body = f"{gateway.url}/upload/v1beta/files", {"file": {"display_name": "d"}}
     begun = httpx.post(url, json=body, headers=begin)
@@ -148,6 +151,82 @@ def test_an_upload_goes_on_at_another_replica_and_nowhere_else(
     assert google.contents[done.json()["file"]["name"]] == b"abc"
     assert httpx.post(url, json=body, headers={**begin, "x-goog-api-key": "sk-nobody"}).status_code == 401
     assert httpx.post(url, json=body, headers={"x-goog-api-key": MASTER}).status_code == 400
+
+
+def replicas(google: Google, start: Callable[..., Any], folder: Path) -> list[Any]:
+    """Return two gateways with one database."""
+    shared = config(google, FIRST, SECOND, general_settings={"database_url": f"sqlite:///{folder / 'shared.db'}"})
+    return [start(shared), start(shared)]
+
+
+def begun(gateway: Any, key: str) -> tuple[str, dict[str, Any]]:
+    """Begin an upload, and return its address and what the next piece says of itself, which has three bytes."""
+    begin = {"x-goog-api-key": key, "x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
+    answer = httpx.post(f"{gateway.url}/upload/v1beta/files", json={"file": {}}, headers=begin)
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-goog-upload-url"], {"x-goog-upload-command": "upload"}
+
+
+def manage(gateway: Any, path: str, body: Any) -> Any:
+    """Ask the management, and return what it says."""
+    answer = httpx.post(f"{gateway.url}{path}", json=body, headers={"authorization": f"Bearer {MASTER}"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+#: What ends an upload: the key's fields, and what is done to the key (or its team) meanwhile.
+ENDS: dict[str, tuple[dict[str, Any], str, Callable[[str, str], Any], int]] = {
+    "blocked": ({}, "/key/block", lambda key, _: {"key": key}, 403),
+    "deleted": ({}, "/key/delete", lambda key, _: {"key": key}, 401),
+    "rotated": ({}, "/key/rotate", lambda key, _: {"key": key}, 401),
+    "expired": ({}, "/key/update", lambda key, _: {"key": key, "duration": "1s"}, 401),
+    "elsewhere": ({}, "/key/update", lambda key, _: {"key": key, "allowed_ips": ["10.1.2.3"]}, 403),
+    "no such route": ({}, "/key/update", lambda key, _: {"key": key, "allowed_routes": ["/models"]}, 403),
+    "team blocked": ({"team": True}, "/team/block", lambda _, team: {"team_id": team}, 403),
+}
+
+
+@pytest.fixture(scope="module")
+def pair(google: Google, start: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Two gateways with one database."""
+    return replicas(google, start, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_upload_ends_with_the_key_that_began_it(google: Google, pair: list[Any], end: str) -> None:
+    """What is done to it at one replica ends the upload at the other, within a second."""
+    one, other = pair
+    fields, path, body, status = ENDS[end]
+    team = manage(one, "/team/new", {"team_alias": "t"})["team_id"] if fields else ""
+    key = key_of(one, **({"team_id": team} if team else {}))
+    address, says = begun(one, key)
+    there, sent = address.replace(one.url, other.url), itertools.count()
+
+    def piece() -> httpx.Response:
+        """Send the next piece."""
+        return httpx.post(there, content=b"abc", headers={**says, "x-goog-upload-offset": str(3 * next(sent))})
+
+    assert [piece().status_code for _ in range(2)] == [200, 200]
+    manage(one, path, body(key, team))
+    since = begins = time.monotonic()
+    while (answer := piece()).status_code == 200:
+        assert begins - since < (2 if end == "expired" else 1), "this piece began too late to be let in"
+        time.sleep(0.02)
+        begins = time.monotonic()
+    assert answer.status_code == status, answer.text
+    assert FIRST not in answer.text
+    asked = len(google.asked)
+    assert piece().status_code == status
+    assert len(google.asked) == asked
+
+
+def test_an_upload_of_the_master_keys_goes_on(pair: list[Any]) -> None:
+    """It has no row that could be blocked."""
+    address, says = begun(pair[0], MASTER)
+    for place, command in enumerate(("upload", "upload, finalize")):
+        says |= {"x-goog-upload-command": command, "x-goog-upload-offset": str(3 * place)}
+        answer = httpx.post(address.replace(pair[0].url, pair[1].url), content=b"abc", headers=says)
+        assert answer.status_code == 200, answer.text
 
 
 def test_uploads_are_bounded(google: Google, start: Callable[..., Any], clients: Clients) -> None:

@@ -20,6 +20,7 @@ from polyport.types.record import Adaptation, Failure, Meta
 
 if TYPE_CHECKING:
     from polyport.prices import Rates
+    from polyport_gateway.begun import Begun, Seal
     from polyport_gateway.foreseen import Foreseen
     from polyport_gateway.policy import Policy
 
@@ -219,6 +220,12 @@ class Gate(Protocol):
     async def admit(self, asked: Asked) -> Admission:
         """Return the admission of a request. Raises GateError."""
 
+    async def trace(self, admission: Admission, seal: Seal) -> Begun:
+        """Return by what who was let in is known again, where what they begin goes on without a key."""
+
+    async def resume(self, begun: Begun, seal: Seal, path: str, client: str | None) -> None:
+        """Raise GateError where who began something may not go on with it."""
+
     def admit_now(self, asked: Asked) -> Admission | None:
         """Admit, where nothing must be waited for; else return None, and nothing was done: then `admit`."""
 
@@ -299,6 +306,13 @@ class MasterKey:
         if not hmac.compare_digest(token.encode(errors="replace"), self._key):
             raise GateError(401, "invalid_api_key", "The key is not one of this gateway's.")
         return self._admission.caller
+
+    async def trace(self, admission: Admission, seal: Seal) -> Begun:
+        """Nobody has to be known again: there is one key."""
+        return ()
+
+    async def resume(self, begun: Begun, seal: Seal, path: str, client: str | None) -> None:
+        """Who began it may go on."""
 
     async def admit(self, asked: Asked) -> Free:
         """Let in who has the key, or everybody where there is none."""

@@ -2,9 +2,10 @@
 
 https://ai.google.dev/api/files#method:-media.upload
 
-The second address is this gateway's. Google's own, and for whose account it is, stand in it, signed: so any replica can
-go on with an upload that another one began, and none goes anywhere else. SDKs send no key with the pieces of a file, as
-Google takes none: the address is what opens the way, for some hours. So what is made has its owner from the beginning.
+The second address is this gateway's. Google's own, for whose account it is, and who began it stand in it, signed: so
+any replica can go on with an upload that another one began, and none goes anywhere else. SDKs send no key with the
+pieces of a file, as Google takes none: the address is what opens the way, for some hours, and as long as who began it
+would be let in. So what is made has its owner from the beginning. Another master key ends all uploads.
 A file is given its name here if its caller gives it none, and a document belongs to its store.
 """
 
@@ -29,6 +30,7 @@ from polyport.flow import HttpReply, HttpRequest
 from polyport_gateway import replies
 from polyport_gateway.app import ASGI
 from polyport_gateway.asked import IN_MEMORY, Body
+from polyport_gateway.begun import Begun
 from polyport_gateway.exchange import Watch
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini_kept import PROVIDER, VERSION, Account, accounts, among, at, call_of, named
@@ -62,11 +64,12 @@ def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
-    """An upload that was begun: Google's address for it, the deployment whose account it is for, its end in seconds."""
+    """An upload that was begun: Google's address for it, the deployment for whose account it is, its end, by whom."""
 
     url: str
     deployment: str
     until: int
+    begun: Begun = ()
 
 
 class Places:
@@ -87,13 +90,13 @@ class Places:
 class Uploading(Passage):
     """One request of an upload: its beginning, or a piece."""
 
-    _session: Session | None = None
+    _begun: Begun = ()
 
     async def _answer(self, route: Route, names: dict[str, str]) -> None:
         self._surface = GEMINI
         given = parse_qs(self._scope["query_string"].decode("latin-1")).get(SESSION)
         if given:
-            await self._go_on(given[0])
+            await self._go_on(given[0], route)
         else:
             await self._open(route, names)
 
@@ -119,6 +122,7 @@ class Uploading(Passage):
         account = among(self._running, admission, accounts(self._running), await admission.places(ids))
         self._call = call_of(self._running, account)
         self._account_of = account
+        self._begun = await self._gate.trace(admission, self._mark)
         if file:
             admission.own("file", file, account.deployment.id)
         content = replies.encode(told)
@@ -132,10 +136,11 @@ class Uploading(Passage):
 
     # --- a piece ---
 
-    async def _go_on(self, text: str) -> None:
+    async def _go_on(self, text: str, route: Route) -> None:
         session, account = self._opened(text)
+        self._account_of, self._begun = account, session.begun
+        await self._gate.resume(session.begun, self._mark, route.path, self._client())
         self._call = at(self._running, call_of(self._running, account), account)
-        self._session, self._account_of = session, account
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
             body = Body(self._receive, self._headers, self._running.max_upload)
             async for piece in body:
@@ -182,7 +187,7 @@ class Uploading(Passage):
 
     def _here(self, there: str) -> str:
         account = self._account_of
-        session = Session(there, account.deployment.id, int(time.time()) + LASTS)
+        session = Session(there, account.deployment.id, int(time.time()) + LASTS, self._begun)
         given = self._running.general.given.get("public_url")
         base = str(given).rstrip("/") if given else f"{self._scope['scheme']}://{self._headers.get('host', '')}"
         return f"{base}{self._scope['path']}?{SESSION}={seal(session, self._secret(account))}&upload_protocol=resumable"
@@ -190,8 +195,11 @@ class Uploading(Passage):
     def _secret(self, account: Account) -> str:
         """Return what all replicas know, and nobody else: that of sessions, or without accounts the key at Google's."""
         general = self._running.general
-        own = general.given.get("session_secret") or general.master_key
-        return str(own or call_of(self._running, account).api_key or PROVIDER)
+        own = [str(one) for one in (general.given.get("session_secret"), general.master_key) if one]
+        return " ".join(own) or call_of(self._running, account).api_key or PROVIDER
+
+    def _mark(self, text: str) -> str:
+        return _signature(f"mark {text}", self._secret(self._account_of))[:22]
 
 
 # --- the address of an upload -------------------------------------------------------------------------------------

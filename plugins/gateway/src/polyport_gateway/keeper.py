@@ -26,10 +26,10 @@ from polyport.flow import Flow, Streaming
 from polyport.types.batch import Batch
 from polyport.types.record import Meta
 from polyport.types.upload import Upload
-from polyport_gateway import buckets, estimate, foreseen
+from polyport_gateway import begun, buckets, estimate, foreseen
 from polyport_gateway.config import General
 from polyport_gateway.entries import entry_of, tags_of
-from polyport_gateway.gate import Asked, GateError, Outcome, Start, storage_refused
+from polyport_gateway.gate import Admission, Asked, GateError, Outcome, Start, storage_refused
 from polyport_gateway.identity import (
     UNKNOWN,
     Identity,
@@ -37,6 +37,7 @@ from polyport_gateway.identity import (
     Principal,
     allows_address,
     allows_route,
+    digest,
     limits_of,
 )
 from polyport_gateway.journal import Journal
@@ -151,6 +152,26 @@ class Keeper:
         if limits.each:
             admitted.taken = await self._reserve(limits, *self._estimate(admitted, limits), self.clock())
         return admitted
+
+    async def trace(self, admission: Admission, seal: begun.Seal) -> begun.Begun:
+        """Return by what who was let in is known again; see `begun`. Raises GateError while the database is away."""
+        assert isinstance(admission, Admitted)
+        try:
+            async with self.store.reading() as connection:
+                return await begun.by(admission.principal, seal, connection)
+        except ServiceUnavailableError as error:
+            raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
+
+    async def resume(self, began: begun.Begun, seal: begun.Seal, path: str, client: str | None) -> None:
+        """Raise GateError where who began something may not go on: as their key would be refused now."""
+        if not began:
+            return
+        await self._started()
+        name = f"begun {digest(repr(began))}"
+        found = await self.identity.known(name, lambda connection: begun.beginner(began, seal, connection))
+        if found is None:
+            raise GateError(401, "invalid_api_key", "Whoever began this is not known here any more: begin again.")
+        _check(found, client, path)
 
     def admit_now(self, asked: Asked) -> Admitted | None:
         """Admit a request as `admit` does, where nothing must be waited for; else return None, with nothing done."""
