@@ -69,7 +69,7 @@ class Answer:
     """The replies of one connection, one after the other: `expect` begins the next.
 
     `heard` when anything of a reply is here, `began` when its headers are, `complete` when all is; `reusable` if the
-    connection then is. `held` is how many bytes wait to be taken.
+    connection then is. `held` is about how many bytes wait to be taken, their framing included.
     """
 
     __slots__ = (
@@ -79,17 +79,21 @@ class Answer:
         "_since_body",
         "_spent",
         "_unpack",
+        "_whole",
         "began",
         "complete",
         "headers",
         "heard",
         "held",
+        "on_body",
         "reusable",
         "status",
     )
 
     def __init__(self, method: str = "GET") -> None:
         self._pieces: list[bytes] = []
+        #: What the parser calls with each piece of the body: a stream has thousands.
+        self.on_body = self._pieces.append
         self._spent = True
         self.expect(method)
 
@@ -101,7 +105,7 @@ class Answer:
         self._bodiless = method == "HEAD" or method == "CONNECT"
         self._pieces.clear()
         self._unpack: Unpack | None = None
-        self._since_body = self.held = self.status = 0
+        self._since_body = self._whole = self.held = self.status = 0
         self.heard = self.began = self.complete = self.reusable = False
         self.headers: dict[str, str] = {}
 
@@ -111,6 +115,8 @@ class Answer:
             return self._end()
         self.heard = True
         self._since_body += len(data)
+        self.held += len(data)
+        before, over = len(self._pieces), self.complete
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as error:
@@ -119,9 +125,19 @@ class Answer:
             raise self._broken("it was switched to another protocol, which was not asked for") from error
         except HttpParserError as error:
             raise self._broken(f"what came is not HTTP ({error})") from error
+        if len(self._pieces) != before:
+            self._since_body = 0
+            if self.complete:
+                self._end_after(before if over else self._whole)
         if self._since_body > LONGEST and not self.complete:
             raise self._broken(f"{LONGEST // 1024} KiB of headers came, and no end of them")
         return None
+
+    def _end_after(self, pieces: int) -> None:
+        """Pass over what came after the last piece of the body, and mistrust the connection."""
+        if len(self._pieces) > pieces:
+            del self._pieces[pieces:]
+            self.reusable = False
 
     def _broken(self, why: str) -> Broken:
         self.reusable = False
@@ -177,15 +193,6 @@ class Answer:
         if encoding is not None and not self._bodiless and encoding.lower() in PACKED:
             self._unpack = Unpack(encoding.lower())
 
-    def on_body(self, data: bytes) -> None:
-        """Keep a piece of the body."""
-        if self.complete:
-            self.reusable = False
-        else:
-            self._pieces.append(data)
-            self.held += len(data)
-            self._since_body = 0
-
     def on_message_begin(self) -> None:
         """Mistrust a connection on which more comes than was asked for."""
         if self.complete:
@@ -193,6 +200,8 @@ class Answer:
 
     def on_message_complete(self) -> None:
         """Know that all is here."""
+        if not self.complete:
+            self._whole = len(self._pieces)
         self.complete = self.began
         self._spent = not self.began
 
