@@ -97,6 +97,10 @@ def site(upstream: Upstream, start: Callable[..., Gateway], tmp_path_factory: py
     path = folder / "config.yaml"
     config = config_of(upstream, folder)
     config["general_settings"]["global_limits"] = {"max_budget": 5000, "budget_duration": "1mo", "rpm_limit": 6000}
+    config["general_settings"]["tag_budgets"] = {"production": {"max_budget": 900}}
+    budgets = {"openai": {"budget_limit": 2000, "time_period": "1mo"}, "groq": {"budget_limit": 300}}
+    config["router_settings"]["provider_budget_config"] = budgets
+    config["model_list"][0]["litellm_params"] |= {"max_budget": 500, "budget_duration": "1w"}
     path.write_text(yaml.safe_dump(config))
     found = Site(start(path), path, made)
     yield found
@@ -605,6 +609,17 @@ def test_budgets_say_what_is_spent(pages: Browser, site: Site) -> None:
     assert whole["max_budget"] == 5000
     pages.until(lambda: len(pages.all("[aria-label=Budgets] tbody tr")) == 1)
     assert "Whole gateway" in pages.text("[aria-label=Budgets] tbody tr")
+    for kind, words in (("deployment", "gpt-4o-east"), ("provider", "groq"), ("tag", "production")):
+        pages.choose("#budget-kind", kind)
+        pages.until(lambda words=words: words in pages.text("[aria-label=Budgets] tbody"))
+        rows = [one for one in usage if one["kind"] == kind]
+        assert len(pages.all("[aria-label=Budgets] tbody tr")) == len(rows) == (2 if kind == "provider" else 1)
+    assert rows[0]["spend"] > 0
+    pages.one("[aria-label=Budgets] tbody a").click()
+    pages.until(lambda: len(pages.all("#f-tag")) == 1)
+    assert pages.run("return document.querySelector('#f-tag').value") == "production"
+    pages.until(lambda: len(pages.all("#main tbody tr")) > 1)
+    pages.go("budgets")
     pages.choose("#budget-kind", "")
     assert len(pages.all("#main table tbody tr .meter")) >= len(usage)
     single = next(one for one in usage if one["model"] == "gpt-4o")

@@ -29,6 +29,8 @@ pytest.importorskip("polyport_groq")
 #: What one call costs in USD: three tokens of answer.
 PRICE = 0.004
 COST = USAGE["completion_tokens"] * PRICE
+#: Until 2070: no window begins anew within a test.
+LONG = "600mo"
 HELLO = {"model": "gpt", "messages": [{"role": "user", "content": "Hello?"}], "max_tokens": 3}
 PRICES = {"input_cost_per_token": 0.0, "output_cost_per_token": PRICE, "api_key": "sk-upstream-secret"}
 
@@ -44,9 +46,10 @@ def client(begun: Gateway) -> httpx.Client:
     return httpx.Client(base_url=begun.url, headers=AUTHORIZED, timeout=60)
 
 
-def asked(one: httpx.Client, many: int, **fields: Any) -> list[httpx.Response]:
+def asked(one: httpx.Client, many: int, tags: str = "", **fields: Any) -> list[httpx.Response]:
     """Ask so many times, one after another."""
-    return [one.post("/v1/chat/completions", json={**HELLO, **fields}) for _ in range(many)]
+    headers = {"x-polyport-tags": tags} if tags else {}
+    return [one.post("/v1/chat/completions", json={**HELLO, **fields}, headers=headers) for _ in range(many)]
 
 
 def where(replies: list[httpx.Response]) -> Counter[str]:
@@ -235,3 +238,64 @@ def test_what_was_spent_before_is_asked_of_the_ledger(tmp_path: Path) -> None:
         await keeper.aclose()
 
     asyncio.run(main())
+
+
+def test_what_is_told_of_budgets_is_what_reports_say(start: Callable[..., Gateway], well: Upstream) -> None:
+    """Of providers, deployments and tags, whole, streamed, raw and after a fallback; for who sees everybody."""
+    given = {
+        "model_list": [
+            entry(well, "openai/gpt-4o", "east", max_budget=90 * COST, budget_duration=LONG),
+            entry(well, "groq/llama", "west", "other", max_budget=80 * COST),
+            {**entry(well, "openai/gpt-4o", "broken", "falling"), "litellm_params": {
+                "model": "openai/gpt-4o", **PRICES, "api_base": "http://127.0.0.1:1/v1", "max_budget": 70 * COST}},
+        ],
+        "router_settings": {
+            "num_retries": 0, "fallbacks": [{"falling": ["other"]}],
+            "provider_budget_config": {"openai": {"budget_limit": 60 * COST, "time_period": LONG}},
+        },
+        "general_settings": {
+            "master_key": KEY, "passthrough": {"providers": ["openai"]},
+            "tag_budgets": {
+                "bot": {"max_budget": 50 * COST, "budget_duration": LONG}, "none": {"max_budget": 40 * COST},
+            },
+        },
+    }  # fmt: skip
+    with client(start(given)) as one:
+        replies = [
+            *asked(one, 2, tags="bot, night"),
+            *asked(one, 1, model="other", tags="bot"),
+            *asked(one, 1, model="falling"),
+            *asked(one, 1, stream=True, stream_options={"include_usage": True}),
+            one.post("/passthrough/openai/v1/chat/completions", json={**HELLO, "model": "gpt-4o"}),
+        ]
+        assert [reply.status_code for reply in replies] == [200] * 6
+        assert where(replies[3:4]) == {"west": 1}
+
+        def spent(by: str) -> dict[str, float]:
+            rows = one.get("/spend/report", params={"group_by": by}).json()["results"]
+            return {row[by]: row["spend"] for row in rows if row["spend"]}
+
+        until(lambda: sum(spent("provider").values()) >= 5.5 * COST, "all are in the ledger")
+        raw = sum(spent("provider").values()) - 5 * COST  # a price of its own: it goes to no deployment of the list
+        told = {(row["kind"], row["id"]): row for row in one.get("/budget/usage").json()["results"]}
+        assert {name: round(row["max_budget"] / COST) for name, row in told.items()} == {
+            ("provider", "openai"): 60, ("deployment", "east"): 90, ("deployment", "west"): 80,
+            ("deployment", "broken"): 70, ("tag", "bot"): 50, ("tag", "none"): 40,
+        }  # fmt: skip
+        assert spent("provider") == pytest.approx({"openai": 3 * COST + raw, "groq": 2 * COST})
+        for kind in ("provider", "deployment", "tag"):
+            reported = spent(kind)
+            for (whose, name), row in told.items():
+                assert whose != kind or row["spend"] == pytest.approx(reported.get(name, 0.0)), (whose, name)
+        assert told["deployment", "broken"]["spend"] == told["tag", "none"]["spend"] == 0
+        ends = {name: row["resets_at"] for name, row in told.items()}
+        assert ends["deployment", "west"] is None
+        for name in (("provider", "openai"), ("deployment", "east"), ("tag", "bot")):
+            assert told[name]["began_at"] <= time.time()
+            assert ends[name] > told[name]["began_at"]
+        only = one.get("/budget/usage", params={"kind": "deployment", "id": "east"}).json()["results"]
+        assert [row["id"] for row in only] == ["east"]
+        for role, sees in (("viewer", True), ("member", False)):
+            key = one.post("/key/generate", json={"role": role}).json()["key"]
+            theirs = one.get("/budget/usage", headers={"authorization": f"Bearer {key}"}).json()["results"]
+            assert ("provider" in {row["kind"] for row in theirs}) is sees

@@ -15,6 +15,7 @@ from polyport_gateway import management as manage, spending, standing, terms
 from polyport_gateway.identity import MASTER, Principal
 from polyport_gateway.journal import Journal
 from polyport_gateway.ledger import Ledger
+from polyport_gateway.limits import Limit, period
 from polyport_gateway.lines import Entry
 from polyport_gateway.store import Store
 
@@ -67,6 +68,45 @@ def test_a_shared_budgets_window_is_whoever_goes_by_it_s(tmp_path: Path) -> None
         assert own["budget_reset_at"] <= time.time() + 3600
 
     run(tmp_path, test)
+
+
+@pytest.mark.parametrize("length", ["36h", "7h", "25h"])
+def test_budgets_of_providers_deployments_and_tags_are_counted_in_their_windows(tmp_path: Path, length: str) -> None:
+    """Of everybody's requests, a day that is over from its roll-up, this one's beginning request by request."""
+    bot = {"max_budget": 9, "budget_duration": length}
+    given = terms.read({"tag_budgets": {"bot": bot, "day": {"max_budget": 9}}})
+    purses = [
+        Limit(about=(("provider", "openai"),), budget=8 * USD, duration=length),
+        Limit(about=(("deployment", "east"),), budget=7 * USD),
+    ]
+    windows: list[Any] = []
+
+    async def test(store: Store, ledger: Ledger) -> None:
+        begun, ends = window = period(length, time.time())
+        assert begun is not None
+        assert ends is not None
+        in_it = {"at": begun + 1, "provider": "openai", "deployment": "east", "tags": ["bot", "day"]}
+        before = {**in_it, "at": begun - 1}
+        await spend(ledger, {**in_it, "usd": 1}, {**before, "usd": 2}, {**in_it, "at": ends - 1, "usd": 4})
+        await spend(ledger, {"at": begun + 1, "provider": "groq", "deployment": "west", "tags": ["day"], "usd": 8})
+        told = (await standing.usage(store, MASTER, {}, terms=given, purses=purses))["results"]
+        windows.append(period(length, time.time()) == window)
+        found = {(one["kind"], one["id"]): (one["spend"], one["began_at"], one["resets_at"]) for one in told}
+        assert not windows[-1] or found == {
+            ("provider", "openai"): (5, begun, ends), ("deployment", "east"): (7, None, None),
+            ("tag", "bot"): (5, begun, ends), ("tag", "day"): (15, None, None),
+        }  # fmt: skip
+        for kind, name, names in (("tag", None, {"bot", "day"}), ("tag", "bot", {"bot"}), (None, "east", {"east"})):
+            body = {"kind": kind, "id": name}
+            some = (await standing.usage(store, MASTER, body, terms=given, purses=purses))["results"]
+            assert {one["id"] for one in some} == names
+        member = Principal(id="m", role="member", team_id="t")
+        assert (await standing.usage(store, member, {}, terms=given, purses=purses))["results"] == []
+
+    while not any(windows):  # the window begins anew once in some hours: then it is looked at again
+        folder = tmp_path / str(len(windows))
+        folder.mkdir()
+        run(folder, test)
 
 
 def test_the_whole_gateway_has_a_budget_too(tmp_path: Path) -> None:

@@ -89,7 +89,10 @@ def _purses(gateway: Gateway) -> Mapping[str, ASGI]:
         running = app.running
         if running.config.budgets or any("max_budget" in one.info for one in running.router.groups.all()):
             clock, allow = (time.time, lambda: True) if keeper is None else (keeper.clock, lambda: keeper.allow)
-            running.router.budgets = Purses(running.router, running.config.budgets, limits, clock=clock, allow=allow)
+            purses = Purses(running.router, running.config.budgets, limits, clock=clock, allow=allow)
+            running.router.budgets = purses
+        if keeper is not None:
+            keeper.purses = () if running.router.budgets is None else purses.all()
 
     follow()
     app.following.append(follow)

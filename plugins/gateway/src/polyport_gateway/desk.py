@@ -166,7 +166,8 @@ class Desk:
         return manage.update(store, by, "key", body, issuing=self._keeper.general().terms.issuing)
 
     def _usage(self, store: Store, by: Principal, body: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
-        return standing.usage(store, by, body, terms=self._keeper.general().terms)
+        keeper = self._keeper
+        return standing.usage(store, by, body, terms=keeper.general().terms, purses=keeper.purses)
 
     async def _export(self, by: Principal, given: Mapping[str, Any], style: str, reply: Reply) -> None:
         """Send all rows, a page in memory at a time."""

@@ -106,6 +106,8 @@ class Keeper:
         self.limits: Limits = limits(self.ledger) if limits else MemoryLimits(self.ledger.spent)
         self.limits.crossed = self._crossed
         self.batches = Batches(store, self.limits)
+        #: The budgets of providers and deployments that the router goes by.
+        self.purses: Sequence[Limit] = ()
         #: Looks at a batch now, where there is somebody to do it.
         self.look: Callable[[Started], Awaitable[None]] | None = None
         self.ledger.charge = self._charge

@@ -122,6 +122,12 @@ class Purses:
             found = self._known[place] = (*here, *([self._providers[provider]] if provider in self._providers else []))
         return found
 
+    def all(self) -> tuple[Limit, ...]:
+        """Return every budget that there is, each once: of providers, then of deployments."""
+        deployments = (self.of("", one) for one in self._router.groups.all())
+        found = (*self._providers.values(), *(limit for limits in deployments for limit in limits))
+        return tuple({limit.account: limit for limit in found}.values())
+
     def reserve(self, one: Candidate, call: Call) -> Flow[Reservation | Refusal | None]:
         """Set aside what a call may cost at a deployment; None where no budget holds for it."""
         yield from ()

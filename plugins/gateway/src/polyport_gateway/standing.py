@@ -17,8 +17,8 @@ from polyport.types.bill import NANO
 from polyport_gateway.asking import PAGE, only
 from polyport_gateway.fields import KINDS
 from polyport_gateway.identity import Party, Principal, fits, member_of, party
+from polyport_gateway.ledger import COLUMN_OF, has_tag
 from polyport_gateway.limits import Limit, period
-from polyport_gateway.lines import ABOUT
 from polyport_gateway.management import visible
 from polyport_gateway.rollups import DAY
 from polyport_gateway.rows import Entity, TeamRow
@@ -29,37 +29,44 @@ from polyport_gateway.terms import Terms
 #: Who can have a budget; and the whole gateway, which is in no table.
 SPENDERS = ("key", "user", "team", "project", "customer")
 GATEWAY = "gateway"
+#: What else has a budget, of everybody's calls together.
+PURSES = ("provider", "deployment", "tag")
 #: The roles that see everybody.
 ALL = ("admin", "viewer")
 #: Ids, one for each of what a limit is about -> nano-dollars.
 Sums = dict[tuple[str, ...], int]
 
 
-async def usage(store: Store, by: Principal, body: Mapping[str, Any], *, terms: Terms | None = None) -> dict[str, Any]:
+async def usage(
+    store: Store, by: Principal, body: Mapping[str, Any], *, terms: Terms | None = None, purses: Sequence[Limit] = ()
+) -> dict[str, Any]:
     """Return the budgets of all whom one may see, or of a `kind`, or of one `id`: what each holds, and what is spent.
 
-    The kind `gateway` is everybody together, for admins and viewers, as `terms` say; their limits are in `gateway`. A
+    The kind `gateway` is everybody together, for admins and viewers, as `terms` say; their limits are in `gateway`. So
+    are `provider`, `deployment` (the `purses`) and `tag` (as `terms` say), of everybody's calls there, or with it. A
     team's row with a `user_id` is what the team lets that member spend; one with a `model` holds for it alone.
     Amounts are in USD, instants in seconds since 1970; `resets_at` is None for a budget that is never reset. Of a kind
     at most PAGE spenders are returned: `more` says whether there are others.
     """
     only({"kind", "id"}, "/budget/usage", body)
     kind = body.get("kind")
-    if kind is not None and kind not in (GATEWAY, *SPENDERS):
-        raise BadRequestError(f"kind is one of {', '.join((GATEWAY, *SPENDERS))}.")
-    now = time.time()
-    sees = by.role in ALL and kind in (None, GATEWAY) and body.get("id") is None
-    whole = terms if sees else None
+    if kind is not None and kind not in (GATEWAY, *SPENDERS, *PURSES):
+        raise BadRequestError(f"kind is one of {', '.join((GATEWAY, *SPENDERS, *PURSES))}.")
+    now, everybodys = time.time(), by.role in ALL
+    whole = terms if everybodys and kind in (None, GATEWAY) and body.get("id") is None else None
     found: list[tuple[Entity | None, Limit]] = [] if whole is None else [(None, one) for one in _held(whole.everybody)]
     more = False
     async with store.reading() as connection:
-        for one in SPENDERS if kind is None else {str(kind)} - {GATEWAY}:
+        for one in SPENDERS if kind is None else {str(kind)} - {GATEWAY, *PURSES}:
             rows = await _with_budgets(connection, by, one, body.get("id"))
             more = more or len(rows) > PAGE
             for row in rows[:PAGE]:
                 found += [(row, limit) for limit in await _budgets(connection, one, row)]
-        spent = await _spent(connection, [limit for _, limit in found], now)
-    told = [_shown(row, limit, nano, now) for (row, limit), nano in zip(found, spent, strict=True)]
+        if everybodys:
+            tags = () if terms is None else terms.tags.values()
+            found += [(None, one) for one in (*purses, *tags) if _asked(one.about[0], kind, body.get("id"))]
+        sums = await _spent(connection, [limit for _, limit in found], now)
+    told = [_shown(row, limit, nano, now) for (row, limit), nano in zip(found, sums, strict=True)]
     return {"results": told, "more": more, "gateway": {} if whole is None else whole.global_limits}
 
 
@@ -116,32 +123,54 @@ def _likeness(limit: Limit, now: float) -> tuple[tuple[str, ...], float | None]:
 
 async def _sums(connection: Connection, kinds: Sequence[str], ids: set[str], since: float | None) -> Sums:
     first = 0 if since is None else -(-int(since) // DAY) * DAY
-    days = await _added(connection, tables.days, kinds, ids, [tables.days.c.at >= first])
+    by_tag = kinds == ("tag",)
+    by_day = tables.tag_days if by_tag else tables.days
+    days = await _added(connection, by_day, kinds, ids, [by_day.c.at >= first])
     if since is None or since >= first:
         return days
     at = tables.ledger.c.at
-    single = await _added(connection, tables.ledger, kinds, ids, [at >= since, at < first])
+    within = [at >= since, at < first]
+    if by_tag:
+        single = await _with_tags(connection, ids, within)
+    else:
+        single = await _added(connection, tables.ledger, kinds, ids, within)
     return {mark: days.get(mark, 0) + single.get(mark, 0) for mark in days.keys() | single.keys()}
 
 
 async def _added(
     connection: Connection, table: Table, kinds: Sequence[str], ids: set[str], where: Sequence[Any]
 ) -> Sums:
-    columns = [table.c[ABOUT[kind]] for kind in kinds]
+    columns = [table.c[COLUMN_OF.get(kind, kind)] for kind in kinds]
     own = kinds[:1] not in ((), ("model",))  # those of the whole gateway are everybody's
     whose = [is_one_of(columns[0], sorted(ids))] if own else []
     query = select(*columns, func.coalesce(func.sum(table.c.nano), 0)).where(*whose, *where).group_by(*columns)
     return {tuple(row[:-1]): int(row[-1]) for row in (await connection.execute(query)).all()}
 
 
+async def _with_tags(connection: Connection, tags: set[str], where: Sequence[Any]) -> Sums:
+    """Return what single requests with each of these tags cost: one with several is in several sums."""
+    found: Sums = {}
+    for tag in tags:
+        having = has_tag(connection.dialect.name, tag)
+        query = select(func.coalesce(func.sum(tables.ledger.c.nano), 0)).where(having, *where)
+        found[tag,] = int((await connection.execute(query)).scalar_one())
+    return found
+
+
+def _asked(about: tuple[str, str], kind: Any, id: Any) -> bool:
+    """Whether somebody asks for a budget that is about this."""
+    return kind in (None, about[0]) and (id is None or str(id) == about[1])
+
+
 def _shown(row: Entity | None, limit: Limit, nano: int, now: float) -> dict[str, Any]:
     begun, ends = period(limit.duration, now)
-    (kind, _), *others = limit.about if row is not None else ((GATEWAY, ""), *limit.about)
+    everybodys = row is None and limit.about[:1] and limit.about[0][0] in PURSES
+    (kind, name), *others = limit.about if row is not None or everybodys else ((GATEWAY, ""), *limit.about)
     within = dict(others)
     shared = row.budget_id if row is not None and row.max_budget is None and not others else ""
     return {
         "kind": kind,
-        "id": "" if row is None else row.id,
+        "id": name,
         "user_id": within.get("user"),
         "model": within.get("model"),
         "budget_id": shared or None,

@@ -15,9 +15,14 @@ const WORDS = {
   team: ["Team", "teams"],
   project: ["Project", "projects"],
   customer: ["Customer", "customers"],
+  provider: ["Provider"],
+  deployment: ["Deployment"],
+  tag: ["Tag"],
 };
 
 const KINDS = Object.keys(WORDS).filter((kind) => kind !== "gateway");
+/** What is nobody's, and is shown by its requests. */
+const UNKEPT = ["provider", "deployment", "tag"];
 const NONE = { max_budget: null, rpm_limit: null, tpm_limit: null, max_parallel_requests: null };
 
 export async function render({ id, values, signal }) {
@@ -26,7 +31,9 @@ export async function render({ id, values, signal }) {
     api.get("budget/usage", {}, { signal }),
     listing("budget", {}, { nested: true }),
   ]);
-  const names = Object.fromEntries(await Promise.all(KINDS.map(async (kind) => [kind, await namesOf(kind)])));
+  const names = Object.fromEntries(
+    await Promise.all(KINDS.map(async (kind) => [kind, UNKEPT.includes(kind) ? (id) => id : await namesOf(kind)])),
+  );
   const whole = limits({ ...NONE, ...gateway, max_budget: null });
   return h(
     "div",
@@ -60,7 +67,7 @@ function standing(rows, names) {
       { class: "card" },
       empty(
         "No budgets yet",
-        "Give a key, team, user, project or customer a budget, and it stands here with what is spent of it.",
+        "Give a key, team, user, project or customer a budget, or a provider, a deployment or a tag in the configuration, and it stands here with what is spent of it.",
       ),
     );
   const kind = h(
@@ -77,7 +84,7 @@ function standing(rows, names) {
       place,
       some.length
         ? table(columns(names), some, { label: "Budgets", sort: [2, true] })
-        : empty("None of them", "Nobody of this kind has a budget."),
+        : empty("None of them", "Nothing of this kind has a budget."),
     );
   };
   draw();
@@ -90,12 +97,16 @@ function standing(rows, names) {
 }
 
 const share = (row) => (row.max_budget > 0 ? row.spend / row.max_budget : 1);
+const address = (row) =>
+  UNKEPT.includes(row.kind)
+    ? `#/requests?${row.kind}=${encodeURIComponent(row.id)}&span=2592000`
+    : `#/${[WORDS[row.kind][1], encodeURIComponent(row.id)].filter(Boolean).join("/")}`;
 const columns = (names) => [
   {
     head: "Whose",
     cell: (row) =>
       named(
-        `#/${[WORDS[row.kind][1], encodeURIComponent(row.id)].filter(Boolean).join("/")}`,
+        address(row),
         row.user_id ? names.user(row.user_id) : names[row.kind](row.id),
         [
           row.user_id ? `Member of ${names.team(row.id)}` : row.id ? WORDS[row.kind][0] : "As its configuration says",

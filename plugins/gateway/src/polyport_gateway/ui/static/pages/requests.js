@@ -51,6 +51,15 @@ export const told = (row) =>
 
 // --- the log ---
 
+/** What is asked for by a link alone. */
+const RARE = [
+  ["customer", "Customer"],
+  ["project", "Project"],
+  ["provider", "Provider"],
+  ["deployment", "Deployment"],
+  ["tag", "Tag"],
+];
+
 async function log(values, signal) {
   const [known, keys, teams, users, names] = await Promise.all([
     models().catch(() => []),
@@ -108,9 +117,7 @@ async function log(values, signal) {
     choose("user", "User", users),
     choose("status", "Status", STATUSES),
     type("request_id", "Request id", "search", { placeholder: "Its beginning" }),
-    values.customer || values.project
-      ? type(values.customer ? "customer" : "project", values.customer ? "Customer" : "Project", "text")
-      : null,
+    RARE.filter(([name]) => values[name]).map(([name, label]) => type(name, label, "text")),
     h("button", { class: "sr", type: "submit" }, "Filter"),
   );
   const file = h("a", { class: "btn", download: "requests.csv" }, "Export as CSV");
