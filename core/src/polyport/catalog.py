@@ -16,6 +16,7 @@ The units of `prices`; a price that is not there is unknown, never 0.
     USD each (UNITS):
         request        every call
         search         a search unit of a rerank
+        classification a text that is classified
         image          an image; or by what it is: {"1024x1024": 0.04, "hd/1024x1024": 0.08, "low": 0.01, "*": 0.04}
         megapixel      a million pixels of the images made
         second minute  of audio, heard or spoken
@@ -66,7 +67,7 @@ TOKENS = frozenset(
 UNITS = frozenset(
     {
         "request", "search", "image", "megapixel", "second", "minute", "character", "video_second", "page",
-        "annotated_page", "web_search", "file_search",
+        "annotated_page", "web_search", "file_search", "classification",
     }
 )  # fmt: skip
 #: Units whose price may go by what was made.

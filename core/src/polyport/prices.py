@@ -41,7 +41,7 @@ FALLBACKS: dict[str, tuple[str, ...]] = {
     "image_output": ("output",),
 }
 #: What is billed where tokens are not, in this order of precedence: the first that has a price.
-MEASURES = ("search", "image", "megapixel", "video_second", "minute", "second", "character", "page")
+MEASURES = ("search", "classification", "image", "megapixel", "video_second", "minute", "second", "character", "page")
 #: What is heard by a model that bills what it reads by token and what it hears by time: its tokens of sound are then
 #: in no bucket but the total (Mistral's Voxtral, 2026-11-23).
 HEARD = ("minute", "second")

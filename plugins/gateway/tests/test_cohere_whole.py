@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from polyport_gateway import cohere_resources
+from polyport_gateway.cohere_kept import BESIDE
 from polyport_gateway.cohere_unserved import unserved
+from polyport_gateway.resources import Row
 from polyport_gateway.surfaces import Route, Routes
 
 cohere = pytest.importorskip("cohere")
@@ -87,14 +90,22 @@ def test_each_method_is_served_or_told_why_not(kind: str) -> None:
     """By the address that it asks; and of what is not served nothing is listed that no method asks for."""
     routes, noted = Routes(), Noted()
     told: dict[str, Route] = {}
+    kept: dict[str, Row] = {}
     for name, method, wanted in methods(kind, noted):
         noted.asked.clear()
         if called(method, wanted):
             assert noted.asked, name
-            told[name] = routes.find(*noted.asked[-1])[0]
+            found = None if noted.asked[-1] in BESIDE else cohere_resources.find(*noted.asked[-1])
+            if found is None:
+                told[name] = routes.find(*noted.asked[-1])[0]
+            else:
+                kept[name] = found[0]
     served = {name for name, route in told.items() if not route.why}
     assert {"chat", "chat_stream", "embed", "rerank", "models.list", "models.get", "tokenize", "detokenize",
             "audio.transcriptions.create", "v2.chat", "v2.chat_stream", "v2.embed", "v2.rerank"} <= served  # fmt: skip
+    rows = {row.name.removeprefix("cohere."): row for row in cohere_resources.ROWS}
+    kept.pop("parse", None)  # ClientV2 has it twice
+    assert kept == rows
     listed = {(route.method, route.path) for route in told.values() if route.why}
     assert listed == {(method, path) for method, path, _ in unserved()}
 

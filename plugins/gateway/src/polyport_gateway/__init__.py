@@ -4,7 +4,7 @@ A request    server app exchange asked replies     one socket; the ASGI applicat
 Interfaces   surfaces surface openai anthropic     the routes, from core's table of operations, each on its surface
              gemini* cohere counting
              passthrough tapping realtime          a provider's own endpoints and WebSockets, accounted
-             resources keeping                     what an account at OpenAI keeps: vector stores, conversations ...
+             resources keeping cohere_*            what an account keeps: vector stores, conversations, data sets ...
              endpoints forwards                    addresses of the operator's own that lead elsewhere
 Behind it    config foreign running reloading      config.yaml, LiteLLM's as well; what serves now; another one
 The seam     gate fence refusing                   who may call, and what it came to; what nobody may ask

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from polyport.errors import BadRequestError
 from polyport_gateway import (
     checks,
+    cohere_kept,
     forwards,
     gemini_live,
     gemini_upload,
@@ -137,6 +138,7 @@ PARTS: tuple[Part, ...] = (
     passthrough.mounts,
     gemini_upload.mounts,
     keeping.mounts,
+    cohere_kept.mounts,
     forwards.mounts,
     ui.mounts,
     realtime.mounts,

@@ -31,13 +31,12 @@ from polyport_gateway.surface import Answer, Events, Problem
 STREAM = "application/stream+json"
 #: What nobody has who answers here -> what to do instead.
 LACKING = {
-    "connectors": "nobody searches for the model here: give it `documents`, or tools",
     "conversation_id": "no conversations are kept here: send `chat_history`",
 }
 #: Parameters that are Cohere's alone and gone from its second version -> the values that ask for what happens anyway.
 GONE: dict[str, tuple[Any, ...]] = {
     "prompt_truncation": ("OFF",), "max_input_tokens": (), "force_single_step": (False,), "return_prompt": (False,),
-    "search_queries_only": (False,), "raw_prompting": (False,),
+    "search_queries_only": (False,), "raw_prompting": (False,), "connectors": ([],),
 }  # fmt: skip
 #: Parameters of a chat -> what the first version calls them; what only the second has; what Cohere is not told at all.
 FIRSTS = {name: first for first, name in RENAMED.items() if name != "logprobs"}

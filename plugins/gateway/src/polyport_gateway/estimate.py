@@ -29,6 +29,7 @@ ANSWERING = frozenset({
 #: What is read; the rest of a request says how.
 CONTENT = frozenset({
     "messages", "input", "prompt", "system", "instructions", "tools", "query", "documents", "suffix", "contents",
+    "inputs", "examples", "document",
 })  # fmt: skip
 #: Parameters that say how long an answer may be, and how many there are.
 COUNTED = frozenset({*LIMITS, "n"})
@@ -139,11 +140,13 @@ catalog.on_change.append(_note_change)
 def _used(prompt: int, answer: int, fields: Mapping[str, Any], rates: Rates) -> Used:
     count = fields.get("n")
     said = fields.get("input")
-    documents = fields.get("documents")
+    documents, inputs = fields.get("documents"), fields.get("inputs")
     units: dict[str, float | int | None] = {
         "image": count if isinstance(count, int) else 1,
         "character": len(said) if isinstance(said, str) else 0,
         "search": math.ceil(len(documents) / 100) if isinstance(documents, list) else 1,
+        "classification": len(inputs) if isinstance(inputs, list) else 1,
+        "page": 1,
     }
     size, quality = fields.get("size"), fields.get("quality")
     kinds = (f"{quality}/{size}", str(size), str(quality))

@@ -19,6 +19,7 @@ from typing import Any
 
 from polyport.errors import BadRequestError
 from polyport.operations import OPERATIONS
+from polyport_gateway import cohere_resources
 from polyport_gateway.asked import Headers
 from polyport_gateway.gate import Gate, GateError
 from polyport_gateway.identity import address_of
@@ -31,6 +32,7 @@ VERSION = re.compile(r"/v\d+(alpha|beta)?(?=/)")
 CALLS = (
     *sorted({operation.path for operation in OPERATIONS}),
     *sorted({row.path for row in ROWS}),
+    *sorted({VERSION.sub("", row.path) for row in cohere_resources.ROWS}),
     *("/upload/*", "/cachedContents*", "/fileSearchStores*", "/tunedModels*", "/files*", "/batches*"),
     *(
         "/video/generations",

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -27,15 +27,15 @@ from polyport.flow import HttpReply, HttpRequest
 from polyport.router.deployments import Deployment
 from polyport.types.record import Request
 from polyport_gateway import asked, direct, owning, resources, tapping
-from polyport_gateway.app import ASGI
+from polyport_gateway.app import ASGI, App
 from polyport_gateway.asked import IN_MEMORY, Body, Parts, Receive
 from polyport_gateway.exchange import Exchange, Scope, Send, Watch
 from polyport_gateway.gate import GateError
-from polyport_gateway.passthrough import Passage, Spool, close, hidden, may, read, safe
+from polyport_gateway.passthrough import VERSION, Passage, Spool, close, hidden, may, read, safe
 from polyport_gateway.resources import Row
 from polyport_gateway.running import Running, user_of
 from polyport_gateway.signon import credential
-from polyport_gateway.surface import OCTETS
+from polyport_gateway.surface import OCTETS, Surface
 from polyport_gateway.surfaces import OPENAI, Route
 
 if TYPE_CHECKING:
@@ -65,30 +65,35 @@ def mounts(gateway: Gateway) -> Mapping[str, ASGI]:
         if found is None and why is None:
             return None
 
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            running = app.running
-            about = running, app.gate, scope, receive, send, app.taps
-            with running:
-                run = (
-                    Exchange(*about).run(Absent(bare, why or "")) if found is None else Kept(*about).about(*found, bare)
-                )
-                await (run if app.tracing is None else app.tracing(scope, run))
-
-        return serve
+        if found is None:
+            return answering(app, lambda *about: Exchange(*about).run(Absent(bare, why or "")))
+        return answering(app, lambda *about: Kept(*about).about(*found, bare))
 
     app.beside = beside
     return {}
 
 
+def answering(app: App, run_of: Callable[..., Coroutine[Any, Any, None]]) -> ASGI:
+    """Return what answers one request, by what serves now."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        running = app.running
+        with running:
+            run = run_of(running, app.gate, scope, receive, send, app.taps)
+            await (run if app.tracing is None else app.tracing(scope, run))
+
+    return serve
+
+
 class Found:
     """The routes of a request whose method is known."""
 
-    def __init__(self, row: Row, path: str) -> None:
-        self._row, self._path = row, path
+    def __init__(self, row: Row, path: str, surface: Surface) -> None:
+        self._row, self._path, self._surface = row, path, surface
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route, and the address. Raises GateError."""
-        return Route(method=method, path=self._row.path, surface=OPENAI), {"path": safe(self._path)}
+        return Route(method=method, path=self._row.path, surface=self._surface), {"path": safe(self._path)}
 
 
 class Absent:
@@ -124,8 +129,9 @@ class Nothing:
 
 
 class Kept(Passage):
-    """One request about something that is kept."""
+    """One request about something that is kept; of another vendor's, a subclass says what is different there."""
 
+    vendor: ClassVar[Surface] = OPENAI
     _row: Row
     #: The id in the address that is somebody's.
     _root = ""
@@ -133,7 +139,7 @@ class Kept(Passage):
     async def about(self, row: Row, names: Mapping[str, str], path: str) -> None:
         """Answer a request of a method, with the names in its address."""
         self._row, self._root = row, next(iter(names.values()), "")
-        await self.run(Found(row, path))
+        await self.run(Found(row, path, self.vendor))
 
     async def _answer(self, route: Route, names: dict[str, str]) -> None:
         row, path = self._row, names["path"]
@@ -224,11 +230,11 @@ class Kept(Passage):
         """Return the places of a model, by its name here or its provider's. An admin may name any."""
         router = self._running.router
         name = getattr(caller, "aliases", {}).get(name, name)
-        found = [one for one in router.groups.find(name) if _speaks(self._running, one)]
+        found = [one for one in router.groups.find(name) if self._speaks(one)]
         if found and not may(name, caller):
             raise GateError(403, "model_not_allowed", f"This key may not use {name[:200]!r}.")
         if not found:
-            found = [one for one in places(self._running) if router.place_of(one)[1] == name and _may(one, caller)]
+            found = [one for one in self._places() if router.place_of(one)[1] == name and _may(one, caller)]
         if not found and getattr(caller, "role", "admin") != "admin":
             raise GateError(
                 404, "model_not_found", f"There is no model {name[:200]!r} here that this can be done with."
@@ -242,7 +248,7 @@ class Kept(Passage):
             found = next((one for one in (*of_models, *every) if one.id == deployment), None)
             if (
                 found is not None
-                and _speaks(self._running, found)
+                and self._speaks(found)
                 and (not of_models or found in of_models or not self._row.model)
             ):
                 return found
@@ -253,10 +259,18 @@ class Kept(Passage):
         if name and (hinted := self._served(name, caller)):
             return hinted[0]
         provider = query.get("provider") or query.get("custom_llm_provider")
-        there = [one for one in places(self._running, provider) if _may(one, caller)]
+        there = [one for one in self._places(provider) if _may(one, caller)]
         if not there:
             raise GateError(404, "not_found", f"Nothing that this caller may use here has {self._row.name}.")
         return there[0]
+
+    def _speaks(self, one: Deployment) -> bool:
+        """Whether a deployment is at a vendor who has such things."""
+        return _speaks(self._running, one)
+
+    def _places(self, provider: str | None = None) -> list[Deployment]:
+        """Return the deployments that may have such things: a provider's, or all."""
+        return places(self._running, provider)
 
     def _renamed(self, told: dict[str, Any], place: Deployment) -> bool:
         """Put the provider's names of models in the place of ours; return whether there were any."""
@@ -296,7 +310,7 @@ class Kept(Passage):
         elif row.makes:
             await self._make(self._request(method, path, content, query))
         else:
-            tapped = tapping.row_of(row.path) if row.model else None
+            tapped = tapping.row_of(VERSION.sub("", row.path)) if row.model else None
             await self._pass(self._request(method, path, content, query), tapped)
 
     def _own_name(self, model: str) -> str:
@@ -306,11 +320,15 @@ class Kept(Passage):
     async def _make(self, request: HttpRequest) -> None:
         """Send a request, and take note of what came of it."""
         reply, data = await self._whole(request)
-        told = _told_of(data) if reply.status < 400 else None
+        told = told_of(data) if reply.status < 400 else None
         if told is not None:
-            for kind, name in _made(self._row.makes, told):
+            for kind, name in self._made(told):
                 self._admission_of().own(kind, name, self._deployment(), self._root)
         await self._answered(reply, data, request)
+
+    def _made(self, told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Yield what a reply tells of that was made: its kind and its id."""
+        return _made(self._row.makes, told)
 
     async def _list(self, path: str, query: list[tuple[str, str]]) -> None:
         """Send a page of what is the caller's, from as many of the provider's pages as it takes."""
@@ -318,7 +336,7 @@ class Kept(Passage):
         wanted = int(text) if (text := asked_for.get("limit", "")).isdecimal() else USUAL
         request = self._request("GET", path, None, query)
         reply, data = await self._whole(request)
-        page = _told_of(data) if reply.status < 400 else None
+        page = told_of(data) if reply.status < 400 else None
         listed = data_of(page or {})
         mine = await self._mine(listed)
         if page is None or len(mine) == len(listed):
@@ -333,7 +351,7 @@ class Kept(Passage):
             if next_reply.status >= 400:
                 await self._answered(next_reply, data, request)
                 return
-            found = _told_of(data) or {}
+            found = told_of(data) or {}
             listed = data_of(found)
             mine += await self._mine(listed)
             more, last = bool(found.get("has_more")) and bool(listed), _id(listed[-1]) if listed else ""
@@ -343,9 +361,13 @@ class Kept(Passage):
         told |= {name: value for name, value in ends.items() if name in page or not shown}
         await self._answered(reply, msgspec.json.encode(told), request)
 
+    def _id_of(self, one: Any) -> str:
+        """Return the id of what a page lists."""
+        return _id(one)
+
     async def _mine(self, listed: list[Any]) -> list[Any]:
         """Return what is the caller's. What tells no id is nobody's."""
-        ids = [_id(one) for one in listed]
+        ids = [self._id_of(one) for one in listed]
         seen = await self._admission_of().visible([one for one in ids if one])
         return [one for one, name in zip(listed, ids, strict=True) if name in seen]
 
@@ -419,7 +441,7 @@ def _json(data: bytes) -> Any:
         raise BadRequestError(f"The body is no JSON: {error}") from error
 
 
-def _told_of(data: bytes) -> dict[str, Any] | None:
+def told_of(data: bytes) -> dict[str, Any] | None:
     """Return what a reply says; None for one that is no JSON object, which is passed on as it is."""
     try:
         told = msgspec.json.decode(data)

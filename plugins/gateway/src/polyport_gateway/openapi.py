@@ -20,7 +20,7 @@ from polyport.operations import OPERATIONS, Operation
 from polyport.types.audio import Binary
 from polyport.types.record import Request
 from polyport.types.upload import Upload
-from polyport_gateway import replies
+from polyport_gateway import cohere_resources, replies
 from polyport_gateway.anthropic_batches import Batches
 from polyport_gateway.anthropic_results import LINES
 from polyport_gateway.app import ASGI
@@ -412,18 +412,20 @@ def _query(operation: Operation, inside: list[str], batches: bool) -> Iterator[S
         yield {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
 
 
-# --- what one account at OpenAI keeps ---
+# --- what one account at a vendor keeps ---
 
 
 def _of_resources() -> Iterator[tuple[str, str, Schema]]:
-    """Yield the methods of the official SDK's resources; what they take and tell is OpenAI's, and not read here."""
-    for row in ROWS:
-        for prefix, tag in (("/v1", "versioned"), ("", "unversioned")):
-            path, method = prefix + row.path, row.method.lower()
+    """Yield the methods of the official SDKs' resources; what they take and tell is the vendor's, and not read here."""
+    both = (("/v1", "versioned"), ("", "unversioned"))
+    rows = [*((OPENAI, row, both) for row in ROWS), *((COHERE, row, both[:1]) for row in cohere_resources.ROWS)]
+    for surface, row, prefixes in rows:
+        for prefix, tag in prefixes:
+            path, method = row.path if surface is COHERE else prefix + row.path, row.method.lower()
             made: Schema = {
                 "operationId": _id(method, path),
                 "summary": row.name,
-                "tags": ["resources", tag, OPENAI.name],
+                "tags": ["resources", tag, surface.name],
                 "security": SECURED,
                 "parameters": [_inside(name) for name in re.findall(r"\{(\w+)\}", path)],
                 "responses": {
@@ -432,7 +434,7 @@ def _of_resources() -> Iterator[tuple[str, str, Schema]]:
                 },
             }
             made["parameters"] += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in PLACED]
-            if row.method == "POST":
+            if row.method in ("POST", "PATCH"):
                 form: Schema = {"multipart/form-data": {"schema": {"type": "object"}}} if row.multipart else {}
                 made["requestBody"] = {"content": {**_json({"type": "object"}), **form}}
             yield path, method, made

@@ -50,12 +50,13 @@ STREAMED = frozenset({"file_content"})
 #: Parameters that name what must be one's own.
 NAMING = frozenset({
     "input_file_id", "previous_response_id", "cached_content", "cachedContent", "conversation", "voice", "audio",
+    "connectors",
 })  # fmt: skip
 #: What such things are called wherever a body says them: an id, several, or something that has an id.
 NAMES = frozenset({
     "file_id", "file_ids", "input_file_id", "training_file", "validation_file", "vector_store_id", "vector_store_ids",
     "conversation", "conversation_id", "container", "container_id", "response_id", "previous_response_id", "skill_id",
-    "upload_id", "eval_id", "consent",
+    "upload_id", "eval_id", "consent", "dataset_id", "input_dataset_id",
 })  # fmt: skip
 #: What is a caller's own data, or a description of such, and names nothing.
 OWN_DATA = frozenset({
@@ -151,6 +152,8 @@ def _said(fields: Mapping[str, Any]) -> Iterator[Any]:
             value = value.get("voice")
         if type(value) is dict:
             yield value.get("id")
+        elif name == "connectors":
+            yield from (one.get("id") for one in value if type(one) is dict) if type(value) is list else ()
         elif name not in ("voice", "audio"):
             yield value
 

@@ -8,7 +8,7 @@ https://platform.openai.com/docs/api-reference
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     multipart: bool = False
 
 
-def _rows(prefix: str, *rows: tuple[str, str, str, str]) -> Iterator[Row]:
+def rows(prefix: str, *rows: tuple[str, str, str, str]) -> Iterator[Row]:
     """Yield rows of (name, method, path below the prefix, what else there is to say of it)."""
     name, root = prefix.split()
     for own, method, path, more in rows:
@@ -45,7 +45,7 @@ def _rows(prefix: str, *rows: tuple[str, str, str, str]) -> Iterator[Row]:
 
 
 ROWS: tuple[Row, ...] = (
-    *_rows(
+    *rows(
         "vector_stores /vector_stores",
         ("create", "POST", "", "makes=vector_store"),
         ("list", "GET", "", "lists"),
@@ -64,7 +64,7 @@ ROWS: tuple[Row, ...] = (
         ("file_batches.cancel", "POST", "/{vector_store_id}/file_batches/{batch_id}/cancel", ""),
         ("file_batches.list_files", "GET", "/{vector_store_id}/file_batches/{batch_id}/files", ""),
     ),
-    *_rows(
+    *rows(
         "conversations /conversations",
         ("create", "POST", "", "makes=conversation texts"),
         ("retrieve", "GET", "/{conversation_id}", ""),
@@ -75,13 +75,13 @@ ROWS: tuple[Row, ...] = (
         ("items.retrieve", "GET", "/{conversation_id}/items/{item_id}", ""),
         ("items.delete", "DELETE", "/{conversation_id}/items/{item_id}", ""),
     ),
-    *_rows(
+    *rows(
         "responses /responses",
         ("input_items.list", "GET", "/{response_id}/input_items", ""),
         ("input_tokens.count", "POST", "/input_tokens", "texts model"),
         ("compact", "POST", "/compact", "texts model"),
     ),
-    *_rows(
+    *rows(
         "chat.completions /chat/completions",
         ("list", "GET", "", "lists"),
         ("retrieve", "GET", "/{completion_id}", ""),
@@ -89,15 +89,15 @@ ROWS: tuple[Row, ...] = (
         ("delete", "DELETE", "/{completion_id}", ""),
         ("messages.list", "GET", "/{completion_id}/messages", ""),
     ),
-    *_rows("decisions /decisions", ("create", "POST", "", "texts model")),
-    *_rows(
+    *rows("decisions /decisions", ("create", "POST", "", "texts model")),
+    *rows(
         "uploads /uploads",
         ("create", "POST", "", "makes=upload"),
         ("complete", "POST", "/{upload_id}/complete", "makes=upload"),
         ("cancel", "POST", "/{upload_id}/cancel", ""),
         ("parts.create", "POST", "/{upload_id}/parts", "multipart"),
     ),
-    *_rows(
+    *rows(
         "fine_tuning.jobs /fine_tuning/jobs",
         ("create", "POST", "", "makes=fine_tuning_job texts models spends"),
         ("list", "GET", "", "lists"),
@@ -108,12 +108,12 @@ ROWS: tuple[Row, ...] = (
         ("list_events", "GET", "/{fine_tuning_job_id}/events", ""),
         ("checkpoints.list", "GET", "/{fine_tuning_job_id}/checkpoints", ""),
     ),
-    *_rows(
+    *rows(
         "fine_tuning.alpha.graders /fine_tuning/alpha/graders",
         ("run", "POST", "/run", "texts models spends"),
         ("validate", "POST", "/validate", "texts models"),
     ),
-    *_rows(
+    *rows(
         "containers /containers",
         ("create", "POST", "", "makes=container"),
         ("list", "GET", "", "lists"),
@@ -125,7 +125,7 @@ ROWS: tuple[Row, ...] = (
         ("files.delete", "DELETE", "/{container_id}/files/{file_id}", ""),
         ("files.content.retrieve", "GET", "/{container_id}/files/{file_id}/content", ""),
     ),
-    *_rows(
+    *rows(
         "evals /evals",
         ("create", "POST", "", "makes=eval texts models"),
         ("list", "GET", "", "lists"),
@@ -140,7 +140,7 @@ ROWS: tuple[Row, ...] = (
         ("runs.output_items.list", "GET", "/{eval_id}/runs/{run_id}/output_items", ""),
         ("runs.output_items.retrieve", "GET", "/{eval_id}/runs/{run_id}/output_items/{output_item_id}", ""),
     ),
-    *_rows(
+    *rows(
         "skills /skills",
         ("create", "POST", "", "makes=skill texts multipart"),
         ("list", "GET", "", "lists"),
@@ -154,12 +154,12 @@ ROWS: tuple[Row, ...] = (
         ("versions.delete", "DELETE", "/{skill_id}/versions/{version}", ""),
         ("versions.content.retrieve", "GET", "/{skill_id}/versions/{version}/content", ""),
     ),
-    *_rows(
+    *rows(
         "audio.voices /audio/voices",
         ("create", "POST", "", "makes=voice texts multipart"),
         ("delete", "DELETE", "/{voice_id}", ""),
     ),
-    *_rows(
+    *rows(
         "audio.voice_consents /audio/voice_consents",
         ("create", "POST", "", "makes=voice_consent multipart"),
         ("list", "GET", "", "lists"),
@@ -167,7 +167,7 @@ ROWS: tuple[Row, ...] = (
         ("update", "POST", "/{consent_id}", ""),
         ("delete", "DELETE", "/{consent_id}", ""),
     ),
-    *_rows("content_provenance_checks /content_provenance_checks", ("create", "POST", "", "multipart")),
+    *rows("content_provenance_checks /content_provenance_checks", ("create", "POST", "", "multipart")),
 )
 
 _MEDIA = "sound goes to the vendor past the gateway; sessions over WebSockets are at /v1/realtime"
@@ -197,30 +197,47 @@ ABSENT_SOCKETS: Mapping[str, str] = {
     "live.sideband.connect": "only sessions of /v1/realtime are accounted",
 }
 
+#: Versions that an address may begin with.
+VERSIONS = frozenset({"v1", "v2"})
 _absent = [(re.compile(pattern if " " in pattern else rf"\w+ {pattern}"), why) for pattern, why in ABSENT.items()]
+
+
+class Table:
+    """Finds the method that an address is."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._exact: dict[tuple[str, str], Row] = {}
+        #: By the first word of the address, which leaves few to try.
+        self._named: dict[str, list[tuple[str, re.Pattern[str], Row]]] = {}
+        for row in rows:
+            if "{" in row.path:
+                self._named.setdefault(_first(row.path), []).append((row.method, _pattern(row.path), row))
+            else:
+                self._exact[row.method, row.path] = row
+
+    def find(self, method: str, path: str) -> tuple[Row, dict[str, str]] | None:
+        """Return the method that an address is, and the names in it."""
+        row = self._exact.get((method, path))
+        if row is not None:
+            return row, {}
+        for verb, pattern, one in self._named.get(_first(path), ()):
+            if verb == method and (match := pattern.fullmatch(path)) is not None:
+                return one, match.groupdict()
+        return None
+
+
+def _first(path: str) -> str:
+    """Return the first word of an address, behind a version."""
+    words = path[1:].split("/")
+    return words[1] if len(words) > 1 and words[0] in VERSIONS else words[0]
 
 
 def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)))
 
 
-_exact = {(row.method, row.path): row for row in ROWS if "{" not in row.path}
-#: By the first word of the address, which leaves few to try.
-_named: dict[str, list[tuple[str, re.Pattern[str], Row]]] = {}
-for _row in ROWS:
-    if "{" in _row.path:
-        _named.setdefault(_row.path.split("/")[1], []).append((_row.method, _pattern(_row.path), _row))
-
-
-def find(method: str, path: str) -> tuple[Row, dict[str, str]] | None:
-    """Return the method that an address without a version is, and the names in it."""
-    row = _exact.get((method, path))
-    if row is not None:
-        return row, {}
-    for verb, pattern, one in _named.get(path[1:].partition("/")[0], ()):
-        if verb == method and (match := pattern.fullmatch(path)) is not None:
-            return one, match.groupdict()
-    return None
+#: Finds the method that an address without a version is, and the names in it.
+find = Table(ROWS).find
 
 
 def absent(method: str, path: str) -> str | None:

@@ -97,6 +97,10 @@ def _contents(told: Told) -> Used | None:
     return used
 
 
+#: What Cohere charges by other units than tokens and searches.
+UNITS = {"classifications": "classification", "pages": "page"}
+
+
 def _billed(told: Told) -> Used | None:
     """Cohere's: what is charged stands under `billed_units`, in a reply's `usage` or `meta`, or its last event's."""
     holder = told.get("usage") or (told.get("delta") or {}).get("usage") or told.get("meta") or {}
@@ -107,7 +111,9 @@ def _billed(told: Told) -> Used | None:
     counted = usage(read, int(billed.get("output_tokens") or 0))
     searches = billed.get("search_units")
     counted.search_units = int(searches) if searches else None
-    return metering.of_usage(counted)
+    used = metering.of_usage(counted)
+    used.units |= {unit: int(billed[name]) for name, unit in UNITS.items() if billed.get(name)}
+    return used
 
 
 def _row(path: str, read: Reader, *, answers: bool = True) -> Row:
@@ -131,6 +137,8 @@ ROWS = (
     _row(r"/chat", _billed),
     _row(r"/embed", _billed, answers=False),
     _row(r"/rerank", _billed, answers=False),
+    _row(r"/classify", _billed, answers=False),
+    _row(r"/parse", _billed, answers=False),
 )
 
 

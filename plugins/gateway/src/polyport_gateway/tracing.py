@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from polyport.errors import PluginError
 from polyport.observing.callbacks import OBSERVERS, installed
 from polyport.plugins import find
+from polyport_gateway import cohere_resources
 from polyport_gateway.app import ASGI
 from polyport_gateway.config import Config
 from polyport_gateway.entries import WRITTEN
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 #: Headers that a trace comes in.
 CARRIED = (b"traceparent", b"tracestate", b"baggage")
 #: Operations whose calls no observer is told of, and the one of them that is a session.
-UNSEEN, SESSION = frozenset({"passthrough", "realtime", *(row.name for row in ROWS)}), "realtime"
+UNSEEN, SESSION = (
+    frozenset({"passthrough", "realtime", *(row.name for row in (*ROWS, *cohere_resources.ROWS))}),
+    "realtime",
+)
 #: Routes whose addresses are as many as there are requests -> how they are named.
 ROUTES = {"passthrough": "/passthrough/{provider}/{path}"}
 SWITCHED = 101
