@@ -57,6 +57,7 @@ ORDER = (
     "transport",
     "drivers",
     "operations",
+    "building",
     "interface",
     "journal",
     "client",

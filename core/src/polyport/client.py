@@ -12,17 +12,16 @@ import asyncio
 import importlib
 import ssl
 import threading
-import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from polyport import ids, plugins
 from polyport.border import Call, Middleware, Next, attribute, exchange, exchange_once, stamp
+from polyport.building import build
+from polyport.drivers import Drivers
 from polyport.errors import BadRequestError, UnsupportedParamsError
 from polyport.flow import NOW, Flow, HttpRequest, Streaming, TimeoutSpec
 from polyport.interface import Closing, Interface
@@ -35,31 +34,22 @@ from polyport.plugins import Providers
 from polyport.provider import Provider
 from polyport.remote import Reach
 from polyport.routing import resolve
-from polyport.types.chat import plain_messages
 from polyport.types.record import (
     NO_OPTIONS,
     OPTION_NAMES,
     Meta,
     Options,
-    Request,
     Result,
     convert,
-    describe,
-    learn,
 )
-from polyport.types.schema import reader_for, strict_format
 
 if TYPE_CHECKING:
     import httpx
 
     from polyport.budgets import Budget
     from polyport.caching import Cache
-    from polyport.drivers.aio import AsyncDriver
-    from polyport.drivers.sync import SyncDriver
 
 T = TypeVar("T")
-#: Arguments that hold plain data which users may give as another SDK's objects.
-NESTED = ("messages", "tools", "input")
 #: How many model names are remembered with where they lead.
 MAX_ROUTES = 4096
 #: How long closing waits for observers, in seconds.
@@ -466,129 +456,3 @@ def _issue_ids(result: Any, call: Call) -> None:
                 deployment=call.meta.deployment or "",
             )
         )
-
-
-# --- requests ---------------------------------------------------------------------------------------------
-
-
-def build(kind: type[Request], fields: dict[str, Any], options: Options) -> Request:
-    """Return the validated request. Unknown arguments go to `extra`. Raises BadRequestError naming the path."""
-    known, standing = _fields_of(kind)
-    for name in NESTED:
-        value = fields.get(name)
-        if value is not None and not isinstance(value, str) and name in known:
-            fields[name] = plain_messages(value) if name == "messages" else _plain_list(value)
-    reader = None
-    response_format = fields.get("response_format")
-    if isinstance(response_format, type):
-        reader = reader_for(response_format)
-        fields["response_format"] = strict_format(response_format)
-    extra: dict[str, Any] = {}
-    if not known.issuperset(fields):
-        extra = {name: fields.pop(name) for name in [name for name in fields if name not in known]}
-    try:
-        request = msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        raise BadRequestError(describe(error, "$")) from error
-    request.options, request.extra, request.adaptations = options, extra, []
-    left_out = [name for name in standing if name not in fields] if standing else ()
-    request.__dict__["_given"] = (*fields, *left_out)
-    if reader is not None:
-        request.__dict__["_reader"] = reader
-    request.check()
-    return request
-
-
-def complete(request: Request, defaults: Mapping[str, Any], path: str) -> None:
-    """Give a request parameters that its user left out. Raises BadRequestError that names the parameter."""
-    known, _ = _fields_of(type(request))
-    request.extra = {**{name: value for name, value in defaults.items() if name not in known}, **request.extra}
-    given = [name for name in defaults if name in known and getattr(request, name) is None]
-    for name in given:
-        kind = next(field.type for field in msgspec.structs.fields(request) if field.name == name)
-        setattr(request, name, convert(defaults[name], kind, f"{path}.{name}"))
-    if given:
-        request.__dict__["_given"] = (*request.__dict__["_given"], *given)
-
-
-@lru_cache(maxsize=128)
-def _fields_of(kind: type[Request]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the parameters of a request type, and those of them that have a value when they are left out."""
-    parameters = [field for field in msgspec.structs.fields(learn(kind)) if field.name not in Request.FRAME]
-    standing = tuple(field.name for field in parameters if field.default not in (None, msgspec.NODEFAULT))
-    return frozenset(field.name for field in parameters), standing
-
-
-def _plain_list(value: Any) -> Any:
-    from polyport.types.record import plain
-
-    return [plain(item) for item in value] if isinstance(value, Sequence) else value
-
-
-# --- drivers ----------------------------------------------------------------------------------------------
-
-
-class Drivers:
-    """The drivers of one client: one blocking, and one for each event loop that calls it, made on first use."""
-
-    def __init__(self, http: Any, name: str | None, **options: Any) -> None:
-        self._http = http
-        self._name = name
-        self._options = options
-        self._lock = threading.Lock()
-        self._sync: SyncDriver | None = None
-        self._finalizer: weakref.finalize[Any, Any] | None = None
-        self._aio: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncDriver] = weakref.WeakKeyDictionary()
-
-    def sync(self) -> SyncDriver:
-        """Return the blocking driver. Its connections are closed with the client, or when the process ends."""
-        if self._sync is None:
-            with self._lock:
-                if self._sync is None:
-                    self._sync = self._open()
-        return self._sync
-
-    def _open(self) -> SyncDriver:
-        from polyport import transport
-        from polyport.drivers.sync import SyncDriver
-
-        if self._http is None:
-            opened = transport.factory(self._name).open(transport.TransportOptions(**self._options))
-        else:
-            opened = transport.given(self._http)
-        driver = SyncDriver(opened)
-        self._finalizer = weakref.finalize(self, driver.close)
-        return driver
-
-    def running(self) -> AsyncDriver | None:
-        """Return the running loop's driver, None before its first use."""
-        return self._aio.get(asyncio.get_running_loop())
-
-    async def aio(self) -> AsyncDriver:
-        """Return the running loop's driver. Its connections are closed with the client, or when the loop shuts down."""
-        loop = asyncio.get_running_loop()
-        found = self._aio.get(loop)
-        if found is None:
-            from polyport import transport
-            from polyport.drivers.aio import AsyncDriver
-
-            if self._http is None:
-                opened = transport.factory(self._name).open_async(transport.TransportOptions(**self._options))
-            else:
-                opened = transport.agiven(self._http)
-            found = self._aio[loop] = AsyncDriver(opened)
-            await found.keeper.keep(self)
-        return found
-
-    def close(self) -> None:
-        """Close the blocking side, and the connections of loops that are no longer running."""
-        if self._finalizer is not None:
-            self._finalizer()
-        self._sync = self._finalizer = None
-
-    async def aclose(self) -> None:
-        """Close both sides; of the asynchronous one, what belongs to the running loop."""
-        self.close()
-        found = self._aio.pop(asyncio.get_running_loop(), None)
-        if found is not None:
-            await found.aclose()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from polyport.bridges.messages import from_chat, to_chat
-from polyport.client import build
+from polyport.building import build
 from polyport.errors import APIError, BadRequestError, InvalidResponseError, PolyportError
 from polyport.flow import Flow, HttpReply, HttpRequest
 from polyport.plugins import LoadedProvider

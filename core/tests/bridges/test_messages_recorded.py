@@ -15,7 +15,7 @@ from sdk_types import check
 from polyport import BadRequestError
 from polyport.bridges.messages import to_chat
 from polyport.bridges.messages_events import MessageEvents
-from polyport.client import build
+from polyport.building import build
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.messages import MessagesRequest
 from polyport.types.record import Options

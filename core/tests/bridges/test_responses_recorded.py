@@ -19,7 +19,7 @@ from polyport import UnsupportedParamsError
 from polyport.bridges.responses import STATE, to_chat
 from polyport.bridges.responses_events import ResponseEvents
 from polyport.bridges.responses_tools import Toolset
-from polyport.client import build
+from polyport.building import build
 from polyport.types.chat import ChatCompletionChunk
 from polyport.types.record import Options
 from polyport.types.responses import ResponsesRequest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matrix import cases, check_golden
 
-from polyport.client import build
+from polyport.building import build
 from polyport.types.chat import ChatRequest
 from polyport.types.record import Options
 from polyport_anthropic import to_messages

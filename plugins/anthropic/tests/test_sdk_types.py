@@ -13,7 +13,7 @@ import pytest
 from matrix import HISTORIES, PARAMETERS, TOOLS, WEATHER, products, say
 from sdk_types import check
 
-from polyport.client import build
+from polyport.building import build
 from polyport.types.batch import BatchRequest
 from polyport.types.chat import ChatRequest
 from polyport.types.messages import MessagesRequest

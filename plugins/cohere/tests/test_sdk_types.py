@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from matrix import products
 
-from polyport.client import build
+from polyport.building import build
 from polyport.types.chat import ChatRequest
 from polyport.types.embed import EmbedRequest
 from polyport.types.record import Options

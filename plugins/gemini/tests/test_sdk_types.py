@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from matrix import PDF_URL, products
 
-from polyport.client import build
+from polyport.building import build
 from polyport.types.chat import ChatRequest
 from polyport.types.record import Options
 from polyport_gemini.body import render

@@ -21,7 +21,8 @@ from msgspec.structs import replace
 
 from polyport import ids, plugins, tokens
 from polyport.border import Call, Middleware, Next
-from polyport.client import MAX_ROUTES, Client, complete
+from polyport.building import complete
+from polyport.client import MAX_ROUTES, Client
 from polyport.errors import APIError, BadRequestError, PluginError
 from polyport.flow import NOW, Flow
 from polyport.interface import Closing, Interface

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from polyport.client import build
+from polyport.building import build
 from polyport.errors import APIError, BadRequestError, InvalidResponseError
 from polyport.flow import Flow, HttpReply
 from polyport.provider import decode
