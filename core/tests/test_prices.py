@@ -148,6 +148,13 @@ def test_a_request_and_the_tools_it_used_come_on_top():
     assert nano(CHAT, tokens={"input": 1}, units={"web_search": 0}) == 2500
 
 
+def test_what_a_cache_keeps_comes_on_top():
+    """By millions of tokens and hours, fractions of them too: 30 000 tokens for 90 minutes at 4.5 USD."""
+    used = Used(tokens={"input": 30_000}, units={"cache_storage": 0.03 * 1.5})
+    assert Rates({"input": 1.25, "cache_storage": 4.5}).bill(used).nano == 37_500_000 + 202_500_000
+    assert Rates({"input": 1.25}).bill(used) is None
+
+
 def test_sound_may_be_billed_by_time_beside_tokens():
     """Tokens that are in the total alone are then the sound's, and not billed twice."""
     prices = {"input": 0.1, "output": 0.4, "minute": 0.004}

@@ -24,6 +24,7 @@ The units of `prices`; a price that is not there is unknown, never 0.
         video_second   of a video; or by its size, as for images
         page annotated_page   read by OCR, plain or with the annotations asked for
         web_search file_search   a call of that server-side tool
+        cache_storage  a million tokens that a cache keeps for an hour
     Prices that hold at times, and name only what differs (MODIFIERS):
         tiers     [{"above": 200000, "input": 2.5}]: where the prompt has more tokens than that, cached ones included
         hours     [{"from": "16:30", "to": "00:30", "input": 0.1}]: between these times, UTC
@@ -67,7 +68,7 @@ TOKENS = frozenset(
 UNITS = frozenset(
     {
         "request", "search", "image", "megapixel", "second", "minute", "character", "video_second", "page",
-        "annotated_page", "web_search", "file_search", "classification",
+        "annotated_page", "web_search", "file_search", "classification", "cache_storage",
     }
 )  # fmt: skip
 #: Units whose price may go by what was made.

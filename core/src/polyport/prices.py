@@ -46,7 +46,7 @@ MEASURES = ("search", "classification", "image", "megapixel", "video_second", "m
 #: in no bucket but the total (Mistral's Voxtral, 2026-11-23).
 HEARD = ("minute", "second")
 #: What comes on top, where it was used.
-EXTRAS = ("web_search", "file_search")
+EXTRAS = ("web_search", "file_search", "cache_storage")
 #: Service tiers that cost what the list says.
 STANDARD = frozenset({None, "", "auto", "default", "standard", "standard_only", "on_demand", "unspecified"})
 #: Tiers that are asked for by one name and answered by another.
@@ -215,7 +215,7 @@ def _extras(units: dict[str, Any], rates: dict[str, Any], total: int, lines: lis
         if count:
             if unit not in rates:
                 return None
-            total += count * rates[unit][0]
+            total += _times(count, rates[unit][0])
             lines.append(Line(unit, count, rates[unit][1]))
     return total
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,8 @@ FIRST, SECOND = "AIza-first-account", "AIza-second-account"
 #: Kinds of things that are made by a POST of their description.
 MADE = ("cachedContents", "fileSearchStores", "tunedModels")
 PAGE = 2
+#: When all caches begin: far away, so that nothing goes by today's date.
+BEGAN = datetime(2100, 1, 1, tzinfo=UTC)
 COUNTED = {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10}
 
 
@@ -74,6 +77,11 @@ class Google(Local):
             "failedRequestCount": str(failed),
         }  # fmt: skip
         thing |= {"done": True, "response": told["output"]}
+
+
+def ending(ttl: str) -> str:
+    """Return when a cache is over that is kept so long."""
+    return (BEGAN + timedelta(seconds=float(ttl.removesuffix("s")))).isoformat().replace("+00:00", ".000000001Z")
 
 
 def said(one: Any) -> str:
@@ -152,7 +160,7 @@ class Handler(Answering):
             del things[path]
             return self.tell({})
         if self.command == "PATCH":
-            things[path] |= body
+            things[path] |= body | ({"expireTime": ending(body["ttl"])} if "ttl" in body else {})
         return self.tell(things[path])
 
     def call(self, model: str, method: str, body: Any, things: dict[str, Any]) -> None:
@@ -185,7 +193,8 @@ class Handler(Answering):
         name = f"{kind}/t{next(self.server.numbers)}"
         things[name] = {"name": name, **body}
         if kind == "cachedContents":
-            things[name] |= {"usageMetadata": {"totalTokenCount": 1000}}
+            things[name] |= {"usageMetadata": {"totalTokenCount": 1000}, "createTime": BEGAN.isoformat()}
+            things[name].setdefault("expireTime", ending(body.get("ttl", "3600s")))
         self.tell({"name": f"{name}/operations/o"} if kind == "tunedModels" else things[name])
 
     def page(self, kind: str, query: dict[str, str], things: dict[str, Any]) -> None:

@@ -201,6 +201,9 @@ class Admission(Protocol):
     async def let_go(self) -> None:
         """Give that back: the batch did not start."""
 
+    async def afford(self, nano: int) -> None:
+        """Raise GateError where a budget has no room for so much more, in nano-dollars, known only now."""
+
     async def look_once_more(self, batch: str) -> None:
         """Have a batch looked at, and paid if it is over, since it is about to be deleted."""
 
@@ -273,6 +276,9 @@ class Free:
 
     async def let_go(self) -> None:
         """Nothing was held."""
+
+    async def afford(self, nano: int) -> None:
+        """Nothing is held."""
 
     async def look_once_more(self, batch: str) -> None:
         """Nothing is paid."""

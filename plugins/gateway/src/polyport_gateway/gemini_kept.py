@@ -4,29 +4,25 @@ https://ai.google.dev/api/caching https://ai.google.dev/api/file-search/file-sea
 https://ai.google.dev/api/tuning
 
 Other vendors have nothing like them. So a request goes as it came to the account that keeps the thing, which is the one
-where it was made; a caller's own alone are read, changed, named in other requests and listed. The rows of KEPT are the
-addresses; uploads have bodies and headers of their own: see `gemini_upload`.
+where it was made; a caller's own alone are read, changed, named in other requests and listed. The rows of
+`gemini_addresses` are the addresses; uploads have bodies and headers of their own: see `gemini_upload`.
 """
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlencode
 
 import msgspec
 
-from polyport import metering
 from polyport.border import Call, exchange
 from polyport.errors import BadRequestError, InvalidResponseError, NotFoundError
 from polyport.flow import Flow, HttpReply, HttpRequest, Raw, Streaming
-from polyport.middleware.cost import charge
 from polyport.operations import BodyForm, Operation
 from polyport.router.deployments import Deployment
 from polyport.types.record import Request, Result
-from polyport.types.usage import usage
 from polyport_gateway import buckets, direct, pinning, replies
 from polyport_gateway.effects import awaiting
 from polyport_gateway.gate import Admission
@@ -170,12 +166,12 @@ class Making(Keeping):
         told = decoded(reply)
         for name in named(str(told.get("name", ""))):
             admission.own(self._kind, name, call.meta.deployment or "")
-        count = (told.get("usageMetadata") or {}).get("totalTokenCount")
-        if not isinstance(count, int):
-            return Came(body=reply.content)
-        used = metering.of_usage(usage(count, 0))
-        charge(call, used, None, time.time)
-        return Came(body=reply.content, used={**used.tokens})
+        return (yield from self.made(running, admission, told, reply.content, call))
+
+    def made(self, running: Running, admission: Admission, told: dict[str, Any], body: bytes, call: Call) -> Flow[Came]:
+        """Return the reply, with what it says was used."""
+        yield from ()
+        return Came(body=body)
 
 
 class Listing(Keeping):
@@ -335,6 +331,14 @@ def send(call: Call, operation: Operation, fields: Mapping[str, Any], *, stream:
     return (yield from exchange(asking(), call))
 
 
+def row(method: str, path: str, function: str) -> Operation:
+    """Return the operation that a request to an address is."""
+    body: BodyForm = "json" if method in ("POST", "PATCH") else "none"
+    return Operation(
+        hook="", function=function, capability="batch", request=Kept, response=Came, method=method, path=path, body=body
+    )
+
+
 def decoded(reply: HttpReply) -> dict[str, Any]:
     """Return a reply that has to be read. Raises InvalidResponseError."""
     try:
@@ -346,47 +350,3 @@ def decoded(reply: HttpReply) -> dict[str, Any]:
 def _plain(value: Any) -> str:
     """Return what stands in an address as it stood there."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-# --- the addresses ------------------------------------------------------------------------------------------------
-
-
-def _row(method: str, path: str, function: str) -> Operation:
-    body: BodyForm = "json" if method in ("POST", "PATCH") else "none"
-    return Operation(
-        hook="", function=function, capability="batch", request=Kept, response=Came, method=method, path=path, body=body
-    )
-
-
-_ONE = Keeping()
-#: Addresses of things, those that end with what is to be done first. The names of functions are those of Google's
-#: SDK, and so the ledger's.
-KEPT: tuple[tuple[Operation, Keeping], ...] = (
-    (_row("GET", "/files", "files.list"), Listing("files")),
-    (_row("GET", "/files/{file_id}:download", "files.download"), Content()),
-    (_row("GET", "/files/{file_id}", "files.get"), _ONE),
-    (_row("DELETE", "/files/{file_id}", "files.delete"), _ONE),
-    (_row("POST", "/cachedContents", "caches.create"), Making("cache", told="model", guarded="what a cache holds")),
-    (_row("GET", "/cachedContents", "caches.list"), Listing("cachedContents")),
-    (_row("GET", "/cachedContents/{cache_id}", "caches.get"), _ONE),
-    (_row("PATCH", "/cachedContents/{cache_id}", "caches.update"), _ONE),
-    (_row("DELETE", "/cachedContents/{cache_id}", "caches.delete"), _ONE),
-    (_row("POST", "/fileSearchStores", "file_search_stores.create"), Making("store")),
-    (_row("GET", "/fileSearchStores", "file_search_stores.list"), Listing("fileSearchStores")),
-    (_row("POST", "/fileSearchStores/{store_id}:importFile", "file_search_stores.import_file"), _ONE),
-    (_row("GET", "/fileSearchStores/{store_id}", "file_search_stores.get"), _ONE),
-    (_row("DELETE", "/fileSearchStores/{store_id}", "file_search_stores.delete"), _ONE),
-    (_row("GET", "/fileSearchStores/{store_id}/documents", "documents.list"), _ONE),
-    (_row("GET", "/fileSearchStores/{store_id}/documents/{document_id}", "documents.get"), _ONE),
-    (_row("DELETE", "/fileSearchStores/{store_id}/documents/{document_id}", "documents.delete"), _ONE),
-    (_row("GET", "/fileSearchStores/{store_id}/media/{media_id}", "file_search_stores.download_media"), Content()),
-    (_row("GET", "/fileSearchStores/{store_id}/operations/{operation_id}", "operations.get"), _ONE),
-    (_row("GET", "/fileSearchStores/{store_id}/upload/operations/{operation_id}", "operations.get"), _ONE),
-    (_row("POST", "/tunedModels", "tunings.tune"), Making("tuned", told="baseModel", guarded="what a model learns")),
-    (_row("GET", "/tunedModels", "tunings.list"), Listing("tunedModels")),
-    (_row("GET", "/tunedModels/{tuned_id}", "tunings.get"), _ONE),
-    (_row("PATCH", "/tunedModels/{tuned_id}", "models.update"), _ONE),
-    (_row("DELETE", "/tunedModels/{tuned_id}", "models.delete"), _ONE),
-    (_row("POST", "/tunedModels/{tuned_id}/operations/{operation_id}:cancel", "tunings.cancel"), _ONE),
-    (_row("GET", "/tunedModels/{tuned_id}/operations/{operation_id}", "operations.get"), _ONE),
-)

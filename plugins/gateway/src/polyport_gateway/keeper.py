@@ -320,6 +320,17 @@ class Keeper:
         except ServiceUnavailableError as error:
             raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
 
+    async def afford(self, admitted: Admitted, nano: int) -> None:
+        """Raise GateError where a budget has no room for so much more: it is reserved, as what counts in the end is
+        what the request comes to, and given back at once. In limits of requests it counts as one.
+        """
+        customer = await self.identity.customer(admitted.customer) if admitted.customer else None
+        budgets = [one for one in self._limits(admitted, customer).each if one.budget is not None]
+        if nano > 0 and budgets:
+            bare = [msgspec.structs.replace(one, rpm=None, tpm=None, parallel=None, soft=None) for one in budgets]
+            taken = await self._reserve(together(bare), 0, nano, self.clock())
+            await self.limits.settle(taken, 0, 0, self.clock())
+
     def bill(self, entry: Entry | None) -> None:
         """Put the entry of a batch that is over into the journal. Raises GateError where it could not be kept."""
         if entry is not None:
@@ -477,6 +488,10 @@ class Admitted:
         if row is not None:
             with contextlib.suppress(ServiceUnavailableError):
                 await self._keeper.batches.let_go(row, self._keeper.clock())
+
+    async def afford(self, nano: int) -> None:
+        """Raise GateError where a budget has no room for so much more."""
+        await self._keeper.afford(self, nano)
 
     async def look_once_more(self, batch: str) -> None:
         """Have a batch looked at, and paid if it is over, since it is about to be deleted."""

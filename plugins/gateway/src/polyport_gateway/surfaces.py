@@ -20,8 +20,8 @@ from polyport_gateway.cohere_unserved import unserved
 from polyport_gateway.cohere_vectors import Embedding
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
+from polyport_gateway.gemini_addresses import KEPT
 from polyport_gateway.gemini_batches import Creation as Starts, Ending, Listing as Batched, Looking
-from polyport_gateway.gemini_kept import KEPT
 from polyport_gateway.gemini_more import Counting, Embedding as Contents
 from polyport_gateway.openai import OpenAI, Starting
 from polyport_gateway.surface import Surface
