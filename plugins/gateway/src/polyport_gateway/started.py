@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, case, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, or_, select, true, update
 
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.limits import Limit, Limits, Refusal
+from polyport_gateway.lines import Whose
 from polyport_gateway.rollups import DAY
 from polyport_gateway.store import Connection, Store
 from polyport_gateway.store.tables import BATCHES, WHO, batches, is_one_of, revision
@@ -39,7 +40,7 @@ LONGEST = 7 * DAY
 VERSION = select(revision.c.number).where(revision.c.id == BATCHES)
 
 
-class Started(msgspec.Struct, kw_only=True):
+class Started(Whose, frozen=True, kw_only=True):
     """A row: a batch, whose it is, and what it holds in nano-dollars."""
 
     id: str
@@ -56,11 +57,6 @@ class Started(msgspec.Struct, kw_only=True):
     lease: float = 0.0
     ended: float = 0.0
     tries: int = 0
-    key_id: str = ""
-    user_id: str = ""
-    team_id: str = ""
-    project_id: str = ""
-    customer_id: str = ""
 
 
 class Batches:
@@ -78,12 +74,12 @@ class Batches:
 
     async def hold(self, row: Started, limits: Sequence[Limit], now: float) -> Refusal | None:
         """Write down that a batch starts, unless a budget has no room for it. Raises ServiceUnavailableError."""
-        row.at, row.due, row.expires = now, now + UNCONFIRMED, now + LONGEST
+        row = msgspec.structs.replace(row, at=now, due=now + UNCONFIRMED, expires=now + LONGEST)
         async with self.store.transaction() as connection:
             version = await _turn(connection)
             await connection.execute(insert(batches).values(**msgspec.structs.asdict(row)))
-            amounts = await _amounts(connection, now)
-        await self._tell(amounts, version, row)
+            held = await held_beside(connection, row)
+        await self.limits.hold(held, version)
         refusal = await self.limits.full(limits, now)
         if refusal is not None:
             await self.let_go(row, now)
@@ -95,8 +91,8 @@ class Batches:
             version = await _turn(connection)
             gone = update(batches).where(batches.c.id == row.id, batches.c.state == STARTING)
             await connection.execute(gone.values(state=VOID, ended=now, lease=0.0))
-            amounts = await _amounts(connection, now)
-        await self._tell(amounts, version, row)
+            held = await held_beside(connection, row)
+        await self.limits.hold(held, version)
 
     async def name_file(self, row: Started, file: str) -> None:
         """Write down where the requests of a batch are that starts."""
@@ -134,12 +130,13 @@ class Batches:
             version = (await connection.execute(VERSION)).scalar_one()
             if version == self._version and not whole:
                 return
-            amounts = await _amounts(connection, now)
+            told = await held_by_all(connection, now)
             held = func.coalesce(func.sum(batches.c.nano), 0)
             count = await connection.execute(select(func.count(), held).where(batches.c.state.in_(HOLDING)))
             number, nano = tuple(count.one())
         self.seen = number, int(nano)
-        await self._tell(amounts, version)
+        if told:
+            await self.limits.hold(told, version)
         self._version = version
 
     async def claim(self, now: float, most: int, lease: float) -> list[Started]:
@@ -170,8 +167,8 @@ class Batches:
             version = await _turn(connection)
             values = {"state": LOST, "ended": now, "lease": 0.0}
             await connection.execute(update(batches).where(batches.c.id == row.id).values(**values))
-            amounts = await _amounts(connection, now)
-        await self._tell(amounts, version, row)
+            held = await held_beside(connection, row)
+        await self.limits.hold(held, version)
 
     async def known(self, ids: Sequence[str]) -> set[str]:
         """Return which of these batches are written down."""
@@ -197,23 +194,6 @@ class Batches:
             number = (await connection.execute(VERSION)).scalar_one()
             return number, int((await connection.execute(held)).scalar_one())
 
-    async def _tell(self, amounts: _Amounts, version: int, row: Started | None = None) -> None:
-        """Tell the limits: of one batch's accounts, or of all."""
-        wanted = None if row is None else set(accounts(row, row.model))
-        told: Counter[str] = Counter()
-        for (model, *who), nano in amounts.items():
-            for name in accounts(dict(zip(WHO, who, strict=True)), model):
-                if wanted is None or name in wanted:
-                    told[name] += nano
-        for name in wanted or ():
-            told.setdefault(name, 0)
-        if told:
-            await self.limits.hold(told, version)
-
-
-#: (model, key, user, team, project, customer) -> nano-dollars.
-_Amounts = dict[tuple[str, ...], int]
-
 
 async def over(connection: Connection, entries: Sequence[str], now: float) -> None:
     """Have batches hold nothing more whose entries come into the ledger, in the transaction that brings these."""
@@ -223,16 +203,64 @@ async def over(connection: Connection, entries: Sequence[str], now: float) -> No
         await connection.execute(update(batches).where(*where).values(state=OVER, ended=now, lease=0.0))
 
 
-def accounts(who: Mapping[str, str] | Started | Any, model: str) -> list[str]:
+#: What an account is about, but for its model: ("team", its id) and so on; () is everybody.
+_About = tuple[tuple[str, str], ...]
+
+
+def accounts(who: Mapping[str, str] | Whose, model: str) -> list[str]:
     """Return the names of all accounts that something may count for: of its owners, each for all models and for it."""
+    return [name for about in _abouts(who) for name in (_name(about), *_names(about, model))]
+
+
+def _abouts(who: Mapping[str, str] | Whose) -> list[_About]:
     owners = who if isinstance(who, Mapping) else {one: getattr(who, f"{one}_id") for one in WHO}
-    abouts: list[tuple[tuple[str, str], ...]] = [(), *(((kind, owners[kind]),) for kind in WHO if owners[kind])]
-    if model:
-        beginnings = [f"{model[:length]}*" for length in range(len(model) + 1)]
-        abouts += [(*one, ("model", name)) for one in abouts for name in (model, *beginnings)]
+    abouts: list[_About] = [(), *(((kind, owners[kind]),) for kind in WHO if owners[kind])]
     if owners["team"] and owners["user"]:
         abouts.append((("team", owners["team"]), ("user", owners["user"])))
-    return [Limit(about=one).account for one in abouts]
+    return abouts
+
+
+def _names(about: _About, model: str) -> Iterator[str]:
+    """Yield the names of an account for a model alone, and for all that begin as it does; members have none."""
+    if model and len(about) < 2:
+        for name in (model, *(f"{model[:length]}*" for length in range(len(model) + 1))):
+            yield _name((*about, ("model", name)))
+
+
+def _name(about: _About) -> str:
+    return Limit(about=about).account
+
+
+async def held_beside(connection: Connection, row: Started) -> Counter[str]:
+    """Return what batches hold of each account that one of them counts for, itself among them: sums, by its model."""
+    abouts = _abouts(row)
+    held = Counter(dict.fromkeys(accounts(row, row.model), 0))
+    rows: Sequence[Any] = (await connection.execute(sums_of(abouts))).all()
+    for found in rows:
+        for about, nano in zip(abouts, found[1:], strict=True):
+            for name in (_name(about), *_names(about, found[0])):
+                if name in held:
+                    held[name] += int(nano)
+    return held
+
+
+def sums_of(abouts: Sequence[_About]) -> Select[Any]:
+    """Return what asks for the sum that is held of each account, model by model."""
+    sums = [func.sum(case((_is_about(about), batches.c.nano), else_=literal(0))) for about in abouts]
+    return select(batches.c.model, *sums).where(batches.c.state.in_(HOLDING)).group_by(batches.c.model)
+
+
+async def held_by_all(connection: Connection, now: float) -> Counter[str]:
+    """Return what is held of every account; 0 of those of which something was held not long ago."""
+    columns = [batches.c.model, *(batches.c[f"{one}_id"] for one in WHO)]
+    sums = func.sum(case((batches.c.state.in_(HOLDING), batches.c.nano), else_=literal(0)))
+    recent = or_(batches.c.state.in_(HOLDING), batches.c.ended > now - TOLD)
+    held: Counter[str] = Counter()
+    rows: Sequence[Any] = (await connection.execute(select(sums, *columns).where(recent).group_by(*columns))).all()
+    for row in rows:
+        for name in accounts(dict(zip(WHO, row[2:], strict=True)), row[1]):
+            held[name] += int(row[0])
+    return held
 
 
 async def _turn(connection: Connection) -> int:
@@ -241,13 +269,8 @@ async def _turn(connection: Connection) -> int:
     return int((await connection.execute(query.returning(revision.c.number))).scalar_one())
 
 
-async def _amounts(connection: Connection, now: float) -> _Amounts:
-    """Return what is held by whom; 0 for those who held something not long ago."""
-    columns = [batches.c.model, *(batches.c[f"{one}_id"] for one in WHO)]
-    held = func.sum(case((batches.c.state.in_(HOLDING), batches.c.nano), else_=literal(0)))
-    recent = or_(batches.c.state.in_(HOLDING), batches.c.ended > now - TOLD)
-    rows = await connection.execute(select(held, *columns).where(recent).group_by(*columns))
-    return {tuple(row[1:]): int(row[0]) for row in rows}
+def _is_about(about: _About) -> ColumnElement[bool]:
+    return and_(true(), *(_is_of(*one) for one in about))
 
 
 def _is_of(name: str, value: str) -> ColumnElement[bool]:
