@@ -71,6 +71,13 @@ def elsewhere(
 
 def account_of(running: Running, one: Deployment) -> str:
     """Return what tells a deployment's account from others. It may hold a key: it is to be compared, and not told."""
+    known = running.accounts.get(one.id)
+    if known is None or known[0] is not one:
+        known = running.accounts[one.id] = one, _account(running, one)
+    return known[1]
+
+
+def _account(running: Running, one: Deployment) -> str:
     router = running.router
     if one.model == "*":
         return f"*{one.id}"

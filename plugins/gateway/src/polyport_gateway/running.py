@@ -15,6 +15,7 @@ from polyport.observing.event import Observer
 from polyport.operations import Operation
 from polyport.prices import Rates, rates_of
 from polyport.router import Router
+from polyport.router.deployments import Deployment
 from polyport.states import State
 from polyport_gateway import custom_auth
 from polyport_gateway.config import Config
@@ -60,6 +61,8 @@ class Running:
             for setting in self.router.client.providers.get(provider).plugin.settings
             for name in setting.names
         )
+        #: What tells accounts apart, by a deployment's id, each with the deployment: see `pinning`.
+        self.accounts: dict[str, tuple[Deployment, str]] = {}
         self.in_flight = 0
         self._replaced = False
 
