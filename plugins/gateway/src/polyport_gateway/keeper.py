@@ -321,11 +321,12 @@ class Keeper:
             raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
 
     async def afford(self, admitted: Admitted, nano: int) -> None:
-        """Raise GateError where a budget has no room for so much more: it is reserved, as what counts in the end is
-        what the request comes to, and given back at once. In limits of requests it counts as one.
+        """Raise GateError where a budget has no room for so much more.
+
+        It is reserved and given back at once: what counts in the end is what the request comes to.
         """
-        customer = await self.identity.customer(admitted.customer) if admitted.customer else None
-        budgets = [one for one in self._limits(admitted, customer).each if one.budget is not None]
+        limits = self._limits(admitted, await self._customer(admitted))
+        budgets = [one for one in limits.each if one.budget is not None]
         if nano > 0 and budgets:
             bare = [msgspec.structs.replace(one, rpm=None, tpm=None, parallel=None, soft=None) for one in budgets]
             taken = await self._reserve(together(bare), 0, nano, self.clock())
