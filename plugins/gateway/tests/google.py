@@ -20,6 +20,8 @@ FIRST, SECOND = "AIza-first-account", "AIza-second-account"
 #: Kinds of things that are made by a POST of their description.
 MADE = ("cachedContents", "fileSearchStores", "tunedModels")
 PAGE = 2
+#: A picture of one pixel.
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGD4DwABBAEAX+XDSwAAAABJRU5ErkJggg=="
 #: When all caches begin: far away, so that nothing goes by today's date.
 BEGAN = datetime(2100, 1, 1, tzinfo=UTC)
 COUNTED = {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10}
@@ -47,6 +49,15 @@ class Google(Local):
             for name, thing in things.items():
                 if name.startswith("batches/") and not thing.get("done"):
                     self._finish(thing, state)
+
+    def film(self, name: str, content: bytes) -> None:
+        """Have a video be made."""
+        uri = "https://generativelanguage.googleapis.com/v1beta/files/veo1:download?alt=media"
+        self.contents["files/veo1"] = content
+        done = {"generateVideoResponse": {"generatedSamples": [{"video": {"uri": uri}}]}}
+        for things in self.kept.values():
+            if name in things:
+                things[name] |= {"done": True, "response": done}
 
     def _finish(self, thing: dict[str, Any], state: str) -> None:
         told = thing["metadata"]
@@ -152,6 +163,8 @@ class Handler(Answering):
             return self.tell(
                 {"documents": [{"name": f"{path}/d-1"}]} if path.removesuffix("/documents") in things else {}
             )
+        if path.startswith("models/") and "/operations/" in path:
+            return self.tell(things[path]) if path in things else self.fail(404, "no such operation")
         if "/operations/" in path:
             return self.tell({"name": path, "done": True})
         if path not in things:
@@ -174,6 +187,13 @@ class Handler(Answering):
                 },
             }  # fmt: skip
             things[name] = {"name": name, "metadata": told}
+            return self.tell(things[name])
+        if method == "predict":
+            made = {"mimeType": "image/png", "bytesBase64Encoded": PICTURE, "safetyAttributes": {"own": 1}}
+            return self.tell({"predictions": [made] * body["parameters"]["sampleCount"]})
+        if method == "predictLongRunning":
+            name = f"models/{model}/operations/op{next(self.server.numbers)}"
+            things[name] = {"name": name}
             return self.tell(things[name])
         for named in re.findall(
             r'"((?:\S*/v1beta/)?(files|cachedContents|fileSearchStores)/[\w-]+)"', json.dumps(body)

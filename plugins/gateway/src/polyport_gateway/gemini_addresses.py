@@ -5,13 +5,14 @@ from __future__ import annotations
 from polyport.operations import Operation
 from polyport_gateway.gemini_caches import Caching, Lengthening
 from polyport_gateway.gemini_kept import Content, Keeping, Listing, Making, row
+from polyport_gateway.gemini_media import Downloading
 
 _ONE = Keeping()
 #: Addresses of things, those that end with what is to be done first. The names of functions are those of Google's
 #: SDK, and so the ledger's.
 KEPT: tuple[tuple[Operation, Keeping], ...] = (
     (row("GET", "/files", "files.list"), Listing("files")),
-    (row("GET", "/files/{file_id}:download", "files.download"), Content()),
+    (row("GET", "/files/{file_id}:download", "files.download"), Downloading()),
     (row("GET", "/files/{file_id}", "files.get"), _ONE),
     (row("DELETE", "/files/{file_id}", "files.delete"), _ONE),
     (row("POST", "/cachedContents", "caches.create"), Caching()),

@@ -76,6 +76,8 @@ HOLDERS = (
     "file", "source", "image", "image_url", "video_url", "input_audio", "fileData", "file_data", "functionResponse",
     "function_response",
 )  # fmt: skip
+#: What is said to whom makes videos.
+PROSE = frozenset({"prompt", "negative_prompt", "model"})
 #: Addresses, which may be those of files that Gemini keeps.
 ADDRESSES = ("url", "image_url", "video_url", "file_url", "file_data", "fileUri", "file_uri", "data")
 #: Tools that search, what in them says where, and what Google's names of that begin with.
@@ -115,6 +117,8 @@ def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:
     found: list[Any] = [] if NAMING.isdisjoint(fields) else [*_said(fields)]
     if operation.id_field is not None:
         found.append(fields.get(operation.id_field))
+    if operation.hook == "create_video":
+        found += _addresses(fields)
     for name in CONTENTS:
         told = fields.get(name)
         if isinstance(told, list):
@@ -219,6 +223,18 @@ def _files(message: Mapping[str, Any]) -> Iterator[Any]:
         kept = own.get(KEPT) if type(own) is dict else None
         if type(kept) is list:
             waiting += kept
+
+
+def _addresses(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the addresses of files that a provider keeps, wherever a request says them but in its prose."""
+    waiting: list[Any] = [value for name, value in told.items() if name not in PROSE]
+    for one in waiting:  # which grows meanwhile
+        if type(one) is dict:
+            waiting += one.values()
+        elif type(one) is list:
+            waiting += one
+        elif _is_kept(one):
+            yield one
 
 
 def _is_kept(address: Any) -> bool:

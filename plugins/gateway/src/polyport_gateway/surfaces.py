@@ -22,6 +22,7 @@ from polyport_gateway.gate import GateError
 from polyport_gateway.gemini import Gemini
 from polyport_gateway.gemini_addresses import KEPT
 from polyport_gateway.gemini_batches import Creation as Starts, Ending, Listing as Batched, Looking
+from polyport_gateway.gemini_media import Filming, Picturing, Watching
 from polyport_gateway.gemini_more import Counting, Embedding as Contents
 from polyport_gateway.openai import OpenAI, Starting
 from polyport_gateway.surface import Surface
@@ -33,6 +34,8 @@ SURFACES: dict[str, Surface] = {
 }  # fmt: skip
 #: Addresses that name the same operation.
 ALSO = (("video_generation", "/video/generations"),)
+#: How far a video is that Google's SDK had begun.
+WATCHING = Watching()
 #: The versions of Google's addresses. https://ai.google.dev/gemini-api/docs/api-versions
 GOOGLE = ("/v1", "/v1beta", "/v1alpha")
 #: By what Google's SDKs are known.
@@ -44,6 +47,8 @@ CONTENTS: tuple[tuple[str, Surface, str], ...] = (
     ("countTokens", Counting(), "count_tokens"),
     ("embedContent", Contents(), "embedding"),
     ("batchEmbedContents", Contents(batch=True), "embedding"),
+    ("predict", Picturing(), "image_generation"),
+    ("predictLongRunning", Filming(), "video_generation"),
 )
 #: Anthropic's batches, which are made of core's.
 BATCHES: tuple[tuple[str, str, Surface, str], ...] = (
@@ -164,6 +169,8 @@ def _all() -> Iterator[tuple[tuple[str, ...], Route]]:
     for verb, gemini, function in CONTENTS:  # before /models/{model}, which would take them for names
         row = BY_FUNCTION[function]
         yield GOOGLE, Route(method="POST", path=f"/models/{{model}}:{verb}", surface=gemini, operation=row)
+    row = BY_FUNCTION["video_status"]
+    yield GOOGLE, Route(method="GET", path="/models/{model}/operations/{operation_id}", surface=WATCHING, operation=row)
     for method, path, batches, function in GEMINI_BATCHES:
         yield GOOGLE, Route(method=method, path=path, surface=batches, operation=BY_FUNCTION[function])
     for operation, keeping in KEPT:
