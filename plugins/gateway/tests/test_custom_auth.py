@@ -346,6 +346,19 @@ def test_limits_of_the_end_user_hold_for_whom_the_request_names(call: Call) -> N
     assert [row["customer_id"] for row in logs] == ["cleo"]
 
 
+def test_keys_of_the_function_s_make_no_client_secrets(call: Call, saying: Gateway) -> None:
+    """They are not known again without it; one that the gateway's key made is taken, though the function has none."""
+    session = {"type": "realtime", "model": "gpt"}
+    headers = {"authorization": f"Bearer {base64.urlsafe_b64encode(b'{}').decode()}"}
+    address = f"{saying.url}/v1/realtime/client_secrets"
+    refused = httpx.post(address, json={"session": session}, headers=headers, timeout=30)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "no_client_secrets")
+    secret = call(None, "/v1/realtime/client_secrets", session=session).json()["value"]
+    with pytest.raises(InvalidStatus) as failed:
+        connect(f"{saying.url.replace('http', 'ws')}/v1/realtime?key={secret}")
+    assert failed.value.response.status_code in (404, 502)  # it was let in, and its provider has no such sessions
+
+
 def test_what_is_said_goes_before_what_is_here_and_counts_with_it(call: Call) -> None:
     """A team's own limits are replaced by those that are said, on the same account: what it has spent is known."""
     assert call(None, "/team/new", team_id="crew", rpm_limit=1, max_budget=5, budget_duration="1mo").status_code == 200

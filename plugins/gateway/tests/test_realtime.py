@@ -43,6 +43,8 @@ class Provider:
         self.heard: list[Any] = []
         self.closed: list[int | None] = []
         self.refuse: Response | None = None
+        #: What a session.update is answered with, beside what it says; None: with nothing.
+        self.updates: dict[str, Any] | None = None
         self.finish = threading.Event()
         self.finish.set()
         self._loop = asyncio.new_event_loop()
@@ -87,6 +89,9 @@ class Provider:
             await connection.send(json.dumps(text))
             done = {"type": "response.done", "event_id": "d", "response": {"id": "r", "usage": USAGE}}
             await connection.send(json.dumps(done))
+        elif event["type"] == "session.update" and self.updates is not None:
+            session = {"id": "s", **event["session"]}
+            await connection.send(json.dumps({"type": "session.updated", "session": session, **self.updates}))
         elif event["type"] == "bye":
             await connection.close(event["code"], "as asked")
         elif event["type"] == "large":
@@ -111,7 +116,7 @@ def provider(serving: Provider) -> Iterator[Provider]:
     for seen in (serving.asked, serving.heard, serving.closed):
         seen.clear()
     yield serving
-    serving.refuse = None
+    serving.refuse = serving.updates = None
     serving.finish.set()
 
 

@@ -3,7 +3,8 @@
 A request    server app exchange asked replies     one socket; the ASGI application; one request from top to bottom
 Interfaces   surfaces surface openai anthropic     the routes, from core's table of operations, each on its surface
              gemini* cohere counting
-             passthrough tapping realtime          a provider's own endpoints and WebSockets, accounted
+             passthrough tapping realtime sessions a provider's own endpoints and WebSockets, accounted
+             minting client_secrets begun          what browsers hold such sessions with; who began something
              resources keeping cohere_*            what an account keeps: vector stores, conversations, data sets ...
              endpoints forwards                    addresses of the operator's own that lead elsewhere
 Behind it    config foreign running reloading      config.yaml, LiteLLM's as well; what serves now; another one

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from polyport_gateway.identity import Principal, common, of_key, parties_of
+from polyport_gateway.identity import Principal, common, of_key, parties_of, tags_of
+from polyport_gateway.policy import policy_of
 from polyport_gateway.rows import Entity, KeyRow, ProjectRow, TeamRow, UserRow
 
 if TYPE_CHECKING:
@@ -43,7 +44,17 @@ async def beginner(begun: Begun, seal: Seal, connection: Connection) -> Principa
     if isinstance(key, KeyRow):
         return await of_key(connection, key, team.id if team is not None else "")
     parties = await parties_of(connection, rows.items())
-    return Principal(id=next(row.id for row in rows.values()), parties=parties, models=common(parties))
+    ids = {kind: row.id for kind, row in rows.items()}
+    return Principal(
+        id=next(f"{kind}:{name}"[:255] for kind, name in ids.items()),
+        user_id=ids.get("user", ""),
+        team_id=ids.get("team", ""),
+        project_id=ids.get("project", ""),
+        parties=parties,
+        tags=tags_of(rows.values()),
+        models=common(parties),
+        policy=policy_of([one.policy for one in parties]),
+    )
 
 
 def _mark(row: Entity, seal: Seal) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from polyport.errors import BadRequestError
+from polyport_gateway.client_secrets import PREFIX as SECRETS
 from polyport_gateway.custom_auth import Custom
 from polyport_gateway.fields import KINDS, LIMITS, MODEL_LIMITS, Read, read as read_fields
 from polyport_gateway.gate import GateError
@@ -75,8 +76,8 @@ class Keys:
 
     async def identify(self, identity: Identity, token: str, team: str) -> str | Principal | None:
         """Return who calls, or their virtual key, or None where that is for the gateway to say. Raises GateError."""
-        if token.startswith(PREFIX):
-            return None  # somebody who is signed in: that was proved
+        if token.startswith((PREFIX, SECRETS)):
+            return None  # somebody who is signed in, or had a secret made here: that was proved
         found = await self._custom.asked(token)
         return found if found is None or isinstance(found, str) else await _principal(identity, found, token, team)
 

@@ -33,6 +33,7 @@ from polyport_gateway.console import Console, reply
 from polyport_gateway.exchange import Send
 from polyport_gateway.fields import KINDS
 from polyport_gateway.gemini_kept import QUERY, Content, Keeping, Kept
+from polyport_gateway.minting import PATHS as MINTED
 from polyport_gateway.resources import ROWS
 from polyport_gateway.signon.credential import COOKIE
 from polyport_gateway.surface import OCTETS, Problem
@@ -487,6 +488,12 @@ def _of_parts(mounted: Mapping[str, ASGI]) -> Iterator[tuple[str, str, Schema]]:
         yield "/auth/session", "get", _managed("get", "/auth/session", "sessions", "Who is signed in.")
         out = _managed("post", "/auth/logout", "sessions", "End the session, if there is one.")
         yield "/auth/logout", "post", {**out, "security": []}
+    if "realtime" in mounted:
+        for path in MINTED:
+            for prefix in ("/v1", ""):
+                made = _managed("post", prefix + path, "realtime", "A client secret, for sessions at /realtime")
+                made["requestBody"] = {"content": _json({"type": "object"})}
+                yield prefix + path, "post", made
     if "passthrough" in mounted:
         path = "/passthrough/{provider}/{path}"
         for method in ("get", "post"):

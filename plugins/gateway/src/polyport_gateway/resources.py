@@ -180,7 +180,7 @@ ABSENT: Mapping[str, str] = {
     r"/(assistants|threads)(/.*)?": "OpenAI ended its Assistants API on 2026-08-26: see conversations and responses",
     r"/(agents|vaults)(/.*)?": "agents that a vendor hosts use models unseen by limits and guardrails (beta)",
     r"/chatkit/.*": _PAST,
-    r"/realtime/(client_secrets|sessions|transcription_sessions|translations/client_secrets)": _PAST,
+    r"/realtime/(transcription_sessions|translations/client_secrets)": "only conversations tell what they use",
     r"/realtime/calls(/.*)?": _MEDIA,
     r"/live/.*": _MEDIA,
     r"/webhook_(endpoints|event_types)(/.*)?": "webhooks tell of all that the vendor's account does, whoever asked",

@@ -145,6 +145,7 @@ class Session:
         self._turn = Turn(new_id())
         self._deployment: Deployment | None = None
         self._model = ""
+        self._path = f"/{OPERATION}"
         #: What the session says of its caller's own: `user`, `metadata.project`.
         self._said: dict[str, Any] = {}
         self._last = time.monotonic()
@@ -215,7 +216,7 @@ class Session:
         turn.asked = Asked(
             request_id=turn.request_id,
             method="GET",
-            path=f"/{OPERATION}",
+            path=self._path,
             surface=self.surface.name,
             operation=OPERATION,
             token=self._token(),
@@ -476,6 +477,19 @@ class Session:
             else:
                 reason = problem_of(end.error, "").message
         await self._send({"type": "websocket.close", "code": end.code, "reason": _short(reason)})
+
+
+def is_said(name: str) -> bool:
+    """Whether a parameter of the address is the caller's word to the gateway."""
+    return name == "user" or name.startswith("metadata.")
+
+
+def said_in(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return {"metadata": {"project": "x"}} of {"metadata.project": "x"}, and the `user`."""
+    given = {name: value for name, value in query.items() if is_said(name)}
+    metadata = {name.partition(".")[2]: value for name, value in given.items() if name != "user"}
+    user = {"user": given["user"]} if "user" in given else {}
+    return user | ({"metadata": metadata} if metadata else {})
 
 
 def _short(reason: str) -> str:

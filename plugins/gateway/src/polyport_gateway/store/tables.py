@@ -280,6 +280,16 @@ batches = Table(
     _has("tries", Integer),
     Index("ix_batches_state_due", "state", "due"),
 )
+#: A client secret, by its digest: until when it begins sessions, who has it, and what only it can open. See
+#: `client_secrets`.
+client_secrets = Table(
+    "client_secrets",
+    METADATA,
+    _text("id", 64, primary_key=True),
+    _instant("expires", index=True),
+    _text("maker", index=True),
+    _has("sealed", Text),
+)
 audit = Table(
     "audit",
     METADATA,

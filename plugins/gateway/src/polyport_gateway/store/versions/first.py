@@ -183,6 +183,16 @@ def upgrade() -> None:
     for name in ("entry", "at"):
         op.create_index(f"ix_batches_{name}", "batches", [name])
     op.create_table(
+        "client_secrets",
+        _text("id", 64),
+        sa.Column("expires", sa.Float(precision=53), nullable=False),
+        _text("maker"),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    for name in ("expires", "maker"):
+        op.create_index(f"ix_client_secrets_{name}", "client_secrets", [name])
+    op.create_table(
         "prompts",
         _text("id", 64),
         sa.Column("at", sa.Float(precision=53), nullable=False),
@@ -320,6 +330,7 @@ def downgrade() -> None:
         "audit",
         "owned",
         "batches",
+        "client_secrets",
         "notices",
         "prompts",
         "days",
