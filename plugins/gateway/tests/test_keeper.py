@@ -23,7 +23,8 @@ from sqlalchemy import select
 from polyport.errors import BadRequestError
 from polyport.prices import Rates
 from polyport_gateway import management as manage, spending, standing
-from polyport_gateway.gate import Asked, GateError, Outcome
+from polyport_gateway.foreseen import Asks, Foreseen
+from polyport_gateway.gate import Asked, GateError, Outcome, Start
 from polyport_gateway.identity import MASTER
 from polyport_gateway.journal import Journal
 from polyport_gateway.keeper import Admitted, Keeper
@@ -408,6 +409,31 @@ def test_what_cannot_be_written_down_is_not_acknowledged(tmp_path: Path) -> None
 
 
 # --- a gateway in a process of its own ---
+
+
+def test_what_a_batch_holds_is_told(tmp_path: Path) -> None:
+    """In USD; that nobody knows, where it is nothing for lack of a price or of the file; nothing of one let go."""
+    seen: Foreseen = {"m": Asks(requests=2, prompt=2_000, answer=200)}
+    rates = Rates({"input": 2.5, "output": 10})
+    cases: list[tuple[Foreseen | None, Rates | None, bytes]] = [
+        (seen, rates, b"0.007"), (seen, None, b"unknown"), ({}, rates, b"unknown"), (None, rates, b"unknown"),
+    ]  # fmt: skip
+
+    async def test(keeper: Keeper) -> None:
+        made = await manage.generate_key(keeper.store, MASTER, {"max_budget": 5})
+        for number, (asks, price, told) in enumerate(cases):
+            admitted = await keeper.admit(chat(made["key"], number))
+            assert b"x-polyport-held" not in dict(admitted.headers)
+            start = Start(
+                provider="p", deployment="d", model_of=str, rates_of={"m": price}.get, file="nowhere", asks=asks
+            )
+            await admitted.hold(start)
+            assert dict(admitted.headers)[b"x-polyport-held"] == told
+            await admitted.let_go()
+            assert b"x-polyport-held" not in dict(admitted.headers)
+
+    run(tmp_path, test)
+
 
 #: Begins a gateway, as a process of its own, for each line that it reads: what takes long, the imports, is done once.
 GATEWAYS = """

@@ -31,6 +31,8 @@ ADMIN = {"authorization": f"Bearer {KEY}"}
 COST = (1000 * 2.5 + 100 * 10) / 1e6 / 2
 #: What a line may cost that has next to no prompt and may be answered with 100 000 tokens.
 HELD = 100_000 * 10 / 1e6 / 2
+#: What a batch holds that nobody can price, and costs.
+UNPRICED = 3
 T = TypeVar("T")
 
 
@@ -124,13 +126,15 @@ def slow() -> Iterator[Slow]:
 def both(slow: Slow, start: Callable[..., Gateway], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """The gateways."""
     models = [("gpt", "openai/gpt-4o", "sk-one", f"{slow.address}/v1"),
-              ("claude", "anthropic/claude-sonnet-4-5", "sk-ant", slow.address)]  # fmt: skip
+              ("claude", "anthropic/claude-sonnet-4-5", "sk-ant", slow.address),
+              ("unpriced", "openai/nobody-knows", "sk-one", f"{slow.address}/v1")]  # fmt: skip
     listed = [
         {"model_name": name, "litellm_params": {"model": model, "api_key": key, "api_base": base}}
         for name, model, key, base in models
     ]
     with postgres() as database, redis(tmp_path_factory.mktemp("redis")) as memory:
-        general = {"master_key": KEY, "database_url": database.url, "redis_url": memory.url, "batch_check_interval": 1}
+        general = {"master_key": KEY, "database_url": database.url, "redis_url": memory.url, "batch_check_interval": 1,
+                   "unpriced_batch_hold": UNPRICED}  # fmt: skip
         settings = {"num_retries": 0, "timeout": 60}
         yield Both({"model_list": listed, "general_settings": general, "router_settings": settings}, start, database)
 
@@ -161,11 +165,11 @@ class Caller:
         url = f"{self._both.urls[at]}{path}"
         return httpx.post(url, json=body, headers=headers or self.headers, timeout=90, trust_env=False)
 
-    def upload(self, at: int = 0, lines: int = 1, limit: int = 100_000) -> str:
+    def upload(self, at: int = 0, lines: int = 1, limit: int = 100_000, model: str = "gpt-4o") -> str:
         """Upload requests, and return the file's id."""
         asked = [
             {"custom_id": f"a{number}", "method": "POST", "url": "/v1/chat/completions",
-             "body": {"model": "gpt-4o", "max_tokens": limit, "messages": [{"role": "user", "content": "Hello?"}]}}
+             "body": {"model": model, "max_tokens": limit, "messages": [{"role": "user", "content": "Hello?"}]}}
             for number in range(lines)
         ]  # fmt: skip
         content = "".join(json.dumps(one) + "\n" for one in asked).encode()
@@ -261,6 +265,20 @@ def test_a_batch_beyond_the_budget_is_refused_before_it_starts(both: Both, well:
     assert told == ["POST /files"]
     assert [one["state"] for one in both.rows()] == ["void", "void"]
     assert caller.start(lines=1).status_code == 200
+
+
+def test_what_nobody_can_price_holds_and_costs_what_the_operator_says(both: Both, well: Slow) -> None:
+    """Told in the reply, as what is foreseen is; paid as an estimate, since no price is told afterwards either."""
+    caller = Caller(both, max_budget=UNPRICED * 1.5)
+    started = caller.start(model="nobody-knows")
+    assert (started.status_code, started.headers["x-polyport-held"]) == (200, str(UNPRICED)), started.text
+    refused = caller.start(1, model="nobody-knows")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "budget_exceeded"), refused.text
+    well.run()
+    (entry,) = until(caller.entries, "the batch is paid")
+    assert (entry["spend"], entry["estimated"], entry["model"]) == (UNPRICED, True, "unpriced")
+    priced = Caller(both, max_budget=10).start()
+    assert float(priced.headers["x-polyport-held"]) == pytest.approx(HELD, rel=0.01)
 
 
 def test_what_one_batch_holds_another_gateway_gives_to_nobody(both: Both, well: Slow) -> None:

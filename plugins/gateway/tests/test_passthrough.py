@@ -100,7 +100,7 @@ def config(url: str, **settings: Any) -> dict[str, Any]:
         {"model_name": name, "litellm_params": {"model": f"openai/{model}", **params}}
         for name, model in (("chat", "gpt-4o"), ("small", "gpt-4o-mini"))
     ]
-    through = {"providers": ["openai"], "paths": {"openai": ["/audio/*"]}}
+    through = {"providers": ["openai"], "paths": {"openai": ["/audio/*", "/batches"]}}
     general = {"master_key": MASTER, "passthrough": through, "max_upload_size_mb": 4, **settings}
     return {"model_list": models, "general_settings": general}
 
@@ -238,6 +238,27 @@ def test_who_may_ask_what(provider: Provider, ask: Callable[..., httpx.Response]
     allowed = ask("POST", "/passthrough/openai/v1/chat/completions", key=bound, json={**BODY, "model": "gpt-4o-mini"})
     assert allowed.status_code == 200
     assert ask("GET", "/passthrough/openai/v1/files").status_code == 200
+
+
+def test_who_has_a_budget_starts_no_batch_past_it(
+    provider: Provider, ask: Callable[..., httpx.Response], new_key: Callable[..., str], start: Callable[..., Any]
+) -> None:
+    """Nobody would pay for it; who has none may, and the operator may let everybody."""
+    asked = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions"}
+    refused = ask("POST", "/passthrough/openai/v1/batches", key=new_key(max_budget=5), json=asked)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cost_unknown"), refused.text
+    assert "/v1/batches" in refused.json()["error"]["message"]
+    assert not provider.asked
+    assert ask("POST", "/passthrough/openai/v1/batches", key=new_key(), json=asked).status_code == 200
+    said = config(provider.address)
+    said["general_settings"]["passthrough"]["unpriced"] = True
+    lenient = start(said).url
+    admin = {"authorization": f"Bearer {MASTER}"}
+    made = httpx.post(f"{lenient}/key/generate", json={"max_budget": 5}, headers=admin, timeout=30).json()["key"]
+    passed = httpx.post(
+        f"{lenient}/passthrough/openai/v1/batches", json=asked, timeout=30, headers={"authorization": f"Bearer {made}"}
+    )
+    assert passed.status_code == 200, passed.text
 
 
 @pytest.mark.parametrize(

@@ -111,12 +111,14 @@ class Passthrough(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     """Whose own endpoints are reached under /passthrough, and which of them by keys, beyond those that are accounted.
 
     `paths` are patterns by provider, without a version: {"openai": ["/files*"]}. `unguarded`: there is a way
-    through although there are guardrails, which cannot see what passes.
+    through although there are guardrails, which cannot see what passes. `unpriced`: who has a budget may start batches
+    there, too, which nobody here pays for.
     """
 
     providers: tuple[str, ...] = ()
     paths: Mapping[str, tuple[str, ...]] = {}
     unguarded: bool = False
+    unpriced: bool = False
 
 
 class Realtime(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

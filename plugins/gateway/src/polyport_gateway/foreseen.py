@@ -3,7 +3,8 @@
 What one request may use is `estimate`'s matter. A file of many lines comes to one row for each model in it: how many
 requests, tokens that they have, tokens that their answers may have. That is kept with the file, so that whichever
 replica starts the batch knows it. A batch is priced at its provider's batch prices, where it has none at the usual
-ones; a file that nobody here saw, and a model without a price, hold nothing.
+ones. Of a file that nobody here saw, and of a model without a price, nothing is foreseen: what such a batch holds, and
+costs where nobody can tell afterwards either, is the operator's to say (`general_settings.unpriced_batch_hold`).
 """
 
 from __future__ import annotations
@@ -88,6 +89,11 @@ def unpack(text: str) -> Foreseen:
 def nano(foreseen: Foreseen, rates_of: Callable[[str], Rates | None]) -> int:
     """Return what it may cost in nano-dollars: requests to a model are taken to be of one length."""
     return sum(_nano(one, rates_of(model)) for model, one in foreseen.items())
+
+
+def is_whole(foreseen: Foreseen, rates_of: Callable[[str], Rates | None]) -> bool:
+    """Whether that is all: the requests are known, and the price of each model is."""
+    return bool(foreseen) and all(rates_of(model) is not None for model in foreseen)
 
 
 def _nano(asks: Asks, rates: Rates | None) -> int:

@@ -24,6 +24,7 @@ import msgspec
 from polyport.errors import ServiceUnavailableError
 from polyport.flow import Flow, Streaming
 from polyport.types.batch import Batch
+from polyport.types.bill import NANO
 from polyport.types.record import Meta
 from polyport.types.upload import Upload
 from polyport_gateway import begun, buckets, estimate, foreseen
@@ -61,6 +62,7 @@ from polyport_gateway.owning import (
 )
 from polyport_gateway.policy import Policy
 from polyport_gateway.prompts import CURRENT, Prompts
+from polyport_gateway.replies import usd
 from polyport_gateway.retention import EVERY, drop_old
 from polyport_gateway.signon.credential import TEAM
 from polyport_gateway.started import OPEN, Batches, Started, accounts
@@ -375,7 +377,7 @@ class Admitted:
     """A request that was let in; see `polyport_gateway.gate.Admission`."""
 
     __slots__ = (
-        "_keeper", "_settled", "aliases", "asked", "caller", "customer", "made", "model", "models", "policy",
+        "_keeper", "_settled", "aliases", "asked", "caller", "customer", "held", "made", "model", "models", "policy",
         "principal", "started", "taken",
     )  # fmt: skip
 
@@ -392,12 +394,15 @@ class Admitted:
         self.made: Sequence[Owned] = ()
         #: The row of a batch that is about to start.
         self.started: Started | None = None
+        #: What a batch that was started holds, as its caller is told.
+        self.held: bytes | None = None
         self._settled = False
 
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]:
-        """How much is left of the tightest limits, by the names that OpenAI's SDK knows."""
-        return () if self.taken is None else told(self.taken, self.asked.surface, self._keeper.clock)
+        """How much is left of the tightest limits, by the names that OpenAI's SDK knows; what a batch holds in USD."""
+        left = () if self.taken is None else told(self.taken, self.asked.surface, self._keeper.clock)
+        return left if self.held is None else (*left, (b"x-polyport-held", self.held))
 
     async def check(self, ids: Sequence[str]) -> None:
         """Raise GateError, 404, for what is not the caller's."""
@@ -461,16 +466,20 @@ class Admitted:
             asks = foreseen.unpack(file.asks) if file is not None else {}
             self._may(asks, start)
         model = clean(self.model or start.model_of(next(iter(asks), "")))
+        nano, whole = foreseen.nano(asks, start.rates_of), foreseen.is_whole(asks, start.rates_of)
+        if not whole:
+            nano += round(keeper.general().terms.unpriced_batch_hold * NANO)
         row = Started(
             id=f"start-{self.asked.request_id}", model=model, provider=clean(start.provider),
             deployment=clean(start.deployment), file=clean(start.file, LONGEST),
-            nano=foreseen.nano(asks, start.rates_of), key_id=who.key_id, user_id=who.user_id, team_id=who.team_id,
+            nano=nano, key_id=who.key_id, user_id=who.user_id, team_id=who.team_id,
             project_id=who.project_id, customer_id=self.customer,
         )  # fmt: skip
         refusal = await keeper.hold(self, row)
         if refusal is not None:
             raise refused(refusal, 0)
         self.model, self.started = model, row
+        self.held = usd(nano / NANO) if nano or whole else b"unknown"
 
     def _may(self, asks: foreseen.Foreseen, start: Start) -> None:
         """Refuse a file that asks for models which are not the caller's, or of which nobody knows. Raises GateError."""
@@ -485,7 +494,7 @@ class Admitted:
 
     async def let_go(self) -> None:
         """Give back what is held for a batch that did not start; where that cannot be, `looking` will see to it."""
-        row, self.started = self.started, None
+        row, self.started, self.held = self.started, None, None
         if row is not None:
             with contextlib.suppress(ServiceUnavailableError):
                 await self._keeper.batches.let_go(row, self._keeper.clock())

@@ -63,6 +63,11 @@ NOT_TOLD = HOPS | {
 SECRET_QUERY = frozenset({"key", "sig", "signature", "token", "code"})
 #: The setting that lists them.
 SAYS_WHO = "general_settings.passthrough.providers says to whom"
+#: How addresses end at which vendors start batches.
+STARTS = re.compile(
+    r"(/batches|/batch/jobs|/batchPredictionJobs|/model-invocation-job|/embed-jobs|:batchGenerateContent"
+    r"|:asyncBatchEmbedContent)/?$"
+)
 VERSION = re.compile(r"^/v\d\w*(?=/)")
 #: What SDKs take for the end of a stream: it waits for the settlement.
 ENDS = (b"\ndata: [DONE]", b'"message_stop"', b'"response.completed"', b'"response.incomplete"', b'"response.failed"')
@@ -145,6 +150,7 @@ class Passage(Exchange):
             name, one = self._place(names["provider"], model, caller)
             await self._enter(route, name if row else None, told or {}, row)
             self._guard()
+            self._price(route.method, bare)
             self._demand(told, content)
             if row is not None and not may(name, caller):
                 raise GateError(403, "model_not_allowed", f"This key may not use {name[:200]!r}.")
@@ -190,6 +196,16 @@ class Passage(Exchange):
         settings = self._running.general.passthrough
         if self._admission is not None and not (settings is not None and settings.unguarded):
             self._running.refuse_guarded(self._admission, "what passes through")
+
+    def _price(self, method: str, path: str) -> None:
+        """Refuse a batch that would be paid of no budget to who has one. Raises GateError."""
+        settings, admission = self._running.general.passthrough, self._admission_of()
+        open_to_all = settings is not None and settings.unpriced
+        if method == "POST" and STARTS.search(path) and admission.budgeted and not open_to_all:
+            raise GateError(
+                403, "cost_unknown", "What a batch costs that passes through is not told, and a budget holds here: "
+                "start it at the gateway's own address, which is /v1/batches, or its vendor's.",
+            )  # fmt: skip
 
     def _demand(self, told: dict[str, Any] | None, content: bytes | Spool | None) -> None:
         """Refuse what leaves out what calls have to say, and what nobody can tell that of."""

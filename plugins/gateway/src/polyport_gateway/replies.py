@@ -76,11 +76,16 @@ def told(meta: Meta | None, request_id: str) -> Headers:
     found += _where(meta.provider, meta.model, meta.deployment, meta.attempts, meta.cache_hit)
     cost = meta.cost
     if cost is not None:
-        found.append((b"x-polyport-cost", (f"{cost:.12f}".rstrip("0").rstrip(".") or "0").encode()))
+        found.append((b"x-polyport-cost", usd(cost)))
     if meta.adaptations:
         adapted = "; ".join(f"{one.parameter} {one.action}" for one in meta.adaptations)
         found.append((b"x-polyport-adaptations", _text(adapted)))
     return found
+
+
+def usd(amount: float) -> bytes:
+    """Return an amount of money, as headers tell it."""
+    return (f"{amount:.12f}".rstrip("0").rstrip(".") or "0").encode()
 
 
 class Tally:

@@ -9,6 +9,7 @@ general_settings:
   budget_webhook: https://example.com/hooks/budget               # told of soft budgets that are crossed
   budget_webhook_secret: os.environ/WEBHOOK_SECRET               # signs what it is told; else the master key does
   batch_check_interval: 300            # about how many seconds lie between two looks at a batch that was started
+  unpriced_batch_hold: 5               # USD that a batch holds of budgets whose cost nobody can foresee, else none
   shared_within: team                  # who sees a key's files, batches and jobs: key, user or team
   blocked_customers: [spammer]         # whose calls are refused; or a file with one on each line
   tag_budgets: {"product:bot": {max_budget: 10, budget_duration: 1d}}        # of all calls that have a tag
@@ -41,6 +42,7 @@ TERMS: dict[str, str] = {
     "budget_webhook": "an address that is told of soft budgets that are crossed",
     "budget_webhook_secret": "what signs that, by HMAC; else the master key does",
     "batch_check_interval": "about how many seconds lie between two looks at a batch that was started: 300",
+    "unpriced_batch_hold": "USD that a batch holds of budgets whose cost nobody can foresee: 0",
     "shared_within": "who sees the files, batches and jobs of a key: key, user or team: key",
     "upperbound_key_params": "what keys have at most, and where they do not say: {max_budget: ..., duration: ...}",
     "key_generation_settings": "who may make keys, and what has to be said of them: {team_key_generation: ...}",
@@ -77,6 +79,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     budget_webhook: str = ""
     budget_webhook_secret: str | None = None
     batch_check_interval: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 300.0
+    unpriced_batch_hold: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 0.0
     shared_within: Literal["key", "user", "team"] = "key"
     upperbound_key_params: dict[str, Any] = {}
     key_generation_settings: dict[str, Any] = {}
