@@ -98,6 +98,26 @@ def test_every_route_is_in_it_with_and_without_its_version(document: Any) -> Non
     assert not {"api_key", "options", "adaptations"} & chat.keys()
 
 
+def test_uploads_and_sockets_are_in_it(served: Any, document: Any) -> None:
+    """An upload is begun and gone on with at one address; a socket is a GET, which is 426 without an upgrade."""
+    paths = document["paths"]
+    for place in ("files", "fileSearchStores/{store_id}:uploadToFileSearchStore"):
+        for version in ("v1", "v1beta", "v1alpha"):
+            route = paths[f"/upload/{version}/{place}"]["post"]
+            assert {} in route["security"]
+            assert {"X-Goog-Upload-Command", "upload_id"} <= {one["name"] for one in route["parameters"]}
+    live = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+    assert "101" in paths["/v1/realtime"]["get"]["responses"]
+    for path in ("/realtime", live):
+        assert {"101", "426"} <= paths[path]["get"]["responses"].keys()
+        answer = httpx.get(served.url + path, headers={"authorization": f"Bearer {KEY}"})
+        assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    predict = paths["/v1beta/models/{model}:predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert predict["required"] == ["instances"]
+    watching = paths["/v1beta/models/{model}/operations/{operation_id}"]["get"]["parameters"]
+    assert [one["name"] for one in watching] == ["model", "operation_id"]
+
+
 def test_every_field_of_the_desk_has_a_shape() -> None:
     """A new kind of field is described, too; those of several limits by model are made, and take any object."""
     readers = {reader.__name__ for _, fields in KINDS.values() for _, reader in fields.values()}
@@ -145,4 +165,4 @@ def judge(answer: Any, case: Any, key: str, document: Any) -> None:
     assert not [one for one in NEVER if one in answer.text], told
     route = document["paths"][case.operation.path][case.operation.method.lower()]
     if key != KEY and route["security"]:
-        assert answer.status_code in (400, 401, 404, 405, 413), told
+        assert answer.status_code in (400, 401, 404, 405, 413, 426), told

@@ -20,7 +20,7 @@ from polyport.operations import OPERATIONS, Operation
 from polyport.types.audio import Binary
 from polyport.types.record import Request
 from polyport.types.upload import Upload
-from polyport_gateway import cohere_resources, replies
+from polyport_gateway import cohere_resources, gemini_upload, replies
 from polyport_gateway.anthropic_batches import Batches
 from polyport_gateway.anthropic_results import LINES
 from polyport_gateway.app import ASGI
@@ -37,7 +37,7 @@ from polyport_gateway.minting import PATHS as MINTED
 from polyport_gateway.resources import ROWS
 from polyport_gateway.signon.credential import COOKIE
 from polyport_gateway.surface import OCTETS, Problem
-from polyport_gateway.surfaces import ANTHROPIC, COHERE, GEMINI, OPENAI, Route, addresses
+from polyport_gateway.surfaces import ANTHROPIC, COHERE, GEMINI, GOOGLE, OPENAI, Route, addresses
 
 if TYPE_CHECKING:
     from polyport_gateway.assembly import Gateway
@@ -96,6 +96,45 @@ CONTENTS: Schema = {
         "safetySettings": {"type": "array", "items": {"type": "object"}},
     },
     "required": ["contents"],
+}
+#: What is made by `:predict` and `:predictLongRunning`. https://ai.google.dev/gemini-api/docs/imagen
+INSTANCES: Schema = {
+    "type": "object",
+    "properties": {
+        "instances": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {
+                "type": "object",
+                "properties": {"prompt": {"type": "string"}, "image": {"type": "object"}},
+                "required": ["prompt"],
+            },
+        },
+        "parameters": {"type": "object"},
+    },
+    "required": ["instances"],
+}
+#: The header that says how far an upload is.
+UPLOAD_STATUS = "X-Goog-Upload-Status"
+#: Headers of an upload. https://ai.google.dev/api/files#method:-media.upload
+UPLOADING: dict[str, Schema] = {
+    "X-Goog-Upload-Protocol": {"enum": ["resumable"]},
+    "X-Goog-Upload-Command": {"enum": ["start", "upload", "upload, finalize", "query", "cancel"]},
+    "X-Goog-Upload-Offset": {"type": "integer", "minimum": 0},
+    "X-Goog-Upload-Header-Content-Length": {"type": "integer", "minimum": 0},
+    "X-Goog-Upload-Header-Content-Type": {"type": "string"},
+}
+#: WebSockets by part -> their addresses, and what they are.
+SOCKETS: dict[str, tuple[tuple[str, ...], str]] = {
+    "realtime": (("/v1/realtime", "/realtime"), "A session in OpenAI's dialect; `model` says with which model."),
+    "ws": (
+        tuple(
+            f"/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent"
+            for version in ("v1beta", "v1alpha")
+        ),
+        "A live session with Gemini's own models; the first message says with which.",
+    ),
 }
 #: What Anthropic's SDKs send. https://docs.anthropic.com/en/api/creating-message-batches
 REQUESTS: Schema = {
@@ -270,7 +309,10 @@ def document(mounted: Mapping[str, ASGI]) -> Schema:
         "info": {
             "title": "polyport gateway",
             "version": version("polyport-gateway"),
-            "description": "One URL for every model, in the interfaces of OpenAI, Anthropic, Gemini and Cohere.",
+            "description": (
+                "One URL for every model, in the interfaces of OpenAI, Anthropic, Gemini and Cohere. Addresses of "
+                "WebSockets are told as GETs that are answered with 101; OpenAPI has no words for what follows."
+            ),
         },
         "servers": [{"url": "/"}],
         "paths": paths,
@@ -373,7 +415,9 @@ def _body(operation: Operation, route: Route, names: Mapping[Any, str]) -> Schem
     if isinstance(route.surface, Keeping):
         return {"required": True, "content": _json({"type": "object"})}
     if route.surface.name == GEMINI.name:
-        given = {"type": "object"} if operation.capability == "batch" else CONTENTS
+        given = {"batch": {"type": "object"}, "image": INSTANCES, "video": INSTANCES}.get(
+            operation.capability, CONTENTS
+        )
         return {"required": True, "content": _json(given)}
     if isinstance(route.surface, Batches):
         return {"required": True, "content": _json(REQUESTS)}
@@ -404,6 +448,8 @@ def _answer(operation: Operation, route: Route, names: Mapping[Any, str]) -> Sch
 
 
 def _query(operation: Operation, inside: list[str], batches: bool) -> Iterator[Schema]:
+    if "operation_id" in inside:
+        return
     if operation.request is Kept:
         yield from ({"name": name, "in": "query", "schema": {"type": "string"}} for name in QUERY)
         return
@@ -501,6 +547,8 @@ def _of_parts(mounted: Mapping[str, ASGI]) -> Iterator[tuple[str, str, Schema]]:
             made["parameters"] = [_inside("provider"), _inside("path")]
             made["responses"]["200"]["content"] = {"*/*": {}}
             yield path, method, made
+    yield from _of_uploads(mounted)
+    yield from _of_sockets(mounted)
     for console in {id(one): one for one in mounted.values() if isinstance(one, Console)}.values():
         for name, page in console.pages.items():
             method, _, path = name.partition(" ")
@@ -508,6 +556,47 @@ def _of_parts(mounted: Mapping[str, ASGI]) -> Iterator[tuple[str, str, Schema]]:
             if method == "POST":
                 made["requestBody"] = {"content": _json({"type": "object"})}
             yield path, method.lower(), {**made, "x-roles": [*page.roles]}
+
+
+def _of_uploads(mounted: Mapping[str, ASGI]) -> Iterator[tuple[str, str, Schema]]:
+    """Yield where files are uploaded to Gemini: begun with a key, and gone on with at the address that was told."""
+    if gemini_upload.WORD not in mounted:
+        return
+    for prefix in GOOGLE:
+        for _, below, function in gemini_upload.PLACES:
+            path = f"/{gemini_upload.WORD}{prefix}{below}"
+            what = "Begin an upload (start), or with its upload_id send a piece of the file, which needs no key."
+            made = _managed("post", path, "resources", what)
+            made |= {"tags": ["resources", "versioned", GEMINI.name], "summary": function, "description": what}
+            made["security"] = [*SECURED, {}]
+            made["parameters"] = [_inside(name) for name in re.findall(r"\{(\w+)\}", path)]
+            made["parameters"] += [{"name": gemini_upload.SESSION, "in": "query", "schema": {"type": "string"}}]
+            made["parameters"] += [{"name": name, "in": "header", "schema": it} for name, it in UPLOADING.items()]
+            made["requestBody"] = {"content": {**_json({"type": "object"}), OCTETS: {}}}
+            made["responses"]["200"] = {
+                "description": "X-Goog-Upload-URL tells where the upload goes on; when it is over, what was made",
+                "headers": {name: {"schema": {"type": "string"}} for name in ("X-Goog-Upload-URL", UPLOAD_STATUS)},
+                "content": {"*/*": {}},
+            }
+            made["responses"]["default"] = {"description": "An error", "content": _json(_ref(ERRORS[GEMINI.name]))}
+            yield path, "post", made
+
+
+def _of_sockets(mounted: Mapping[str, ASGI]) -> Iterator[tuple[str, str, Schema]]:
+    """Yield the addresses of WebSockets."""
+    for word, (paths, what) in SOCKETS.items():
+        for path in paths if word in mounted else ():
+            made = _managed("get", path, "sockets", what)
+            made["description"] = f"A WebSocket. {what}"
+            made["responses"] = {
+                "101": {"description": "The session begins; each of its messages is JSON"},
+                "default": made["responses"]["default"],
+            }
+            if not path.startswith("/v1/"):
+                made["responses"]["426"] = {"description": "Not asked for as a WebSocket"}
+            if word == "realtime":
+                made["parameters"] = [{"name": "model", "in": "query", "schema": {"type": "string"}}]
+            yield path, "get", made
 
 
 def _managed(method: str, path: str, tag: str, what: str) -> Schema:
