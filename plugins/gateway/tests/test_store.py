@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from polyport.errors import ServiceUnavailableError
 from polyport_gateway.rows import AuditRow, IdentityRow, KeyRow, Row, TeamRow, UserRow
 from polyport_gateway.store import AT_ONCE, Store
+from polyport_gateway.store.sqlite import connection
 from polyport_gateway.store.tables import TABLES
 
 
@@ -129,6 +131,32 @@ def test_what_the_database_refuses_is_an_error_without_its_words(tmp_path: Path)
     run(tmp_path, test)
 
 
+def test_a_connection_ends_although_it_is_stopped_twice() -> None:
+    """As when a loop closes while SQLAlchemy lets go of it, and SQLite stalls."""
+    begun, go = threading.Event(), threading.Event()
+
+    def stall() -> None:
+        begun.set()
+        go.wait(60)
+
+    async def main() -> None:
+        made = await connection(":memory:")
+        await made.create_function("stall", 0, stall)
+        busy = asyncio.create_task(made._execute(lambda: made._conn.execute("SELECT stall()").close()))
+        await asyncio.to_thread(begun.wait, 60)
+        closing = asyncio.create_task(made.close())
+        await asyncio.sleep(0)
+        made.stop()
+        closing.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.wait_for(busy, 60)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(closing, 60)
+
+    asyncio.run(main())
+
+
 def test_a_connection_goes_back_although_its_user_is_cancelled(tmp_path: Path) -> None:
     """Whatever the user was doing; else the pool would be empty after a few."""
 
@@ -146,7 +174,7 @@ def test_a_connection_goes_back_although_its_user_is_cancelled(tmp_path: Path) -
             await entered.wait()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await asyncio.gather(*(store.revision() for _ in range(2 * AT_ONCE))) == [0] * (2 * AT_ONCE)
 
     run(tmp_path, test)

@@ -84,6 +84,10 @@ class Store:
             elif parsed.database not in (None, "", ":memory:"):
                 Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
                 options |= {"pool_size": AT_ONCE, "max_overflow": 0, "pool_use_lifo": True, "pool_timeout": timeout}
+            if self.dialect == "sqlite":
+                from polyport_gateway.store.sqlite import connection
+
+                options["connect_args"] = {"async_creator_fn": connection}
             self.engine = create_engine(parsed, hide_parameters=True, **options)
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
             raise BadRequestError("database_url is no URL: write sqlite:///file.db or postgresql://…") from error
