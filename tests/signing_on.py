@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from local_server import LocalServer
 
 from polyport_gateway import config
 from polyport_gateway.assembly import app_of
@@ -53,16 +54,14 @@ def run(
 CLIENT, SECRET = "polyport:1", "client secret/+1"
 
 
-class Provider(http.server.ThreadingHTTPServer):
+class Provider(LocalServer):
     """It signs in whoever comes, and can be made to misbehave.
 
     `claims` are said of who signs in; `forge` makes a token, or garbage, of claims.
     """
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.keys: dict[str, Any] = {"k1": rsa.generate_private_key(65537, 2048)}
         self.kid = "k1"
         self.claims: dict[str, Any] = {}

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local_server import LocalServer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16}
@@ -94,10 +95,7 @@ class _OpenAI(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
-
+class _Server(LocalServer):
     def handle_error(self, *_: Any) -> None:
         """Clients that leave a stream early are part of an example."""
 
@@ -105,7 +103,7 @@ class _Server(ThreadingHTTPServer):
 @pytest.fixture(scope="module")
 def openai() -> Iterator[str]:
     """The address of a server that speaks OpenAI's chat."""
-    server = _Server(("127.0.0.1", 0), _OpenAI)
+    server = _Server(_OpenAI)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}/v1"

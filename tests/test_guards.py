@@ -482,6 +482,22 @@ def test_no_property_has_a_deadline():
     assert wrong == []
 
 
+#: What of httpx waits five seconds unless told otherwise.
+WAITING = {"httpx.get", "httpx.post", "httpx.put", "httpx.patch", "httpx.delete", "httpx.request", "httpx.stream"}
+
+
+def test_no_test_waits_five_seconds_only():
+    """Nor lets five callers wait, as the standard library's servers do: a busy machine takes longer, and more come."""
+    wrong = []
+    for path in python_files(*(folder for folder in TESTS if folder.exists())):
+        for node in (one for one in ast.walk(parsed(path)) if isinstance(one, ast.Call)):
+            if ast.unparse(node.func) in WAITING and not any(one.arg in ("timeout", None) for one in node.keywords):
+                wrong.append(f"{name_of(path)}:{node.lineno} says not how long it waits: timeout=60")
+            if ast.unparse(node.func).endswith("HTTPServer"):
+                wrong.append(f"{name_of(path)}:{node.lineno} is no LocalServer")
+    assert wrong == []
+
+
 def test_modules_say_what_they_are():
     """Each begins with a docstring, and stays readable: a table, or a page or two."""
     for path in python_files(*SOURCES):

@@ -143,7 +143,7 @@ class Server:
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self._listener.getsockname()[1]
         self.origin = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.url = f"{self.origin}/v1"
@@ -272,6 +272,16 @@ def client() -> Iterator[Callable[..., polyport.Client]]:
     yield make
     for one in clients:
         one.close()
+
+
+def tapping(seen: list[str]) -> Callable[..., Any]:
+    """A middleware that notes what of a stream its reader has got."""
+
+    def layer(call: Any, proceed: Any) -> Any:
+        stream = yield from proceed(call)
+        return stream.tap(lambda chunk: seen.append(chunk.choices[0].delta.content or ""))
+
+    return layer
 
 
 def wire(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.MockTransport:

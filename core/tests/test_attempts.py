@@ -9,7 +9,7 @@ from random import Random
 
 import httpx
 import pytest
-from core.tests.conftest import ASK, DONE, ROLE, Fake, completion, event, wire
+from core.tests.conftest import ASK, DONE, ROLE, Fake, completion, event, tapping, wire
 
 import polyport
 from polyport.errors import (
@@ -171,12 +171,13 @@ def test_a_stream_that_breaks_after_content_is_not(mode, client, serve):
     def answer(exchange) -> None:
         exchange.begin()
         exchange.piece(ROLE, event("begun"))
-        time.sleep(0.05)
+        server.until(lambda: "begun" in seen)  # a reset takes away what was not read
         exchange.reset()
 
+    seen: list[str] = []
     server = serve(answer)
     with pytest.raises(APIConnectionError):
-        mode.stream(client(server.url), num_retries=3, fallbacks=["fake/other"])
+        mode.stream(client(server.url, middleware=[tapping(seen)]), num_retries=3, fallbacks=["fake/other"])
     assert len(server.seen) == 1
 
 

@@ -11,7 +11,8 @@ from email.utils import formatdate
 
 import httpx
 import pytest
-from core.tests.conftest import DONE, KEY, ROLE, completion, event, wire
+from core.tests.conftest import DONE, KEY, ROLE, completion, event, tapping, wire
+from pace import given_time
 
 from polyport import TimeoutSpec
 from polyport.errors import (
@@ -258,25 +259,17 @@ def test_a_stream_that_breaks_after_content_raises_there(mode, client, serve, en
     def answer(exchange) -> None:
         exchange.begin()
         exchange.piece(ROLE, event("one "), event("two"))
-        time.sleep(0.1)
+        server.until(lambda: "".join(seen) == "one two")  # a reset takes away what was not read
         getattr(exchange, end)()
 
-    server = serve(answer)
     seen: list[str] = []
+    server = serve(answer)
     one = client(server.url)
-    one.middleware.append(_tapping(seen))
+    one.middleware.append(tapping(seen))
     with pytest.raises(APIConnectionError):
         mode.stream(one, num_retries=3)
     assert "".join(seen) == "one two"
     assert len(server.seen) == 1
-
-
-def _tapping(seen):
-    def layer(call, proceed):
-        stream = yield from proceed(call)
-        return stream.tap(lambda chunk: seen.append(chunk.choices[0].delta.content or ""))
-
-    return layer
 
 
 def test_an_event_cut_in_the_middle_is_a_broken_connection(mode, client, serve):
@@ -360,7 +353,7 @@ def test_a_reply_that_stops_coming(mode, client, serve, stream, begin):
     error = fails(mode, client, server.url, Timeout, stream, timeout=TimeoutSpec(connect=30, read=0.15, total=None))
     assert "within 0.15 s (read timeout)" in error.message
     assert isinstance(error.__cause__, httpx.ReadTimeout)
-    assert server.until(lambda: server.seen[0].gone)
+    assert server.until(lambda: server.seen and server.seen[0].gone)
 
 
 @pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"], ids=["headers", "body"])
@@ -389,15 +382,18 @@ def test_a_timeout_in_seconds_bounds_everything(mode, client, serve):
 def test_a_long_stream_outlives_the_total(mode, client, serve):
     """The total bounds a stream up to its headers; between pieces only `read` counts."""
 
-    def answer(exchange) -> None:
-        exchange.begin()
-        for n in range(3):
-            exchange.piece(event(str(n)))
-            time.sleep(0.6)
-        exchange.piece(DONE)
-        exchange.end()
+    def attempt(total: float) -> None:
+        def answer(exchange) -> None:
+            exchange.begin()
+            for n in range(3):
+                exchange.piece(event(str(n)))
+                time.sleep(0.4 * total)
+            exchange.piece(DONE)
+            exchange.end()
 
-    assert mode.stream(client(serve(answer).url), timeout=TimeoutSpec(connect=30, read=30, total=1.5)) == "012"
+        assert mode.stream(client(serve(answer).url), timeout=TimeoutSpec(connect=30, read=30, total=total)) == "012"
+
+    given_time(attempt, 1.5, 15)
 
 
 # --- redirects ---

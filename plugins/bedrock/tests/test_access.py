@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from local_server import LocalServer
 
 from polyport import Client, errors
 from polyport.testing import Wire
@@ -264,10 +265,10 @@ class Sts(BaseHTTPRequestHandler):
 def sts():
     """A token service on this machine: (its address, what it was asked)."""
     Sts.asked = []
-    server = HTTPServer(("127.0.0.1", 0), Sts)
+    server = LocalServer(Sts)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", Sts.asked
+    yield server.address, Sts.asked
     server.shutdown()
     thread.join()
     server.server_close()

@@ -16,22 +16,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from local_server import LocalServer as Local
 
-Server = TypeVar("Server", bound=http.server.HTTPServer)
-
-
-class Local(http.server.ThreadingHTTPServer):
-    """A server on this machine, at `address`, with a thread for each connection.
-
-    As many callers as come at once may wait: of the five of the standard library, the others are reset.
-    """
-
-    daemon_threads = True
-    request_queue_size = 1024
-
-    def __init__(self, handler: type[Answering]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
-        self.address = f"http://127.0.0.1:{self.server_port}"
+Server = TypeVar("Server", bound=Local)
 
 
 class Answering(http.server.BaseHTTPRequestHandler):

@@ -59,6 +59,6 @@ def test_documents_are_ranked_or_refused_in_coheres_shape(gateway: Any) -> None:
     """A provider without rerank says so, where Cohere's SDK looks for it."""
     for path in ("/rerank", "/v1/rerank", "/v2/rerank"):
         asked = {"model": "gpt", "query": "q", "documents": ["a"]}
-        told = httpx.post(gateway.url + path, json=asked, headers={"authorization": f"bearer {KEY}"})
+        told = httpx.post(gateway.url + path, json=asked, headers={"authorization": f"bearer {KEY}"}, timeout=60)
         assert told.status_code == 404, told.text
         assert "has no rerank" in told.json()["message"]

@@ -34,7 +34,7 @@ def config(upstream: Any, **general: Any) -> dict[str, Any]:
 
 def told(gateway: Any, **given: str) -> dict[str, Any]:
     """What is told of each deployment."""
-    answer = httpx.get(f"{gateway.url}/health/models", params=given, headers=AUTHORIZED)
+    answer = httpx.get(f"{gateway.url}/health/models", params=given, headers=AUTHORIZED, timeout=60)
     assert answer.status_code == 200, answer.text
     return {one["id"]: one for one in answer.json()["deployments"]}
 
@@ -47,7 +47,8 @@ def test_the_state_of_each_deployment_is_told(start: Callable[..., Any], upstrea
         "openai", "gpt-4o", "chat", "ok", None,
     )  # fmt: skip
     for _ in range(4):
-        assert httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED).status_code == 200
+        reply = httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED, timeout=60)
+        assert reply.status_code == 200
     now = told(gateway, model="gpt")
     assert sum(one["recent"]["successes"] for one in now.values()) == 4
     assert sum(one["last_minute"]["requests"] for one in now.values()) == 4
@@ -55,14 +56,15 @@ def test_the_state_of_each_deployment_is_told(start: Callable[..., Any], upstrea
     assert now["west"]["limits"]["rpm"] == 100
     well.failing = (503, {}, {"error": {"message": "down"}})
     for _ in range(2):
-        httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED)
+        httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED, timeout=60)
     now = told(gateway, model="gpt")
     assert {one["state"] for one in now.values()} == {"resting"}
     assert all(one["cooling_until"] > time.time() for one in now.values())
     assert {one["recent"]["last_error"] for one in now.values()} == {"ServiceUnavailableError"}
-    assert httpx.get(f"{gateway.url}/health/readiness").status_code == 200  # embeddings go on
-    assert httpx.get(f"{gateway.url}/health/models").status_code == 401
-    assert httpx.get(f"{gateway.url}/health/models", params={"id": "no"}, headers=AUTHORIZED).status_code == 404
+    assert httpx.get(f"{gateway.url}/health/readiness", timeout=60).status_code == 200  # embeddings go on
+    assert httpx.get(f"{gateway.url}/health/models", timeout=60).status_code == 401
+    nowhere = httpx.get(f"{gateway.url}/health/models", params={"id": "no"}, headers=AUTHORIZED, timeout=60)
+    assert nowhere.status_code == 404
 
 
 def test_with_nothing_usable_it_is_not_ready(start: Callable[..., Any], upstream: Any, well: Any) -> None:
@@ -72,18 +74,18 @@ def test_with_nothing_usable_it_is_not_ready(start: Callable[..., Any], upstream
     gateway = start(given)
     well.failing = (503, {}, {"error": {"message": "down"}})
     for _ in range(2):
-        httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED)
+        httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED, timeout=60)
     answer = until(
-        lambda: (a := httpx.get(f"{gateway.url}/health/readiness")).status_code == 503 and a, "it says so"
+        lambda: (a := httpx.get(f"{gateway.url}/health/readiness", timeout=60)).status_code == 503 and a, "it says so"
     )  # fmt: skip
     assert answer.json()["reasons"] == ["every deployment rests after failures"]
-    assert httpx.get(f"{gateway.url}/health/liveliness").status_code == 200
+    assert httpx.get(f"{gateway.url}/health/liveliness", timeout=60).status_code == 200
 
 
 def test_deployments_are_asked_when_one_wants_to_know(start: Callable[..., Any], upstream: Any, well: Any) -> None:
     """A token of a chat, one embedding, and no picture; what is wrong is told without the key, and nothing rests."""
     gateway = start(config(upstream))
-    answer = httpx.post(f"{gateway.url}/health/models/check", headers=AUTHORIZED, timeout=30)
+    answer = httpx.post(f"{gateway.url}/health/models/check", headers=AUTHORIZED, timeout=60)
     found = {one["id"]: one["check"] for one in answer.json()["deployments"]}
     assert {name: one["ok"] for name, one in found.items()} == {
         "east": True,
@@ -97,7 +99,7 @@ def test_deployments_are_asked_when_one_wants_to_know(start: Callable[..., Any],
         b" ", b""
     )
     well.failing = (401, {}, {"error": {"message": "Incorrect API key provided: sk-upstream-secret"}})
-    answer = httpx.post(f"{gateway.url}/health/models/check", json={"id": "east"}, headers=AUTHORIZED)
+    answer = httpx.post(f"{gateway.url}/health/models/check", json={"id": "east"}, headers=AUTHORIZED, timeout=60)
     check = answer.json()["deployments"][0]["check"]
     assert (check["ok"], check["error"].startswith("AuthenticationError")) == (False, True)
     assert "sk-upstream" not in answer.text
@@ -105,7 +107,7 @@ def test_deployments_are_asked_when_one_wants_to_know(start: Callable[..., Any],
     logs = until(
         lambda: [
             one
-            for one in httpx.get(f"{gateway.url}/spend/logs", headers=AUTHORIZED).json()["results"]
+            for one in httpx.get(f"{gateway.url}/spend/logs", headers=AUTHORIZED, timeout=60).json()["results"]
             if one["operation"] == "health_check"
         ],
         "what it cost is in the ledger",
@@ -143,13 +145,13 @@ def test_without_its_database_it_is_not_ready_where_nobody_is_let_in(
         thread.start()
         url = f"postgresql://nobody@127.0.0.1:{port}/none"
         gateway = start(config(upstream, database_url=url, on_store_failure="deny"))
-        answer = httpx.get(f"{gateway.url}/health/readiness", timeout=20)
+        answer = httpx.get(f"{gateway.url}/health/readiness", timeout=60)
         assert (answer.status_code, "database" in answer.json()["reasons"][0]) == (503, True)
         assert "nobody" not in answer.text
         lenient = start(config(upstream, database_url=url))
-        assert httpx.get(f"{lenient.url}/health/readiness", timeout=20).status_code == 200
+        assert httpx.get(f"{lenient.url}/health/readiness", timeout=60).status_code == 200
         for one in (gateway, lenient):
             one.stop()
         ending.set()
         nobody.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(60)

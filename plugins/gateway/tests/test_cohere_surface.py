@@ -575,7 +575,7 @@ def test_what_is_not_served_says_why(gateway: Any, client: Any) -> None:
     with pytest.raises(cohere.NotImplementedError) as told:
         client.datasets.get_usage()
     assert "data sets" in told.value.body["message"]
-    assert httpx.get(f"{gateway.url}/v1/datasets/usage").status_code == 401
+    assert httpx.get(f"{gateway.url}/v1/datasets/usage", timeout=60).status_code == 401
     assert ask(gateway, "/v1/check-api-key", {}).json() == {"valid": True}
 
 

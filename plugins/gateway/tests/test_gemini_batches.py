@@ -60,7 +60,7 @@ def client(gateway: Any) -> Iterator[Callable[..., Any]]:
 
         def made(**about: Any) -> Any:
             master = {"authorization": f"Bearer {MASTER}"}
-            key = httpx.post(f"{gateway.url}/key/generate", json=about, headers=master).json()["key"]
+            key = httpx.post(f"{gateway.url}/key/generate", json=about, headers=master, timeout=60).json()["key"]
             http = stack.enter_context(httpx.Client(timeout=60))
             return genai.Client(api_key=key, http_options={"base_url": gateway.url, "httpx_client": http})
 
@@ -90,7 +90,7 @@ def refused(call: Callable[[], Any]) -> int:
 def spent(gateway: Any, made: Any) -> list[dict[str, Any]]:
     """Return what the batches of a client's key cost, as the ledger has it."""
     headers = {"authorization": f"Bearer {made._api_client.api_key}"}
-    reply = httpx.get(f"{gateway.url}/spend/logs", params={"operation": "batch"}, headers=headers)
+    reply = httpx.get(f"{gateway.url}/spend/logs", params={"operation": "batch"}, headers=headers, timeout=60)
     found: list[dict[str, Any]] = reply.json()["results"]
     return found
 

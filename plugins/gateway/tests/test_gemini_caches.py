@@ -47,12 +47,12 @@ def gateway(google: Google, start: Callable[..., Any]) -> Any:
 
 def asking(gateway: Any, **fields: Any) -> tuple[Any, Callable[[int], list[dict[str, Any]]]]:
     """Return the SDK with a key of its own, and what returns the ledger's rows of it, once there are so many."""
-    made = httpx.post(f"{gateway.url}/key/generate", json=fields, headers=ADMIN).json()
+    made = httpx.post(f"{gateway.url}/key/generate", json=fields, headers=ADMIN, timeout=60).json()
     client = genai.Client(api_key=made["key"], http_options={"base_url": gateway.url})
 
     def rows(count: int) -> list[dict[str, Any]]:
         def found() -> list[dict[str, Any]]:
-            told = httpx.get(f"{gateway.url}/spend/logs", params={"key": made["key_id"]}, headers=ADMIN)
+            told = httpx.get(f"{gateway.url}/spend/logs", params={"key": made["key_id"]}, headers=ADMIN, timeout=60)
             listed = sorted(told.json()["results"], key=lambda row: row["at"])
             return listed if len(listed) >= count else []
 

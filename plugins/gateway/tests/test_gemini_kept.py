@@ -53,7 +53,7 @@ def gateway(google: Google, start: Callable[..., Any]) -> Any:
 def key_of(gateway: Any, **fields: Any) -> str:
     """Return a new key."""
     master = {"authorization": f"Bearer {MASTER}"}
-    answer = httpx.post(f"{gateway.url}/key/generate", json=fields, headers=master)
+    answer = httpx.post(f"{gateway.url}/key/generate", json=fields, headers=master, timeout=60)
     assert answer.status_code == 200, answer.text
     found: str = answer.json()["key"]
     return found
@@ -75,10 +75,10 @@ def clients() -> Iterator[Clients]:
 def ledger(gateway: Any, key: str, count: int) -> list[dict[str, Any]]:
     """Return the rows of a key's requests, the first one first, once there are so many."""
     master = {"authorization": f"Bearer {MASTER}"}
-    name = httpx.get(f"{gateway.url}/key/info", params={"key": key}, headers=master).json()["key_id"]
+    name = httpx.get(f"{gateway.url}/key/info", params={"key": key}, headers=master, timeout=60).json()["key_id"]
 
     def rows() -> list[dict[str, Any]]:
-        told = httpx.get(f"{gateway.url}/spend/logs", params={"key": name}, headers=master)
+        told = httpx.get(f"{gateway.url}/spend/logs", params={"key": name}, headers=master, timeout=60)
         assert told.status_code == 200, told.text
         return sorted(told.json()["results"], key=lambda row: row["at"])
 
@@ -136,7 +136,7 @@ def test_an_upload_goes_on_at_another_replica_and_nowhere_else(
     gateway, replica = replicas(google, start, tmp_path)
     begin = {"x-goog-api-key": key_of(gateway), "x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
     url, body = f"{gateway.url}/upload/v1beta/files", {"file": {"display_name": "d"}}
-    begun = httpx.post(url, json=body, headers=begin)
+    begun = httpx.post(url, json=body, headers=begin, timeout=60)
     session = begun.headers["x-goog-upload-url"]
     assert session.startswith(url + "?")
     assert "x-goog-upload-control-url" not in begun.headers
@@ -144,13 +144,13 @@ def test_an_upload_goes_on_at_another_replica_and_nowhere_else(
     there = session.replace(gateway.url, replica.url)
     asked = len(google.asked)
     for wrong in (there.replace("upload_id=", "upload_id=A"), there[:-30], there.partition("?")[0] + "?upload_id=x.y"):
-        assert httpx.post(wrong, content=b"abc", headers=rest).status_code == 404
+        assert httpx.post(wrong, content=b"abc", headers=rest, timeout=60).status_code == 404
     assert len(google.asked) == asked
-    done = httpx.post(there, content=b"abc", headers=rest)
+    done = httpx.post(there, content=b"abc", headers=rest, timeout=60)
     assert (done.status_code, done.headers["x-goog-upload-status"]) == (200, "final")
     assert google.contents[done.json()["file"]["name"]] == b"abc"
-    assert httpx.post(url, json=body, headers={**begin, "x-goog-api-key": "sk-nobody"}).status_code == 401
-    assert httpx.post(url, json=body, headers={"x-goog-api-key": MASTER}).status_code == 400
+    assert httpx.post(url, json=body, headers={**begin, "x-goog-api-key": "sk-nobody"}, timeout=60).status_code == 401
+    assert httpx.post(url, json=body, headers={"x-goog-api-key": MASTER}, timeout=60).status_code == 400
 
 
 def replicas(google: Google, start: Callable[..., Any], folder: Path) -> list[Any]:
@@ -162,14 +162,14 @@ def replicas(google: Google, start: Callable[..., Any], folder: Path) -> list[An
 def begun(gateway: Any, key: str) -> tuple[str, dict[str, Any]]:
     """Begin an upload, and return its address and what the next piece says of itself, which has three bytes."""
     begin = {"x-goog-api-key": key, "x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
-    answer = httpx.post(f"{gateway.url}/upload/v1beta/files", json={"file": {}}, headers=begin)
+    answer = httpx.post(f"{gateway.url}/upload/v1beta/files", json={"file": {}}, headers=begin, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.headers["x-goog-upload-url"], {"x-goog-upload-command": "upload"}
 
 
 def manage(gateway: Any, path: str, body: Any) -> Any:
     """Ask the management, and return what it says."""
-    answer = httpx.post(f"{gateway.url}{path}", json=body, headers={"authorization": f"Bearer {MASTER}"})
+    answer = httpx.post(f"{gateway.url}{path}", json=body, headers={"authorization": f"Bearer {MASTER}"}, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -204,7 +204,9 @@ def test_an_upload_ends_with_the_key_that_began_it(google: Google, pair: list[An
 
     def piece() -> httpx.Response:
         """Send the next piece."""
-        return httpx.post(there, content=b"abc", headers={**says, "x-goog-upload-offset": str(3 * next(sent))})
+        return httpx.post(
+            there, content=b"abc", headers={**says, "x-goog-upload-offset": str(3 * next(sent))}, timeout=60
+        )
 
     assert [piece().status_code for _ in range(2)] == [200, 200]
     manage(one, path, body(key, team))
@@ -225,7 +227,7 @@ def test_an_upload_of_the_master_keys_goes_on(pair: list[Any]) -> None:
     address, says = begun(pair[0], MASTER)
     for place, command in enumerate(("upload", "upload, finalize")):
         says |= {"x-goog-upload-command": command, "x-goog-upload-offset": str(3 * place)}
-        answer = httpx.post(address.replace(pair[0].url, pair[1].url), content=b"abc", headers=says)
+        answer = httpx.post(address.replace(pair[0].url, pair[1].url), content=b"abc", headers=says, timeout=60)
         assert answer.status_code == 200, answer.text
 
 
@@ -235,9 +237,11 @@ def test_uploads_are_bounded(google: Google, start: Callable[..., Any], clients:
     mine = clients(small)
     assert refused(lambda: mine.files.upload(file=io.BytesIO(bytes(2000)), config=TEXT)) == 413
     begin = {"x-goog-api-key": MASTER, "x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
-    begun = httpx.post(f"{small.url}/upload/v1beta/files", json={}, headers=begin)
+    begun = httpx.post(f"{small.url}/upload/v1beta/files", json={}, headers=begin, timeout=60)
     rest = {"x-goog-upload-command": "upload, finalize", "x-goog-upload-offset": "0"}
-    assert httpx.post(begun.headers["x-goog-upload-url"], content=bytes(2000), headers=rest).status_code == 413
+    assert (
+        httpx.post(begun.headers["x-goog-upload-url"], content=bytes(2000), headers=rest, timeout=60).status_code == 413
+    )
 
 
 def test_a_cache_is_its_makers(google: Google, gateway: Any, clients: Clients) -> None:
@@ -278,7 +282,9 @@ def test_pages_are_turned_until_there_is_something_of_ones_own(google: Google, g
         made = who.caches.create(model=model, config={"contents": "x", "ttl": "60s"})
         names += [made.name] if who is mine else []
     assert [one.name for one in mine.caches.list()] == names
-    wrong = httpx.get(f"{gateway.url}/v1beta/cachedContents?pageToken=x~1", headers={"x-goog-api-key": MASTER})
+    wrong = httpx.get(
+        f"{gateway.url}/v1beta/cachedContents?pageToken=x~1", headers={"x-goog-api-key": MASTER}, timeout=60
+    )
     assert wrong.status_code == 400
 
 
@@ -333,20 +339,20 @@ def test_a_tuned_model_is_its_makers(google: Google, gateway: Any, clients: Clie
     """It is made of a model that the caller may use."""
     mine, other = clients(gateway), clients(gateway)
     url, headers = f"{gateway.url}/v1beta/tunedModels", {"x-goog-api-key": mine._api_client.api_key}
-    told = httpx.post(url, json={"baseModel": "models/gem-1", "displayName": "t"}, headers=headers)
+    told = httpx.post(url, json={"baseModel": "models/gem-1", "displayName": "t"}, headers=headers, timeout=60)
     name = told.json()["name"].partition("/operations")[0]
     assert google.kept[FIRST][name]["baseModel"] == "models/gemini-2.5-flash"
     assert mine.models.update(model=name, config={"display_name": "u"}).name == name
     assert mine.tunings.get(name=name).name == name
-    assert [one["name"] for one in httpx.get(url, headers=headers).json()["tunedModels"]] == [name]
-    assert httpx.get(url, headers={"x-goog-api-key": key_of(gateway)}).json() == {}
+    assert [one["name"] for one in httpx.get(url, headers=headers, timeout=60).json()["tunedModels"]] == [name]
+    assert httpx.get(url, headers={"x-goog-api-key": key_of(gateway)}, timeout=60).json() == {}
     assert refused(lambda: other.tunings.get(name=name)) == 404
     mine.tunings.cancel(name=f"{name}/operations/o")
     assert google.asked[-1][1].endswith("/operations/o:cancel")
     mine.models.delete(model=name)
     narrow = clients(gateway, key_of(gateway, models=["gem-2"]))
     key = {"x-goog-api-key": narrow._api_client.api_key}
-    assert httpx.post(url, json={"baseModel": "models/gem-1"}, headers=key).status_code == 403
+    assert httpx.post(url, json={"baseModel": "models/gem-1"}, headers=key, timeout=60).status_code == 403
 
 
 def test_what_guardrails_cannot_see_is_not_kept(google: Google, start: Callable[..., Any], clients: Clients) -> None:
@@ -372,14 +378,14 @@ def test_routes_limits_and_odd_names_hold(gateway: Any, clients: Clients) -> Non
     assert refused(lambda: list(narrow.files.list())) == 429
     headers = {"x-goog-api-key": key_of(gateway)}
     for name in ("a%20b", "a..b", "a%3Fb", "a%25"):
-        assert httpx.get(f"{gateway.url}/v1beta/files/{name}", headers=headers).status_code == 404
+        assert httpx.get(f"{gateway.url}/v1beta/files/{name}", headers=headers, timeout=60).status_code == 404
 
 
 def test_openais_clients_have_their_files_at_the_same_address(gateway: Any) -> None:
     """Google's SDK is known by its header."""
-    bearer = httpx.get(f"{gateway.url}/v1/files", headers={"authorization": f"Bearer {MASTER}"}).json()
+    bearer = httpx.get(f"{gateway.url}/v1/files", headers={"authorization": f"Bearer {MASTER}"}, timeout=60).json()
     assert bearer["object"] == "list"
-    assert "object" not in httpx.get(f"{gateway.url}/v1/files", headers={"x-goog-api-key": MASTER}).json()
+    assert "object" not in httpx.get(f"{gateway.url}/v1/files", headers={"x-goog-api-key": MASTER}, timeout=60).json()
 
 
 def test_without_gemini_nobody_keeps_anything(start: Callable[..., Any], clients: Clients) -> None:

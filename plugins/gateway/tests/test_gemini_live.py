@@ -40,7 +40,7 @@ class Provider:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(60)
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())
@@ -75,7 +75,7 @@ class Provider:
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(20)
+        self._thread.join(60)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,9 @@ def gateway(provider: Provider, start: Callable[..., Any]) -> Any:
 
 def key_of(gateway: Any, **fields: Any) -> str:
     """Return a new key."""
-    answer = httpx.post(f"{gateway.url}/key/generate", json=fields, headers={"authorization": f"Bearer {MASTER}"})
+    answer = httpx.post(
+        f"{gateway.url}/key/generate", json=fields, headers={"authorization": f"Bearer {MASTER}"}, timeout=60
+    )
     assert answer.status_code == 200, answer.text
     return str(answer.json()["key"])
 
@@ -114,10 +116,11 @@ def key_of(gateway: Any, **fields: Any) -> str:
 def rows(gateway: Any, key: str, count: int) -> list[dict[str, Any]]:
     """Return the ledger's rows of a key, the first one first, once there are so many."""
     master = {"authorization": f"Bearer {MASTER}"}
-    name = httpx.get(f"{gateway.url}/key/info", params={"key": key}, headers=master).json()["key_id"]
+    name = httpx.get(f"{gateway.url}/key/info", params={"key": key}, headers=master, timeout=60).json()["key_id"]
 
     def found() -> list[dict[str, Any]]:
-        told = httpx.get(f"{gateway.url}/spend/logs", params={"key": name}, headers=master).json()["results"]
+        reply = httpx.get(f"{gateway.url}/spend/logs", params={"key": name}, headers=master, timeout=60)
+        told = reply.json()["results"]
         return told[::-1] if len(told) >= count else []
 
     made: list[dict[str, Any]] = until(found, "the rows are in the ledger")
@@ -176,7 +179,7 @@ async def encrypted(gateway: Any) -> AsyncIterator[str]:
 @asynccontextmanager
 async def session(gateway: Any, key: str, model: str = "live", **setup: Any) -> AsyncIterator[Any]:
     """A session of the SDK's."""
-    async with httpx.AsyncClient() as http, encrypted(gateway) as url:
+    async with httpx.AsyncClient(timeout=60) as http, encrypted(gateway) as url:
         trusted = {"ssl": ssl.create_default_context(cafile=PEMS["certfile"])}
         trusted["ssl"].check_hostname = False
         options = {"base_url": url, "httpx_async_client": http, "async_client_args": trusted}

@@ -100,7 +100,7 @@ def gateway(google: Google, studio: Studio, start: Callable[..., Any]) -> Any:
 
 def key_of(gateway: Any, **fields: Any) -> str:
     """Return a new key."""
-    made = httpx.post(f"{gateway.url}/key/generate", json=fields, headers=ADMIN)
+    made = httpx.post(f"{gateway.url}/key/generate", json=fields, headers=ADMIN, timeout=60)
     assert made.status_code == 200, made.text
     return str(made.json()["key"])
 
@@ -215,8 +215,8 @@ def test_a_video_is_begun_waited_for_and_downloaded(google: Google, studio: Stud
 
 
 def _rows(gateway: Any, key: str, count: int) -> list[dict[str, Any]]:
-    name = httpx.get(f"{gateway.url}/key/info", params={"key": key}, headers=ADMIN).json()["key_id"]
-    told = httpx.get(f"{gateway.url}/spend/logs", params={"key": name}, headers=ADMIN).json()["results"]
+    name = httpx.get(f"{gateway.url}/key/info", params={"key": key}, headers=ADMIN, timeout=60).json()["key_id"]
+    told = httpx.get(f"{gateway.url}/spend/logs", params={"key": name}, headers=ADMIN, timeout=60).json()["results"]
     return sorted(told, key=lambda row: row["at"]) if len(told) >= count else []
 
 
@@ -268,7 +268,7 @@ def test_nobody_elses_file_is_filmed(
     else:
         headers = {"authorization": f"Bearer {mine.headers['x-goog-api-key']}"}
         body = {"model": "veo", "prompt": "x", place: named}
-        answer = httpx.post(f"{gateway.url}/v1/videos", json=body, headers=headers)
+        answer = httpx.post(f"{gateway.url}/v1/videos", json=body, headers=headers, timeout=60)
     assert (answer.status_code, len(google.asked)) == (404, asked), answer.text
 
 

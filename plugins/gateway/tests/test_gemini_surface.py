@@ -20,7 +20,7 @@ KEY = "sk-master-1234"
 @pytest.fixture(params=["v1", "v1beta"])
 def client(gateway: Any, well: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The SDK, on the gateway, with either version."""
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         options = {"base_url": gateway.url, "api_version": request.param, "httpx_client": http}
         yield genai.Client(api_key=KEY, http_options=options)
 
@@ -89,11 +89,11 @@ def test_vectors_of_one_content(gateway: Any, well: Any) -> None:
     """By the address for one alone; what has no place with other vendors is refused by its path."""
     url, headers = f"{gateway.url}/v1beta/models/embed:embedContent", {"x-goog-api-key": KEY}
     asked = {"content": {"parts": [{"text": "Hello?"}]}}
-    assert httpx.post(url, json=asked, headers=headers).json() == {"embedding": {"values": [0.5, -1.0]}}
-    refused = httpx.post(url, json={**asked, "taskType": "FACT_VERIFICATION"}, headers=headers)
+    assert httpx.post(url, json=asked, headers=headers, timeout=60).json() == {"embedding": {"values": [0.5, -1.0]}}
+    refused = httpx.post(url, json={**asked, "taskType": "FACT_VERIFICATION"}, headers=headers, timeout=60)
     assert (refused.status_code, "taskType" in refused.json()["error"]["message"]) == (400, True)
     many = {"requests": [asked, {**asked, "outputDimensionality": 2}]}
-    mixed = httpx.post(url.replace("embedContent", "batchEmbedContents"), json=many, headers=headers)
+    mixed = httpx.post(url.replace("embedContent", "batchEmbedContents"), json=many, headers=headers, timeout=60)
     assert (mixed.status_code, "one kind" in mixed.json()["error"]["message"]) == (400, True)
 
 
@@ -112,7 +112,7 @@ def test_errors_are_googles(client: Any) -> None:
 
 def test_models_are_listed(gateway: Any) -> None:
     """Under v1beta, in Google's shape."""
-    told = httpx.get(f"{gateway.url}/v1beta/models", headers={"x-goog-api-key": KEY}).json()
+    told = httpx.get(f"{gateway.url}/v1beta/models", headers={"x-goog-api-key": KEY}, timeout=60).json()
     assert "models/gpt" in [model["name"] for model in told["models"]]
 
 
@@ -173,7 +173,7 @@ def both(google: Google, upstream: Any, start: Callable[..., Any]) -> Iterator[A
         "model_list": [*({"model_name": name, "params": one} for name, one in models.items()), *mixed],
         "general_settings": {"master_key": KEY},
     })  # fmt: skip
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         yield genai.Client(api_key=KEY, http_options={"base_url": gateway.url, "httpx_client": http})
 
 
@@ -264,7 +264,7 @@ def test_the_sdks_other_calls(both: Any) -> None:
     assert unknown.value.status == "NOT_FOUND"
 
     async def later() -> Any:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             base = both._api_client._http_options.base_url
             asked = genai.Client(api_key=KEY, http_options={"base_url": base, "httpx_async_client": http}).aio
             pieces = [one async for one in await asked.models.generate_content_stream(model="gpt", contents="x")]

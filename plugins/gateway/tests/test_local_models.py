@@ -102,7 +102,7 @@ def test_real_models_answer_other_sdks(url: str) -> None:
         with claude.messages.stream(**asked, extra_body={"temperature": 0}) as stream:
             assert "Paris" in "".join(stream.text_stream)
             assert stream.get_final_message().usage.output_tokens > 0
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         gemini = genai.Client(api_key="any", http_options={"base_url": url, "httpx_client": http})
         config = {"temperature": 0, "max_output_tokens": 12}
         told = gemini.models.generate_content(model="local/smollm2", contents=question, config=config)

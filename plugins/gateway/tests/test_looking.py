@@ -224,10 +224,12 @@ def test_a_batch_that_nobody_looks_at_is_paid_once(both: Both, well: Slow) -> No
     assert entry["spend"] == pytest.approx(2 * COST)
     assert (entry["user_id"], entry["team_id"], entry["model"], entry["provider"]) == ("ann", "t", "gpt", "openai")
     until(lambda: metric(both, "open_batches") == 0, "no batch is open")
-    looked = httpx.get(f"{both.urls[1]}/v1/batches/{started.json()['id']}?provider=openai", headers=caller.headers)
+    looked = httpx.get(
+        f"{both.urls[1]}/v1/batches/{started.json()['id']}?provider=openai", headers=caller.headers, timeout=60
+    )
     assert looked.json()["status"] == "completed"
     content = f"{both.urls[0]}/v1/files/{looked.json()['output_file_id']}/content?provider=openai"
-    assert httpx.get(content, headers=caller.headers).status_code == 200
+    assert httpx.get(content, headers=caller.headers, timeout=60).status_code == 200
     assert caller.spent() == pytest.approx(2 * COST)
     assert len(caller.entries()) == 1
 

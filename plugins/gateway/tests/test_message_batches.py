@@ -217,7 +217,9 @@ def key(gateway: Any) -> Callable[..., str]:
     """Makes keys."""
 
     def make(**body: Any) -> str:
-        reply = httpx.post(f"{gateway.url}/key/generate", json=body, headers={"authorization": f"Bearer {KEY}"})
+        reply = httpx.post(
+            f"{gateway.url}/key/generate", json=body, headers={"authorization": f"Bearer {KEY}"}, timeout=60
+        )
         made: str = reply.json()["key"]
         return made
 
@@ -242,7 +244,7 @@ def ask(model: str, *names: str, **more: Any) -> list[dict[str, Any]]:
 def spent(gateway: Any, client: Any) -> list[dict[str, Any]]:
     """Return what the batches of a client's key cost, as the ledger has it."""
     headers = {"authorization": f"Bearer {client.api_key}"}
-    reply = httpx.get(f"{gateway.url}/spend/logs", params={"operation": "batch"}, headers=headers)
+    reply = httpx.get(f"{gateway.url}/spend/logs", params={"operation": "batch"}, headers=headers, timeout=60)
     found: list[dict[str, Any]] = reply.json()["results"]
     return found
 
@@ -365,7 +367,7 @@ def test_it_is_the_same_batch_on_openais_surface(client: Any, gateway: Any, vend
     vendors.run()
     raw = next(iter(vendors.batches))
     headers = {"authorization": f"Bearer {client.api_key}"}
-    with httpx.Client(base_url=gateway.url, params={"provider": "openai"}, headers=headers) as http:
+    with httpx.Client(base_url=gateway.url, params={"provider": "openai"}, headers=headers, timeout=60) as http:
         seen = http.get(f"/v1/batches/{raw}").json()
         assert (seen["id"], seen["status"]) == (raw, "completed")
         for file in (seen["input_file_id"], seen["output_file_id"]):
@@ -393,7 +395,7 @@ def test_results_alone_are_paid_as_well(client: Any, gateway: Any, vendors: Vend
     made = client.messages.batches.create(requests=ask("gpt", "a"))
     vendors.run()
     headers = {"x-api-key": client.api_key}
-    reply = httpx.get(f"{gateway.url}/v1/messages/batches/{made.id}/results", headers=headers)
+    reply = httpx.get(f"{gateway.url}/v1/messages/batches/{made.id}/results", headers=headers, timeout=60)
     assert reply.headers["content-type"] == "application/x-jsonl"
     assert [json.loads(line)["custom_id"] for line in reply.text.splitlines()] == ["a"]
     (entry,) = until(lambda: spent(gateway, client), "the batch is in the ledger")
@@ -536,7 +538,9 @@ def test_where_guardrails_watch_there_are_no_batches(vendors: Vendors, start: Ca
     assert vendors.batches == {}
     chosen = start({**said, **rails(default_on=False)})
     bound, free = (
-        httpx.post(f"{chosen.url}/key/generate", json=body, headers={"authorization": f"Bearer {KEY}"}).json()["key"]
+        httpx.post(
+            f"{chosen.url}/key/generate", json=body, headers={"authorization": f"Bearer {KEY}"}, timeout=60
+        ).json()["key"]
         for body in ({"guardrails": ["g"]}, {})
     )
     with pytest.raises(openai.PermissionDeniedError, match="Guardrails cannot see"):

@@ -37,7 +37,7 @@ def config(upstream: Any, *, settings: Any = None, **general: Any) -> dict[str, 
 
 def read(gateway: Any, key: str = KEY) -> Callable[..., float]:
     """Scrape, and return what finds a sample by its name and labels; 0 for one that is not there."""
-    told = httpx.get(f"{gateway.url}/metrics", headers={"authorization": f"Bearer {key}"}, timeout=30)
+    told = httpx.get(f"{gateway.url}/metrics", headers={"authorization": f"Bearer {key}"}, timeout=60)
     assert told.status_code == 200, told.text
     assert "sk-" not in told.text
     samples = {
@@ -51,16 +51,18 @@ def read(gateway: Any, key: str = KEY) -> Callable[..., float]:
 def ask(gateway: Any, body: Any = CHAT, key: str = KEY) -> int:
     """Call, and return the status."""
     return httpx.post(
-        f"{gateway.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"}
+        f"{gateway.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"}, timeout=60
     ).status_code
 
 
 def test_requests_are_counted_by_what_they_asked_for(start: Callable[..., Any], upstream: Any, well: Any) -> None:
     """Answers, streams, failures, refusals; tokens and cost; teams; the journal and the process."""
     gateway = start(config(upstream))
-    team = httpx.post(f"{gateway.url}/team/new", json={"team_id": "blue"}, headers=AUTHORIZED)
+    team = httpx.post(f"{gateway.url}/team/new", json={"team_id": "blue"}, headers=AUTHORIZED, timeout=60)
     assert team.status_code == 200, team.text
-    made = httpx.post(f"{gateway.url}/key/generate", json={"team_id": "blue", "rpm_limit": 2}, headers=AUTHORIZED)
+    made = httpx.post(
+        f"{gateway.url}/key/generate", json={"team_id": "blue", "rpm_limit": 2}, headers=AUTHORIZED, timeout=60
+    )
     key = made.json()["key"]
     assert [ask(gateway, key=key) for _ in range(3)] == [200, 200, 429]
     assert ask(gateway, {**CHAT, "stream": True}) == 200
@@ -96,14 +98,16 @@ def test_who_may_scrape(start: Callable[..., Any], upstream: Any) -> None:
 
     def status(gateway: Any, key: str = "") -> int:
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        return httpx.get(f"{gateway.url}/metrics", headers=headers).status_code
+        return httpx.get(f"{gateway.url}/metrics", headers=headers, timeout=60).status_code
 
     gateway = start(config(upstream, metrics_key="scrape-me-123"))
-    caller = httpx.post(f"{gateway.url}/key/generate", json={}, headers=AUTHORIZED).json()["key"]
-    viewer = httpx.post(f"{gateway.url}/key/generate", json={"role": "viewer"}, headers=AUTHORIZED).json()["key"]
+    caller = httpx.post(f"{gateway.url}/key/generate", json={}, headers=AUTHORIZED, timeout=60).json()["key"]
+    reply = httpx.post(f"{gateway.url}/key/generate", json={"role": "viewer"}, headers=AUTHORIZED, timeout=60)
+    viewer = reply.json()["key"]
     assert [status(gateway, key) for key in ("", "wrong", caller)] == [401, 401, 403]
     assert [status(gateway, key) for key in ("scrape-me-123", KEY, viewer)] == [200, 200, 200]
-    assert httpx.get(f"{gateway.url}/key/list", headers={"authorization": "Bearer scrape-me-123"}).status_code == 401
+    scraping = {"authorization": "Bearer scrape-me-123"}
+    assert httpx.get(f"{gateway.url}/key/list", headers=scraping, timeout=60).status_code == 401
     assert status(start(config(upstream, metrics_public=True))) == 200
     open_to_all = config(upstream)
     open_to_all["general_settings"] = {}
@@ -123,8 +127,10 @@ def test_several_processes_are_told_as_one(start: Callable[..., Any], upstream: 
 
     until(lambda: counted() == {30}, "a second later, all are counted by all")
     assert read(gateway)("processes") == 3
-    until(lambda: "polyport_requests_total{" in httpx.get(f"{gateway.url}/metrics", headers=AUTHORIZED).text,
-          "the observer's own metrics are there, too")  # fmt: skip
+    until(
+        lambda: "polyport_requests_total{" in httpx.get(f"{gateway.url}/metrics", headers=AUTHORIZED, timeout=60).text,
+        "the observer's own metrics are there, too",
+    )
     started = [line for line in gateway.said if "Started server process" in line]
     os.kill(int(started[0].partition("[")[2].partition("]")[0]), signal.SIGKILL)
     assert gateway.says("another takes its place")
@@ -153,7 +159,7 @@ def test_prometheus_itself_scrapes_it(start: Callable[..., Any], upstream: Any, 
 
     def asked(query: str) -> Any:
         try:
-            told = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query}, timeout=5)
+            told = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query}, timeout=60)
             return told.json()["data"]["result"]
         except (httpx.TransportError, ValueError, KeyError):
             return []  # it is still starting
@@ -165,7 +171,7 @@ def test_prometheus_itself_scrapes_it(start: Callable[..., Any], upstream: Any, 
         assert float(slowest[0]["value"][1]) > 0
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 def outcome(**more: Any) -> Outcome:

@@ -452,7 +452,9 @@ def test_openai_async(gateway: Any) -> None:
 def test_openai_responses_go_on(gateway: Any, client: Any, stream: bool) -> None:
     """From one that was streamed as from one that was not; for the key that made it, and for no other."""
     headers = {"authorization": f"Bearer {KEY}"}
-    mine, other = (httpx.post(f"{gateway.url}/key/generate", json={}, headers=headers).json()["key"] for _ in "ab")
+    mine, other = (
+        httpx.post(f"{gateway.url}/key/generate", json={}, headers=headers, timeout=60).json()["key"] for _ in "ab"
+    )
     asked = {"model": "gpt", "input": "hi", "metadata": {"id": f"r_{stream}"}}
     if stream:
         for _ in client.with_options(api_key=mine).responses.create(**asked, stream=True):
@@ -542,13 +544,13 @@ def test_cohere_rerank(gateway: Any, kind: str, blocking: bool) -> None:
     asked = {"model": "rank", "query": "q", "documents": ["a", "b", "c"], "top_n": 3}
 
     async def later() -> Any:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             return await getattr(cohere, f"Async{kind}")(api_key=KEY, base_url=gateway.url, httpx_client=http).rerank(
                 **asked
             )
 
     if blocking:
-        with httpx.Client() as http:
+        with httpx.Client(timeout=60) as http:
             found = getattr(cohere, kind)(api_key=KEY, base_url=gateway.url, httpx_client=http).rerank(**asked)
     else:
         found = asyncio.run(later())
@@ -557,7 +559,7 @@ def test_cohere_rerank(gateway: Any, kind: str, blocking: bool) -> None:
 
 def test_cohere_says_all_that_it_can_of_a_ranking(gateway: Any, vendors: Vendors) -> None:
     """Documents with fields, given back or not; how long they may be, how urgent it is; what was billed."""
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         first = cohere.Client(api_key=KEY, base_url=gateway.url, httpx_client=http)
         documents = [{"text": "a", "title": "A"}, {"text": "b", "title": "B"}]
         found = first.rerank(
@@ -573,7 +575,7 @@ def test_cohere_says_all_that_it_can_of_a_ranking(gateway: Any, vendors: Vendors
 
 def test_cohere_models(gateway: Any) -> None:
     """Listed and looked up in Cohere's shape."""
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         client = cohere.ClientV2(api_key=KEY, base_url=gateway.url, httpx_client=http)
         assert {"rank", "gpt"} <= {one.name for one in client.models.list().models}
         assert client.models.get("rank").name == "rank"
@@ -583,7 +585,7 @@ def test_cohere_models(gateway: Any) -> None:
 
 def test_cohere_is_told_of_errors(gateway: Any) -> None:
     """As its own classes: a key, a model, and what a provider does not have."""
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         about = {"base_url": gateway.url, "httpx_client": http}
         with pytest.raises(cohere.errors.UnauthorizedError):
             cohere.ClientV2(api_key="sk-wrong", **about).rerank(model="rank", query="q", documents=["a"])
@@ -602,7 +604,7 @@ def test_cohere_is_told_of_errors(gateway: Any) -> None:
 @pytest.fixture(scope="module")
 def about(gateway: Any) -> Iterator[dict[str, Any]]:
     """How langchain's classes are told of the gateway."""
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         yield {"base_url": f"{gateway.url}/v1", "api_key": KEY, "max_retries": 0, "http_client": http}
 
 
@@ -704,7 +706,7 @@ def test_langchain_waits_for_nobody(gateway: Any) -> None:
     """Its asynchronous side, with several streams at once."""
 
     async def run() -> list[str]:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             chat = langchain_openai.ChatOpenAI(
                 model="gpt", base_url=f"{gateway.url}/v1", api_key=KEY, http_async_client=http
             )

@@ -146,6 +146,7 @@ def test_a_path_is_no_file(gateway: Any, well: Any, file: Any) -> None:
             gateway.url + path,
             json={"model": "sound", name: file, "prompt": "x", "purpose": "batch"},
             headers={"authorization": f"Bearer {KEY}"},
+            timeout=60,
         )
         assert told.status_code == 400, told.text
         assert f"$.{name}" in told.text

@@ -110,7 +110,7 @@ def test_uploads_and_sockets_are_in_it(served: Any, document: Any) -> None:
     assert "101" in paths["/v1/realtime"]["get"]["responses"]
     for path in ("/realtime", live):
         assert {"101", "426"} <= paths[path]["get"]["responses"].keys()
-        answer = httpx.get(served.url + path, headers={"authorization": f"Bearer {KEY}"})
+        answer = httpx.get(served.url + path, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
         assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
     predict = paths["/v1beta/models/{model}:predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert predict["required"] == ["instances"]

@@ -361,7 +361,7 @@ def test_without_the_setting_nothing_passes(provider: Provider, start: Callable[
     del bare["general_settings"]["passthrough"]
     gateway = start(bare)
     headers = {"authorization": f"Bearer {MASTER}"}
-    assert httpx.get(f"{gateway.url}/passthrough/openai/v1/models", headers=headers).status_code == 404
+    assert httpx.get(f"{gateway.url}/passthrough/openai/v1/models", headers=headers, timeout=60).status_code == 404
     assert not provider.asked
 
 

@@ -58,7 +58,7 @@ def gateway(google: Google, start: Callable[..., Any]) -> Any:
 def mine(gateway: Any) -> Iterator[httpx.Client]:
     """Ask with a key of one's own."""
     master = {"authorization": f"Bearer {MASTER}"}
-    key = httpx.post(f"{gateway.url}/key/generate", json={}, headers=master).json()["key"]
+    key = httpx.post(f"{gateway.url}/key/generate", json={}, headers=master, timeout=60).json()["key"]
     with httpx.Client(base_url=gateway.url, headers={"x-goog-api-key": key}, timeout=60) as client:
         yield client
 
@@ -141,7 +141,7 @@ def test_nobody_stands_in_for_an_account_that_fails_or_rests(google: Google, sta
     """The error says that it rests, and when it will not; what names nothing goes to others meanwhile."""
     gateway = start(config(google, router_settings={"cooldown_time": 2, "allowed_fails": 0}))
     master = {"authorization": f"Bearer {MASTER}"}
-    key = httpx.post(f"{gateway.url}/key/generate", json={}, headers=master).json()["key"]
+    key = httpx.post(f"{gateway.url}/key/generate", json={}, headers=master, timeout=60).json()["key"]
     with httpx.Client(base_url=gateway.url, headers={"x-goog-api-key": key}, timeout=60) as client:
         body = {"model": "models/gem-1", "contents": HI, "ttl": "60s"}
         pinned = {"contents": HI, "cachedContent": client.post("/v1beta/cachedContents", json=body).json()["name"]}

@@ -479,7 +479,7 @@ def test_http_clients_are_served(port: int) -> None:
         mine.request("POST", "/echo", body, headers={"Expect": "nothing"})
         assert json.loads(mine.getresponse().read())[-1] == body.decode()
     mine.close()
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         assert client.post("/echo", content=iter([b"a" * 100_000] * 3)).json()[-1] == "a" * 300_000
         assert client.get("/pieces").text == "one" + "two" * 100
         assert client.head("/echo").headers["content-type"] == "application/json"

@@ -43,7 +43,7 @@ def write(path: Path, given: Any) -> None:
 
 def models(gateway: Any, key: str = KEY) -> list[str]:
     """The models that are served."""
-    told = httpx.get(f"{gateway.url}/v1/models", headers={"authorization": f"Bearer {key}"}).json()
+    told = httpx.get(f"{gateway.url}/v1/models", headers={"authorization": f"Bearer {key}"}, timeout=60).json()
     return [one["id"] for one in told.get("data", [])]
 
 
@@ -55,14 +55,14 @@ def test_a_reload_is_asked_for_and_answered_with_what_changed(
     before = config(upstream)
     write(path, before)
     gateway = start(path)
-    assert httpx.get(f"{gateway.url}/config/diff", headers=AUTHORIZED).json()["changes"] == []
+    assert httpx.get(f"{gateway.url}/config/diff", headers=AUTHORIZED, timeout=60).json()["changes"] == []
     after = config(upstream, database_url="sqlite:///elsewhere.db", max_request_size_mb=1)
     after["model_list"][0]["params"]["api_key"] = SECRETS[2]
     after["model_list"].append({"model_name": "new", "params": {"model": "openai/gpt-4o", "api_key": SECRETS[2]}})
     write(path, after)
-    foreseen = httpx.get(f"{gateway.url}/config/diff", headers=AUTHORIZED).json()
+    foreseen = httpx.get(f"{gateway.url}/config/diff", headers=AUTHORIZED, timeout=60).json()
     assert models(gateway) == ["gpt"]
-    told = httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED)
+    told = httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED, timeout=60)
     assert told.status_code == 200, told.text
     assert told.json()["changes"] == foreseen["changes"]
     changes = {one["path"]: (one["before"], one["after"]) for one in told.json()["changes"]}
@@ -72,8 +72,8 @@ def test_a_reload_is_asked_for_and_answered_with_what_changed(
     )  # fmt: skip
     assert told.json()["needs_restart"] == ["$.general_settings.database_url"]
     assert models(gateway) == ["gpt", "new"]
-    shown = httpx.get(f"{gateway.url}/config", headers=AUTHORIZED)
-    audit = httpx.get(f"{gateway.url}/audit", params={"kind": "config"}, headers=AUTHORIZED)
+    shown = httpx.get(f"{gateway.url}/config", headers=AUTHORIZED, timeout=60)
+    audit = httpx.get(f"{gateway.url}/audit", params={"kind": "config"}, headers=AUTHORIZED, timeout=60)
     newest = audit.json()["changes"][0]
     assert (newest["action"], newest["by"], newest["after"]["$.general_settings.max_request_size_mb"]) == (
         "reload", "master", 1,
@@ -94,13 +94,16 @@ def test_a_bad_configuration_never_replaces_a_good_one(
     bad["router_settings"] = {"routing_strategy": "sk-no-such-strategy-1"}
     for text, says in [(yaml.safe_dump(bad), "strategy"), ("a: [", "no YAML"), ("{}", "model_list")]:
         write(path, text)
-        told = httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED)
+        told = httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED, timeout=60)
         assert (told.status_code, says in told.json()["error"]["message"]) == (400, True), told.text
         assert "sk-no-such" not in told.text
-        assert httpx.get(f"{gateway.url}/config/diff", headers=AUTHORIZED).json()["error"]
-    assert httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED).status_code == 200
-    assert httpx.get(f"{gateway.url}/config", headers=AUTHORIZED).json()["error"]
-    failed = httpx.get(f"{gateway.url}/audit", params={"kind": "config"}, headers=AUTHORIZED).json()["changes"]
+        assert httpx.get(f"{gateway.url}/config/diff", headers=AUTHORIZED, timeout=60).json()["error"]
+    assert (
+        httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED, timeout=60).status_code == 200
+    )
+    assert httpx.get(f"{gateway.url}/config", headers=AUTHORIZED, timeout=60).json()["error"]
+    reply = httpx.get(f"{gateway.url}/audit", params={"kind": "config"}, headers=AUTHORIZED, timeout=60)
+    failed = reply.json()["changes"]
     assert [one["action"] for one in failed] == ["reload_failed"] * 3
 
 
@@ -109,13 +112,13 @@ def test_only_who_may_reloads(start: Callable[..., Any], upstream: Any, tmp_path
     gateway = start(config(upstream))
 
     def made(**given: Any) -> dict[str, str]:
-        told = httpx.post(f"{gateway.url}/key/generate", json=given, headers=AUTHORIZED)
+        told = httpx.post(f"{gateway.url}/key/generate", json=given, headers=AUTHORIZED, timeout=60)
         return {"authorization": f"Bearer {told.json()['key']}"}
 
     viewer, caller = made(role="viewer"), made()
 
     def status(method: str, path: str, headers: dict[str, str]) -> int:
-        return httpx.request(method, gateway.url + path, headers=headers).status_code
+        return httpx.request(method, gateway.url + path, headers=headers, timeout=60).status_code
 
     assert [status("GET", "/config", one) for one in (AUTHORIZED, viewer, caller, {})] == [200, 200, 403, 401]
     assert [status("POST", "/config/reload", one) for one in (viewer, caller, {})] == [403, 403, 401]
@@ -132,14 +135,16 @@ def test_another_master_key_holds_from_the_reload_on(
     given["model_list"][0]["params"]["rpm"] = 1
     write(path, given)
     gateway = start(path)
-    assert httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED).status_code == 200
+    assert (
+        httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=AUTHORIZED, timeout=60).status_code == 200
+    )
     given["general_settings"]["master_key"] = "sk-another-5678"
     given["general_settings"]["on_store_failure"] = "deny"
     write(path, given)
-    assert httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED).status_code == 200
+    assert httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED, timeout=60).status_code == 200
     another = {"authorization": "Bearer sk-another-5678"}
-    assert httpx.get(f"{gateway.url}/v1/models", headers=AUTHORIZED).status_code == 401
-    assert httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=another).status_code == 429
+    assert httpx.get(f"{gateway.url}/v1/models", headers=AUTHORIZED, timeout=60).status_code == 401
+    assert httpx.post(f"{gateway.url}/v1/chat/completions", json=CHAT, headers=another, timeout=60).status_code == 429
 
 
 def test_a_changed_file_is_served_by_itself(
@@ -173,7 +178,8 @@ def test_a_changed_file_is_served_by_itself(
     publish("..3", given)
     until(lambda: sum("was reloaded" in line for line in gateway.said) == 2, "both have the new one")
     assert [models(gateway) for _ in range(10)] == [["other"]] * 10
-    audit = httpx.get(f"{gateway.url}/audit", params={"kind": "config"}, headers=AUTHORIZED).json()["changes"]
+    reply = httpx.get(f"{gateway.url}/audit", params={"kind": "config"}, headers=AUTHORIZED, timeout=60)
+    audit = reply.json()["changes"]
     assert [(one["action"], one["by"]) for one in audit] == [("reload", "the file's change")]
 
 
@@ -188,10 +194,11 @@ def test_all_workers_reload_when_one_is_asked(
     until(lambda: sum("startup complete" in line for line in gateway.said) == 3, "all have started")
     given["model_list"][0]["model_name"] = "other"
     write(path, given)
-    assert httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED).status_code == 200
+    assert httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED, timeout=60).status_code == 200
     until(lambda: sum("was reloaded" in line for line in gateway.said) == 3, "all have the new one")
     assert [models(gateway) for _ in range(15)] == [["other"]] * 15
-    audit = httpx.get(f"{gateway.url}/audit", params={"kind": "config"}, headers=AUTHORIZED).json()["changes"]
+    reply = httpx.get(f"{gateway.url}/audit", params={"kind": "config"}, headers=AUTHORIZED, timeout=60)
+    audit = reply.json()["changes"]
     assert [one["by"] for one in audit] == ["master"]
 
 
@@ -205,13 +212,13 @@ def test_what_runs_finishes_by_the_old_configuration(
     gateway = start(path)
     well.slow = 0.2
     with httpx.stream(
-        "POST", f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=AUTHORIZED
+        "POST", f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=AUTHORIZED, timeout=60
     ) as reply:
         pieces = reply.iter_bytes()
         first = next(pieces)
         given["model_list"][0]["model_name"] = "other"
         write(path, given)
-        assert httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED).status_code == 200
+        assert httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED, timeout=60).status_code == 200
         assert models(gateway) == ["other"]
         assert (first + b"".join(pieces)).endswith(b"data: [DONE]\n\n")
 
@@ -271,10 +278,10 @@ def test_sessions_made_with_an_old_master_key_are_over(
     given = config(upstream)
     write(path, given)
     gateway = start(path)
-    signed_in = httpx.post(f"{gateway.url}/auth/login", json={"key": KEY})
+    signed_in = httpx.post(f"{gateway.url}/auth/login", json={"key": KEY}, timeout=60)
     cookies = dict(signed_in.cookies)
-    assert httpx.get(f"{gateway.url}/config", cookies=cookies).status_code == 200
+    assert httpx.get(f"{gateway.url}/config", cookies=cookies, timeout=60).status_code == 200
     given["general_settings"]["master_key"] = "sk-another-5678"
     write(path, given)
-    assert httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED).status_code == 200
-    assert httpx.get(f"{gateway.url}/config", cookies=cookies).status_code == 401
+    assert httpx.post(f"{gateway.url}/config/reload", headers=AUTHORIZED, timeout=60).status_code == 200
+    assert httpx.get(f"{gateway.url}/config", cookies=cookies, timeout=60).status_code == 401

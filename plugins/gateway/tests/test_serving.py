@@ -24,14 +24,14 @@ from .waiting import until
 def post(gateway: Any, body: Any = CHAT, path: str = "/v1/chat/completions", **headers: str) -> httpx.Response:
     """Ask."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(gateway.url + path, content=content, headers={**AUTHORIZED, **headers})
+    return httpx.post(gateway.url + path, content=content, headers={**AUTHORIZED, **headers}, timeout=60)
 
 
 def test_who_leaves_ends_the_providers_work(gateway: Any, well: Any) -> None:
     """The provider's stream is cut when the caller hangs up, so that nobody pays for what nobody reads."""
     well.slow = 1.0
     with httpx.stream(
-        "POST", f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=AUTHORIZED
+        "POST", f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=AUTHORIZED, timeout=60
     ) as r:
         next(r.iter_bytes())
     assert well.broken.wait(60)
@@ -40,7 +40,7 @@ def test_who_leaves_ends_the_providers_work(gateway: Any, well: Any) -> None:
 def refuses(gateway: Any) -> bool:
     """Whether it takes no new connection."""
     try:
-        return httpx.get(f"{gateway.url}/health").status_code != 200
+        return httpx.get(f"{gateway.url}/health", timeout=60).status_code != 200
     except httpx.TransportError:
         return True
 
@@ -48,7 +48,7 @@ def refuses(gateway: Any) -> bool:
 def test_health_needs_no_key(gateway: Any) -> None:
     """Alive and ready, by every usual name."""
     for path in ("/health", "/health/liveliness", "/health/readiness", "/livez", "/readyz"):
-        assert httpx.get(gateway.url + path).status_code == 200
+        assert httpx.get(gateway.url + path, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,9 @@ def test_bodies_are_bounded(start: Callable[..., Any], upstream: Any) -> None:
     }
     gateway = start({**from_config, "general_settings": {"max_request_size_mb": 0.001}})
     assert post(gateway, b" " * 2000).status_code == 413
-    assert httpx.post(f"{gateway.url}/v1/chat/completions", content=iter([b" " * 600] * 4)).status_code == 413
+    assert (
+        httpx.post(f"{gateway.url}/v1/chat/completions", content=iter([b" " * 600] * 4), timeout=60).status_code == 413
+    )
     assert post(gateway, b"{}", **{"content-encoding": "gzip"}).status_code == 415
 
 
@@ -88,8 +90,8 @@ def test_uploads_of_strangers_are_not_read(gateway: Any) -> None:
 
 def test_wrong_addresses_and_methods(gateway: Any) -> None:
     """404 and 405, with what there is."""
-    assert httpx.get(f"{gateway.url}/v1/embeddings").headers["allow"] == "POST"
-    assert httpx.get(f"{gateway.url}/nothing").json()["error"]["code"] == "not_found"
+    assert httpx.get(f"{gateway.url}/v1/embeddings", timeout=60).headers["allow"] == "POST"
+    assert httpx.get(f"{gateway.url}/nothing", timeout=60).json()["error"]["code"] == "not_found"
     broken = post(gateway, b"--x\r\nbroken", "/v1/files", **{"content-type": "multipart/form-data; boundary=x"})
     assert broken.status_code == 400
 
@@ -99,7 +101,7 @@ def test_running_streams_finish_after_sigterm(start: Callable[..., Any], upstrea
     gateway = start(config(upstream))
     well.slow = 0.3
     with httpx.stream(
-        "POST", f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=AUTHORIZED
+        "POST", f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=AUTHORIZED, timeout=60
     ) as r:
         pieces = r.iter_bytes()
         first = next(pieces)
@@ -203,7 +205,7 @@ def test_with_a_database_keys_are_made_and_used(
     assert made.status_code == 200, made.text
     key = {"authorization": f"Bearer {made.json()['key']}"}
     assert post(gateway, CHAT, **key).status_code == 200
-    assert httpx.get(f"{gateway.url}/v1/models", headers=key).json()["data"][0]["id"] == "gpt"
+    assert httpx.get(f"{gateway.url}/v1/models", headers=key, timeout=60).json()["data"][0]["id"] == "gpt"
     assert post(gateway, CHAT, authorization="Bearer sk-nobody").status_code == 401
     assert gateway.stop() == 0
 

@@ -267,7 +267,7 @@ def hook() -> Iterator[Hook]:
         yield server
 
 
-async def until(condition: Callable[[], Any], within: float = 30.0) -> None:
+async def until(condition: Callable[[], Any], within: float = 60.0) -> None:
     """Wait for a condition."""
     end = time.monotonic() + within
     while not condition():

@@ -248,12 +248,15 @@ def test_a_token_that_was_proved_is_taken_until_it_expires(tmp_path: Path, issue
             assert (status in (502, 503), time.monotonic() < end) == (True, True)
         issuer.down = True
         assert (await client.get("/key/list", headers=bearing(token))).status_code == 200
-        soon = token_of(issuer, exp=int(time.time()) - jwks.LEEWAY + 4)
-        statuses = set()
-        end = time.monotonic() + 60
-        while 401 not in statuses and time.monotonic() < end:
-            statuses.add((await client.get("/key/list", headers=bearing(soon))).status_code)
-            await asyncio.sleep(0.05)
+        for seconds in (4, 25):
+            end = time.monotonic() + 60 + seconds
+            soon = token_of(issuer, exp=int(time.time()) - jwks.LEEWAY + seconds)
+            statuses = set()
+            while 401 not in statuses and time.monotonic() < end:
+                statuses.add((await client.get("/key/list", headers=bearing(soon))).status_code)
+                await asyncio.sleep(0.05)
+            if 200 in statuses:  # else it was over before it was first seen, on a machine that stood still
+                break
         assert statuses == {200, 401}
 
     run(tmp_path, test, **trusting(issuer))
@@ -293,7 +296,7 @@ def test_keys_of_an_issuer_that_is_away_are_believed_so_long_and_no_longer(tmp_p
     run(tmp_path, test, **trusting(issuer, keys_seconds=0.1, keys_stale_seconds=3))
 
 
-async def becomes(client: httpx.AsyncClient, headers: dict[str, str], status: int, within: float = 20) -> bool:
+async def becomes(client: httpx.AsyncClient, headers: dict[str, str], status: int, within: float = 60) -> bool:
     """Whether a token is answered so after a while."""
     end = time.monotonic() + within
     while time.monotonic() < end:

@@ -91,7 +91,7 @@ def test_a_callers_trace_goes_on(start: Callable[..., Any], upstream: Any, well:
         headers = {**AUTHORIZED, "traceparent": f"00-{trace}-{PARENT}-01", "baggage": "user=anna"}
         answer = httpx.post(
             f"{gateway.url}/v1/chat/completions", json={**CHAT, "stream": stream}, headers=headers
-        )  # fmt: skip
+        , timeout=60)  # fmt: skip
         assert answer.status_code == 200
         spans = {span.kind: span for span in collector.of(trace, 2)}
         request, call = spans[SERVER], spans[CLIENT]
@@ -117,12 +117,12 @@ def test_what_failed_and_what_was_refused_is_in_the_trace(
     gateway = start(config(upstream, ["otel"]))
     path = f"{gateway.url}/v1/chat/completions"
     unsampled = f"00-{TRACE[:-1]}9-{PARENT}-00"
-    assert httpx.post(path, json=CHAT, headers={**AUTHORIZED, "traceparent": unsampled}).status_code == 200
+    assert httpx.post(path, json=CHAT, headers={**AUTHORIZED, "traceparent": unsampled}, timeout=60).status_code == 200
     refused = {"authorization": "Bearer sk-nobody", "traceparent": f"00-{TRACE[:-1]}3-{PARENT}-01"}
-    assert httpx.post(path, json=CHAT, headers=refused).status_code == 401
+    assert httpx.post(path, json=CHAT, headers=refused, timeout=60).status_code == 401
     well.failing = (503, {}, {"error": {"message": "down"}})
     failed = {**AUTHORIZED, "traceparent": f"00-{TRACE[:-1]}4-{PARENT}-01"}
-    assert httpx.post(path, json=CHAT, headers=failed).status_code == 503
+    assert httpx.post(path, json=CHAT, headers=failed, timeout=60).status_code == 503
     one = collector.of(f"{TRACE[:-1]}3", 1)[0]
     assert (attributes(one)["error.type"], one.status.code) == ("invalid_api_key", 0)
     one = next(span for span in collector.of(f"{TRACE[:-1]}4", 2) if span.kind == SERVER)
@@ -137,7 +137,7 @@ def test_what_passes_through_is_in_the_trace(
     gateway = start(config(upstream, ["otel"]))
     path = f"{gateway.url}/passthrough/openai/v1/chat/completions"
     headers = {**AUTHORIZED, "traceparent": f"00-{TRACE[:-1]}5-{PARENT}-01"}
-    assert httpx.post(path, json={**CHAT, "model": "gpt-4o"}, headers=headers).status_code == 200
+    assert httpx.post(path, json={**CHAT, "model": "gpt-4o"}, headers=headers, timeout=60).status_code == 200
     spans = {span.kind: span for span in collector.of(f"{TRACE[:-1]}5", 2)}
     request, call = spans[SERVER], spans[CLIENT]
     assert (request.name, request.parent_span_id.hex()) == ("POST /passthrough/{provider}/{path}", PARENT)
@@ -175,7 +175,7 @@ def speaker() -> Iterator[Speaker]:
     thread.start()
     yield made
     made.server.shutdown()
-    thread.join(20)
+    thread.join(60)
 
 
 def test_a_session_and_each_of_its_responses_are_in_the_trace(
@@ -185,7 +185,7 @@ def test_a_session_and_each_of_its_responses_are_in_the_trace(
     gateway = start(config(speaker, ["otel"]))
     headers = {**AUTHORIZED, "traceparent": f"00-{TRACE[:-1]}6-{PARENT}-01"}
     url = f"ws{gateway.url.removeprefix('http')}/v1/realtime?model=gpt"
-    with connect(url, additional_headers=headers, open_timeout=30) as session:
+    with connect(url, additional_headers=headers, open_timeout=60) as session:
         for _ in range(2):
             session.send(json.dumps({"type": "response.create"}))
             while json.loads(session.recv(30))["type"] != "response.done":

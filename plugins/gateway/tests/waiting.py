@@ -10,7 +10,7 @@ from typing import Any
 from polyport_gateway.gate import GateError
 
 
-def until(holds: Callable[[], Any], what: str, within: float = 40.0) -> Any:
+def until(holds: Callable[[], Any], what: str, within: float = 60.0) -> Any:
     """Wait until something holds, and return it."""
     end = time.monotonic() + within
     while time.monotonic() < end:

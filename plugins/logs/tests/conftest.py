@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from local_server import LocalServer
 
 from polyport.observing import Event
 from polyport_logs import Logs
@@ -80,11 +81,10 @@ def bucket() -> Iterator[Bucket]:
         def log_message(self, format: str, *arguments: Any) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = LocalServer(Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}"
+    found.url = server.address
     yield found
     server.shutdown()
     server.server_close()

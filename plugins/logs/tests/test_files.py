@@ -120,7 +120,8 @@ for number in range(50):
 os.kill(os.getpid(), signal.SIGKILL)
 """
     root = Path(__file__).parents[3]
-    subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
+    env = {**os.environ, "PYTHONPATH": str(root / "tests")}
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=env, check=False)
     assert [line["id"] for line in read(path)] == [f"e{number}" for number in range(50)]
 
 

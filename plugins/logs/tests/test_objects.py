@@ -171,5 +171,6 @@ if child:
 one.flush()
 os._exit(0)
 """
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True, timeout=60)
     assert sorted(bucket.ids()) == ["e1", "e2", "e3"]

@@ -68,7 +68,7 @@ class Counted:
     def scrape(self) -> str:
         """Ask as Prometheus does."""
         assert self.dispatcher.flush(10)
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.observer.port}/metrics", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.observer.port}/metrics", timeout=60) as reply:
             return str(reply.read().decode())
 
     def read(self) -> Callable[..., float]:
@@ -191,11 +191,11 @@ def test_prometheus_itself_scrapes_it(counted, tmp_path: Path):
         while not found and time.monotonic() < deadline:
             time.sleep(0.2)
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={query}", timeout=5) as reply:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={query}", timeout=60) as reply:
                     found = json.load(reply)["data"]["result"]
             except OSError:
                 continue  # it is still starting
         assert [(one["metric"]["model"], one["value"][1]) for one in found] == [("m", "3")]
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)

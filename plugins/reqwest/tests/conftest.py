@@ -119,7 +119,7 @@ class Server:
         self.seen: list[Asked] = []
         self.connections = self.open = 0
         self._changed = threading.Condition()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._live: set[socket.socket] = set()

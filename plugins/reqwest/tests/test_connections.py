@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from pace import given_time
 from plugins.reqwest.tests.conftest import LOOPS, PATIENCE, post, wait_for
 
 from polyport.errors import APIConnectionError, Timeout
@@ -17,7 +18,7 @@ from polyport.transport import TransportOptions
 from polyport_reqwest import AsyncReqwestTransport
 from polyport_reqwest.message import LARGE
 from polyport_reqwest.routes import Routes
-from polyport_reqwest.talk import MOST_IDLE, Talk
+from polyport_reqwest.talk import AT_ONCE, MOST_IDLE, Talk
 
 
 class Pieces:
@@ -59,9 +60,9 @@ ENDINGS = {
     "until the end": (lambda asked: [asked.send(b"HTTP/1.1 200 OK\r\n\r\nok"), asked.hang_up()], False),
     "by HTTP/1.0": (lambda asked: asked.send(b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok"), False),
     "and hangs up": (lambda asked: [asked.reply(), asked.hang_up()], False),
-    "and resets": (lambda asked: [asked.reply(), time.sleep(0.1), asked.reset()], False),
-    "and says more later": (lambda asked: [asked.reply(), time.sleep(0.1), asked.send(b"more")], False),
-    "and a second time later": (lambda asked: [asked.reply(), time.sleep(0.1), asked.reply(b"not asked for")], False),
+    "and resets": (lambda asked: [asked.reply(), asked.server.was_read(), asked.reset()], False),
+    "and says more later": (lambda asked: [asked.reply(), asked.server.was_read(), asked.send(b"more")], False),
+    "and a second time later": (lambda asked: [asked.reply(), asked.server.was_read(), asked.reply(b"odd")], False),
 }
 
 
@@ -71,11 +72,14 @@ def test_a_connection_is_used_again_where_nothing_speaks_against_it(side, serve,
     """Each call gets its own reply, whatever became of the connection of the last one."""
     answer, kept = ENDINGS[ending]
     done: list[str] = []
+    read = threading.Semaphore(0)
     server = serve(lambda asked: [answer(asked), done.append(asked.path)])
+    server.was_read = lambda: read.acquire(timeout=PATIENCE)
     transport = side.open()
     for number in range(3):
         reply = side.send(transport, post(f"{server.url}/{number}", stream=stream))
         assert (side.read_all(reply) if stream else reply.content) == b"ok"
+        read.release()
         assert wait_for(lambda: len(done) == len(server.seen))
         side.idle(0.02)
     assert server.connections == (1 if kept else 3)
@@ -156,12 +160,16 @@ def test_no_more_than_so_many_idle_connections_are_kept(serve):
 @pytest.mark.parametrize("way", ["hang_up", "reset"])
 def test_a_connection_that_was_closed_meanwhile_is_replaced(side, serve, way, content):
     """The request goes out again, once and whole, on a new connection."""
-    server = serve(second(fine, lambda asked: getattr(asked, way)()))
-    transport = side.open()
-    for _ in range(3):
-        assert side.send(transport, post(server.url, content)).content == b"ok"
-    assert (server.connections, len(server.seen)) == (3, 5)
-    assert len({asked.body for asked in server.seen}) == 1
+
+    def attempt(_: float) -> None:
+        server = serve(second(fine, lambda asked: getattr(asked, way)()))
+        transport = side.open()
+        for _ in range(3):
+            assert side.send(transport, post(server.url, content)).content == b"ok"
+        assert (server.connections, len(server.seen)) == (3, 5)
+        assert len({asked.body for asked in server.seen}) == 1
+
+    given_time(attempt, *[AT_ONCE] * 5)
 
 
 def late(asked) -> None:
@@ -194,14 +202,18 @@ def test_what_a_server_may_have_worked_on_is_not_sent_again(side, serve, failure
 
 def test_a_request_goes_out_twice_at_most(side, serve):
     """A server that always hangs up gets no third."""
-    closing = False
-    server = serve(lambda asked: asked.hang_up() if closing else asked.reply())
-    transport = side.open()
-    side.send(transport, post(server.url))
-    closing = True
-    with pytest.raises(APIConnectionError, match="closed before a reply came"):
+
+    def attempt(_: float) -> None:
+        closing = False
+        server = serve(lambda asked: asked.hang_up() if closing else asked.reply())
+        transport = side.open()
         side.send(transport, post(server.url))
-    assert len(server.seen) == 3
+        closing = True
+        with pytest.raises(APIConnectionError, match="closed before a reply came"):
+            side.send(transport, post(server.url))
+        assert len(server.seen) == 3
+
+    given_time(attempt, *[AT_ONCE] * 5)
 
 
 # --- bodies on their way out ---

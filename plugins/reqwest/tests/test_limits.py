@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from pace import given_time
 from plugins.reqwest.tests.conftest import post
 
 from polyport.errors import Timeout
@@ -52,11 +53,11 @@ def silent(asked) -> None:
     asked.hang_up()
 
 
-def dripping(asked) -> None:
-    """Answer a piece every 50 ms."""
+def dripping(asked, seconds: float = 0.05) -> None:
+    """Answer a piece every so many seconds."""
     asked.begin()
     for _ in range(40):
-        time.sleep(0.05)
+        time.sleep(seconds)
         asked.piece(b"x")
     asked.end()
 
@@ -115,9 +116,13 @@ def test_a_reply_that_comes_too_slowly(side, serve):
 
 def test_a_stream_may_take_longer_than_the_total(side, serve):
     """After the first piece only `read` counts, and only between pieces."""
-    server = serve(dripping)
-    reply = side.send(side.open(), post(server.url, timeout=limits(read=60, total=1.5), stream=True))
-    assert side.read_all(reply) == b"x" * 40
+
+    def attempt(total: float) -> None:
+        server = serve(lambda asked: dripping(asked, 1.3 * total / 40))
+        reply = side.send(side.open(), post(server.url, timeout=limits(read=60, total=total), stream=True))
+        assert side.read_all(reply) == b"x" * 40
+
+    given_time(attempt, 1.5, 15)
 
 
 def test_a_stream_whose_first_piece_does_not_come(side, serve):
@@ -132,26 +137,33 @@ def test_a_stream_whose_first_piece_does_not_come(side, serve):
 
 def test_a_stream_that_stops(side, serve):
     """`read` bounds the wait for the next piece; the time between two reads does not count."""
-    server = serve(stuck)
-    reply = side.send(side.open(), post(server.url, timeout=limits(read=0.4, total=300), stream=True))
-    assert side.read(reply) == b"first"
-    time.sleep(0.5)
-    begun = time.monotonic()
-    with pytest.raises(Timeout, match=r"within 0.4 s \(read timeout\)"):
-        side.read(reply)
-    assert time.monotonic() - begun >= 0.4
-    side.close(reply)
-    assert server.until(lambda: server.open == 0)
+
+    def attempt(limit: float) -> None:
+        server = serve(stuck)
+        reply = side.send(side.open(), post(server.url, timeout=limits(read=limit, total=300), stream=True))
+        assert side.read(reply) == b"first"
+        time.sleep(1.2 * limit)
+        begun = time.monotonic()
+        with pytest.raises(Timeout, match=rf"within {limit} s \(read timeout\)"):
+            side.read(reply)
+        assert time.monotonic() - begun >= limit
+        side.close(reply)
+        assert server.until(lambda: server.open == 0)
+
+    given_time(attempt, 0.4, 10)
 
 
 class Slow:
-    """A body that takes a second and a half to send."""
+    """A body that takes its time to be sent: a second and a half, unless told otherwise."""
 
     length = 10
 
+    def __init__(self, seconds: float = 1.5) -> None:
+        self.seconds = seconds
+
     def __iter__(self):
         for _ in range(10):
-            time.sleep(0.15)
+            time.sleep(self.seconds / 10)
             yield b"x"
 
 
@@ -159,8 +171,13 @@ class Slow:
 def test_sending_is_not_waiting(side, serve, stream):
     """`read` counts from when the body is gone."""
     server = serve(lambda asked: asked.reply(asked.body))
-    reply = side.send(side.open(), post(server.url, Slow(), timeout=limits(read=1.2), stream=stream))
-    assert (side.read_all(reply) if stream else reply.content) == b"x" * 10
+
+    def attempt(limit: float) -> None:
+        asked = post(server.url, Slow(1.25 * limit), timeout=limits(read=limit), stream=stream)
+        reply = side.send(side.open(), asked)
+        assert (side.read_all(reply) if stream else reply.content) == b"x" * 10
+
+    given_time(attempt, 1.2, 15)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -6,12 +6,13 @@ import asyncio
 import re
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
+from local_server import LocalServer
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from polyport import Client
@@ -97,15 +98,12 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class Bucket(ThreadingHTTPServer):
+class Bucket(LocalServer):
     """A server with one bucket, `answers`."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.objects: dict[str, bytes] = {}
-        self.address = f"http://127.0.0.1:{self.server_port}"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from azure.core.credentials import AccessToken
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from local_server import LocalServer
 
 import polyport_secrets
 from polyport import plugins
@@ -28,21 +29,16 @@ from polyport_secrets.managers import Manager, make
 SECRET = "s3cr3t-of-the-vault"
 
 
-class Place(ThreadingHTTPServer):
+class Place(LocalServer):
     """A server; `answer` is what it does with (method, path, headers, body)."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
+        self.url = self.address
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
         self.answer: Callable[[str, str, dict[str, str], bytes], tuple[int, dict[str, str], Any]] = (
             lambda *_: (500, {}, {})
         )  # fmt: skip
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from local_server import LocalServer
 
 from polyport import Client
 from polyport.errors import APIConnectionError, AuthenticationError, BadRequestError
@@ -47,8 +48,8 @@ class TokenServer:
             def log_message(self, *args: Any) -> None:
                 """Say nothing."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/token"
+        self.server = LocalServer(Handler)
+        self.url = f"{self.server.address}/token"
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
 
