@@ -194,6 +194,26 @@ def test_budgets_of_people_who_have_none(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_a_shared_budget_limits_customers_whom_nobody_set_up(
+    tmp_path: Path, well: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by itself, as the budget stands; its limits go below those that are said beside it, and hold for no other."""
+    monkeypatch.setenv("POLYPORT_TRANSPORT", "httpx")
+
+    async def test(ask: Ask) -> None:
+        async def call(user: str) -> int:
+            return (await ask("/v1/chat/completions", {**HELLO, "user": user})).status_code
+
+        assert await call("early") == 200  # there is no such budget yet
+        await ask("/budget/new", {"budget_id": "visitors", "rpm_limit": 1})
+        await ask("/customer/new", {"customer_id": "ours", "rpm_limit": 3})
+        assert [await call(user) for user in ("ann", "ann", "ben", "ours", "ours")] == [200, 429, 200, 200, 200]
+        await ask("/budget/update", {"budget_id": "visitors", "rpm_limit": 2, "max_budget": 0})
+        assert [await call(user) for user in ("ann", "ann", "zoe")] == [200, 429, 200]  # said: 9 USD
+
+    run(tmp_path, test, well.url, max_user_budget=9, max_end_user_budget_id="visitors")
+
+
 # --- whose calls are refused ---
 
 

@@ -19,7 +19,7 @@ Management   desk management fields spending       over HTTP: keys, users, teams
              standing asking console showing
              signon/ ui/                           people's sessions, OpenID Connect, LDAP, JWTs; the admin pages
 Operation    health checks recent metrics counts   is it alive, are its models; Prometheus, traces, OpenAPI
-             tracing openapi
+             tracing openapi team_observers
 Put together assembly                              parts: applications by the first word of their addresses
 At a shell   commands serving remote               polyport serve, config, keys, spend
 """

@@ -507,6 +507,8 @@ def _general(section: Mapping[str, Any], secrets: Secret, notes: list[str]) -> G
         raise ConfigError(f"$.general_settings: {error}") from error
     except BadRequestError as error:
         raise ConfigError(error.message) from error
+    if general.terms.observers and not general.has_accounts:
+        notes.append("$.general_settings.team_callbacks changes nothing here: without a master_key there are no teams")
     if general.master_key == "":
         raise ConfigError("$.general_settings.master_key is empty: leave it out for a gateway that is open to all")
     return general

@@ -46,7 +46,7 @@ ELSEWHERE = frozenset({
     "database_connection_timeout", "alerting", "alerting_threshold", "alerting_args", "alert_types",
     "alert_to_webhook_url", "alerting_config", "spend_report_frequency", "disable_error_logs", "set_debug_level",
     "debug_level", "enable_jwt_auth", "litellm_jwtauth", "ui_access_mode", "salt_key", "force_ipv4",
-    "default_team_settings", "service_callback", "service_callbacks", "langfuse_default_tags",
+    "service_callback", "service_callbacks", "langfuse_default_tags",
     "forward_client_headers_to_llm_api", "forward_openai_org_id", "enable_preview_features",
     "LITELLM_DISABLE_STOP_SEQUENCE_LIMIT", "disable_end_user_cost_tracking",
     "disable_end_user_cost_tracking_prometheus_only", "disable_add_transform_inline_image_block",
@@ -76,7 +76,7 @@ ELSEWHERE = frozenset({
 #: Names that hold somebody back: that they do not here must not be overlooked.
 RESTRICTING = frozenset({
     "enable_oauth2_auth", "service_account_settings", "default_team_disabled",
-    "allowed_model_region", "max_user_budget",
+    "allowed_model_region",
 })  # fmt: skip
 #: What stands in litellm_settings, and in general_settings here.
 MOVED = (
@@ -88,7 +88,17 @@ BUDGETS = {
     "max_internal_user_budget": ("default_internal_user_params", "max_budget"),
     "internal_user_budget_duration": ("default_internal_user_params", "budget_duration"),
     "max_end_user_budget": ("default_customer_params", "max_budget"),
+    "max_user_budget": ("default_customer_params", "max_budget"),
+    "max_end_user_budget_id": ("default_customer_params", "budget_id"),
 }
+#: Of which team default_team_settings say what all new ones get; what is a team's, and no observer's.
+DEFAULT_TEAM = "default-settings"
+TEAM_PARAMS = frozenset({
+    "max_budget", "budget_duration", "rpm_limit", "tpm_limit", "max_parallel_requests", "models", "team_alias",
+    "soft_budget", "metadata", "tags", "team_member_budget", "team_member_budget_duration", "team_member_rpm_limit",
+    "team_member_tpm_limit", "guardrails",
+})  # fmt: skip
+LISTS = frozenset({"callbacks", "success_callback", "failure_callback"})
 TARGETS = {"default_internal_user_params": "default_user_params"}
 #: LiteLLM's roles of users -> ours.
 USER_ROLES = {
@@ -378,9 +388,38 @@ def _across(found: dict[str, Any], notes: Notes) -> None:
                 where = TARGETS[target] if TARGETS.get(target, "") in general else target
                 general[where] = {column: section.pop(key), **(general.get(where) or {})}
         found[name] = section
+        _teams(general, section.pop("default_team_settings", None), f"$.{name}.default_team_settings", notes)
     _people(general, notes)
     if general:
         found["general_settings"] = general
+
+
+def _teams(general: dict[str, Any], listed: Any, place: str, notes: Notes) -> None:
+    """Say in our words what teams have: observers of their own, and what new ones get. Raises BadRequestError.
+
+    https://docs.litellm.ai/docs/proxy/team_logging https://docs.litellm.ai/docs/proxy/team_budgets
+    """
+    if not listed:
+        return
+    if not isinstance(listed, list) or not all(isinstance(one, Mapping) and one.get("team_id") for one in listed):
+        raise BadRequestError(f"{place} must be a list of {{team_id: ..., success_callback: [...]}}")
+    observed = dict(general.get("team_callbacks") or {})
+    for number, one in enumerate(listed):
+        team, where = str(one["team_id"]), f"{place}[{number}]"
+        said = {name: value for name, value in one.items() if name != "team_id" and name in TEAM_PARAMS}
+        if said and team == DEFAULT_TEAM:
+            general["default_team_params"] = {**said, **(general.get("default_team_params") or {})}
+        elif said:
+            notes.append(
+                f"{where}: {', '.join(said)} of {team!r} {NOTHING}: say it at /team/new, or for {DEFAULT_TEAM!r}"
+            )
+        rest = {name: value for name, value in one.items() if name != "team_id" and name not in TEAM_PARAMS}
+        for name in LISTS & rest.keys():
+            rest[name] = _callbacks(rest[name], f"{where}.{name}", notes)
+        if rest:
+            observed.setdefault(team, rest)
+    if observed:
+        general["team_callbacks"] = observed
 
 
 def _people(general: dict[str, Any], notes: Notes) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -29,6 +30,7 @@ from polyport_gateway.rows import BudgetRow, CustomerRow, Entity, KeyRow, Projec
 if TYPE_CHECKING:  # configurations are read without accounts, too, and then without a database
     from polyport_gateway.store import Connection, Store
 
+log = logging.getLogger("polyport.gateway.identity")
 PREFIX = "sk-"
 #: Seconds between two looks at whether anything has changed.
 REFRESH = 0.4
@@ -195,7 +197,7 @@ def make_key() -> str:
 class Identity:
     """Looks callers up. `clock` is in seconds since 1970; without a master key, only virtual keys are let in.
 
-    `stranger` returns what limits a customer that nobody has set up.
+    `stranger` returns what limits a customer that nobody has set up, by the budget that `strangers_budget` names too.
     """
 
     def __init__(
@@ -204,10 +206,11 @@ class Identity:
         *,
         master_key: str | None = None,
         known_while_away: bool = True,
-        stranger: Callable[[str], Party | None] = lambda _: None,
+        stranger: Callable[[str, BudgetRow | None], Party | None] = lambda *_: None,
+        strangers_budget: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._stranger = stranger
+        self._stranger, self._strangers_budget = stranger, strangers_budget
         self._store, self._known_while_away, self._clock = store, known_while_away, clock
         #: The master key's digest.
         self.master = None if master_key is None else digest(master_key)
@@ -295,7 +298,7 @@ class Identity:
         """
         found = await self._remembered(id, self._customers, self._old_customers, self._load_customer)
         if said:
-            found = said_of("customer", id, found or self._stranger(id), said)
+            found = said_of("customer", id, found or self._stranger(id, None), said)
         return self._customer(id, found)
 
     def _is_master(self, mark: str) -> bool:
@@ -303,7 +306,7 @@ class Identity:
 
     def _customer(self, id: str, found: Party | None) -> Party | None:
         if found is None:
-            return self._stranger(id)
+            return self._stranger(id, None)
         if found.blocked:
             raise GateError(403, "customer_blocked", "This customer is blocked.")
         return found
@@ -381,7 +384,13 @@ class Identity:
 
     async def _load_customer(self, connection: Connection, id: str) -> Party | None:
         row = await connection.get(CustomerRow, id)
-        return None if row is None else await party(connection, "customer", row)
+        if row is not None:
+            return await party(connection, "customer", row)
+        name = self._strangers_budget()
+        budget = await connection.get(BudgetRow, name) if name else None
+        if name and budget is None:
+            log.error("there is no budget %r, by which customers are to be limited that nobody set up", name)
+        return None if budget is None else self._stranger(id, budget)
 
 
 async def of_key(

@@ -64,9 +64,11 @@ from polyport_gateway.policy import Policy
 from polyport_gateway.prompts import CURRENT, Prompts
 from polyport_gateway.replies import usd
 from polyport_gateway.retention import EVERY, drop_old
+from polyport_gateway.rows import BudgetRow
 from polyport_gateway.signon.credential import TEAM
 from polyport_gateway.started import OPEN, Batches, Started, accounts
 from polyport_gateway.store import Store
+from polyport_gateway.team_observers import CURRENT_TEAM
 from polyport_gateway.telling import refused, told
 from polyport_gateway.upkeep import Upkeep
 
@@ -102,6 +104,7 @@ class Keeper:
             master_key=master_key,
             known_while_away=self.allow,
             stranger=self._stranger,
+            strangers_budget=lambda: self.general().terms.default_customer_params.get("budget_id") or "",
             clock=clock,
         )
         self.ledger = Ledger(store, Journal(journal))
@@ -244,6 +247,8 @@ class Keeper:
             return NOTHING
         if terms.store_prompts:
             CURRENT.set(asked.request_id)
+        if terms.observers:
+            CURRENT_TEAM.set(principal.team_id)
         limits = principal.limits_for(model)
         if customer is None and terms.everybody is None and not terms.tags:
             return limits
@@ -353,8 +358,8 @@ class Keeper:
         await self.limits.charge(names, entry.nano)
         await self.batches.share(self.clock())
 
-    def _stranger(self, id: str) -> Party | None:
-        return self.general().terms.customer(id)
+    def _stranger(self, name: str, budget: BudgetRow | None) -> Party | None:
+        return self.general().terms.customer(name, budget)
 
     def _crossed(self, limit: Limit) -> None:
         self.notices.note(limit, self.clock())

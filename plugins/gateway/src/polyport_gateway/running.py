@@ -17,7 +17,7 @@ from polyport.prices import Rates, rates_of
 from polyport.router import Router
 from polyport.router.deployments import Deployment
 from polyport.states import State
-from polyport_gateway import custom_auth
+from polyport_gateway import custom_auth, team_observers
 from polyport_gateway.config import Config
 from polyport_gateway.estimate import rates_at
 from polyport_gateway.gate import Admission, GateError
@@ -44,7 +44,8 @@ class Running:
     def __init__(self, config: Config, state: State | None = None, prompts: Observer | None = None) -> None:
         self.config = config
         kept = prompts is not None and config.general.terms.store_prompts
-        self.router: Router = config.router(state, [prompts] if kept else [])
+        of_teams = team_observers.observers(config.general.terms.observers)
+        self.router: Router = config.router(state, [*([prompts] if kept else []), *of_teams])
         self.general = config.general
         self.max_json = int(self.general.max_request_size_mb * 1024 * 1024)
         self.max_upload = int(self.general.max_upload_size_mb * 1024 * 1024)

@@ -12,6 +12,7 @@ general_settings:
   unpriced_batch_hold: 5               # USD that a batch holds of budgets whose cost nobody can foresee, else none
   shared_within: team                  # who sees a key's files, batches and jobs: key, user or team
   blocked_customers: [spammer]         # whose calls are refused; or a file with one on each line
+  team_callbacks: {ml: {callbacks: [otel]}}    # who sees the calls of a team: see team_observers.py
   tag_budgets: {"product:bot": {max_budget: 10, budget_duration: 1d}}        # of all calls that have a tag
 """
 
@@ -24,9 +25,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from polyport.errors import BadRequestError
-from polyport_gateway import issuing, purses
+from polyport_gateway import issuing, purses, team_observers
 from polyport_gateway.fields import KINDS, LIMITS, MODEL_LIMITS, read as read_fields
-from polyport_gateway.identity import Party, party_of
+from polyport_gateway.identity import COLUMNS, Party, party_of
+from polyport_gateway.rows import BudgetRow
 
 #: Settings, and what each means.
 TERMS: dict[str, str] = {
@@ -47,6 +49,7 @@ TERMS: dict[str, str] = {
     "upperbound_key_params": "what keys have at most, and where they do not say: {max_budget: ..., duration: ...}",
     "key_generation_settings": "who may make keys, and what has to be said of them: {team_key_generation: ...}",
     "blocked_customers": "whose calls are refused: a list, or a file with one on each line",
+    "team_callbacks": "who sees the calls of single teams: {team: {callbacks: [langfuse], langfuse_public_key: ...}}",
     "tag_budgets": "what calls with a tag may cost together: {tag: {max_budget: ..., budget_duration: ...}}",
 }
 #: Names in LiteLLM's files -> ours.
@@ -85,6 +88,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     key_generation_settings: dict[str, Any] = {}
     blocked_customers: frozenset[str] = frozenset()
     tag_budgets: dict[str, Any] = {}
+    team_callbacks: dict[str, Any] = {}
+    #: The observers of single teams.
+    observers: tuple[Any, ...] = ()
     #: The whole gateway as somebody who spends, and a customer that nobody set up; None where nothing limits them.
     everybody: Any = None
     stranger: Any = None
@@ -101,9 +107,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         found: Mapping[str, Any] = getattr(self, f"default_{kind}_params", {})
         return found
 
-    def customer(self, id: str) -> Party | None:
-        """Return a customer that nobody set up."""
-        return None if self.stranger is None else party_of("customer", id, self.stranger)
+    def customer(self, id: str, budget: BudgetRow | None = None) -> Party | None:
+        """Return a customer that nobody set up, with the limits of a shared budget where there is one."""
+        shared = {} if budget is None else {name: getattr(budget, name) for name in (*COLUMNS, "model_limits")}
+        limits = {**shared, **(self.stranger or {})}
+        return party_of("customer", id, limits) if limits else None
 
 
 def read(given: Mapping[str, Any]) -> Terms:
@@ -137,6 +145,7 @@ def read(given: Mapping[str, Any]) -> Terms:
         everybody=party_of("", "", everybody) if everybody else None,
         stranger=_columns(limits, "default_customer_params", strange) or None,
         issuing=rules,
+        observers=team_observers.read(terms.team_callbacks, f"{PLACE}.team_callbacks"),
         tags={
             tag: purses.limit_of(one, (("tag", tag),), f"{PLACE}.tag_budgets.{tag}")
             for tag, one in terms.tag_budgets.items()
