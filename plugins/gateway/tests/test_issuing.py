@@ -197,7 +197,7 @@ def test_budgets_of_people_who_have_none(tmp_path: Path) -> None:
 def test_a_shared_budget_limits_customers_whom_nobody_set_up(
     tmp_path: Path, well: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each by itself, as the budget stands; its limits go below those that are said beside it, and hold for no other."""
+    """Each by itself, as the budget stands; its limits go below those said beside it, and hold for no other."""
     monkeypatch.setenv("POLYPORT_TRANSPORT", "httpx")
 
     async def test(ask: Ask) -> None:
