@@ -76,7 +76,7 @@ class Handler(Answering):
             made = {id: f"{every}-{next(self.server.numbers)}", "name": query.get("name", ["n"])[0], **asked}
             kept[f"{root}/{made[id]}"] = made
             if every in ("embed_jobs", "batches"):
-                made["output_dataset_id"] = f"made-{made[id]}"
+                made |= {"output_dataset_id": f"made-{made[id]}", "status": "processing"}
                 kept[f"v1/datasets/made-{made[id]}"] = {"id": f"made-{made[id]}", "name": "made"}
                 return 200, {id: made[id]} if every == "embed_jobs" else {one: {id: made[id], "name": "n"}}
             return 200, {id: made[id]} if every == "datasets" else {one: made}
@@ -121,7 +121,7 @@ def config(vendor: Vendor, **more: Any) -> dict[str, Any]:
     models = {
         "gpt": ("openai/gpt-4o", "sk-other", {}),
         "command": ("cohere/command-r-08-2024", FIRST, {}),
-        "embed": ("cohere/embed-english-v3.0", FIRST, {}),
+        "embed": ("cohere/embed-english-v3.0", FIRST, {"prices": {"input": 0.1, "batch": {"input": 0.05}}}),
         "embed-far": ("cohere/embed-multilingual-v3.0", SECOND, {}),
         "mood": ("cohere/mine-ft", FIRST, {"prices": {"classification": 0.002}}),
         "pages": ("cohere/parse-1", FIRST, {"prices": {"page": 0.01}}),
@@ -148,8 +148,8 @@ def client(gateway: Any) -> Iterator[Client]:
     """Return clients of the official SDK, each with a new key of what is said; the master's for None."""
     with httpx.Client(timeout=120) as http:
 
-        def new(said: dict[str, Any] | None, kind: Any = cohere.ClientV2) -> Any:
-            key = MASTER if said is None else new_key(gateway.url, **said)
+        def new(said: dict[str, Any] | None, kind: Any = cohere.ClientV2, key: str = "") -> Any:
+            key = key or (MASTER if said is None else new_key(gateway.url, **said))
             return kind(api_key=key, base_url=gateway.url, httpx_client=http, max_retries=0)
 
         yield new
@@ -331,6 +331,37 @@ def test_what_they_cost_is_known(client: Client, vendor: Vendor, gateway: Any) -
     reply = httpx.get(f"{gateway.url}/v1/datasets", headers=headers, timeout=60)
     row = ledger(gateway.url, reply.headers["x-polyport-request-id"])
     assert (row["operation"], row["spend"], row["surface"]) == ("datasets.list", 0, "cohere")
+
+
+def test_jobs_and_batches_are_paid_when_they_are_over(client: Client, vendor: Vendor, gateway: Any) -> None:
+    """By whose they are, whoever looks, and once; what they used is what Cohere says."""
+    key = httpx.post(f"{gateway.url}/key/generate", json={}, headers=ADMIN, timeout=30).json()
+    mine = client({}, key=key["key"])
+    admin, one = client(None), made(mine)
+    job = mine.embed_jobs.create(model="embed", dataset_id=one, input_type="search_document").job_id
+    started = mine.batches.create(request=batch(one)).batch.id
+    mine.embed_jobs.get(job)
+    kept = vendor.accounts[FIRST]
+    kept[f"v1/embed-jobs/{job}"] |= {"status": "complete", "meta": {"billed_units": {"input_tokens": 3_000_000.0}}}
+    kept[f"v2/batches/{started}"] |= {
+        "status": "BATCH_STATUS_COMPLETED",
+        "input_tokens": "2000000",
+        "output_tokens": "0",
+    }
+    for sdk in (admin, mine, mine):
+        sdk.embed_jobs.get(job)
+        sdk.batches.retrieve(started)
+    about = {"operation": "batch", "key": key["key_id"]}
+
+    def rows() -> list[Any]:
+        found = httpx.get(f"{gateway.url}/spend/logs", params=about, headers=ADMIN, timeout=30).json()["results"]
+        return sorted((row["spend"], row["model"], row["prompt"]) for row in found)
+
+    assert until(lambda: rows() if len(rows()) == 2 else None, "both are paid") == [
+        (pytest.approx(0.1), "embed", 2_000_000), (pytest.approx(0.3), "embed", 3_000_000),
+    ]  # fmt: skip
+    info = httpx.get(f"{gateway.url}/key/info", params={"key_id": key["key_id"]}, headers=ADMIN, timeout=30)
+    assert info.json()["spend"] == pytest.approx(0.4)
 
 
 def test_budgets_hold_for_what_is_classified(client: Client, vendor: Vendor, gateway: Any) -> None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from polyport.batchcost import TIER
 from polyport.flow import HttpReply
+from polyport.prices import Used
 from polyport.router.deployments import Deployment
 from polyport_gateway import cohere_resources
 from polyport_gateway.app import ASGI
@@ -19,6 +21,7 @@ from polyport_gateway.cohere_resources import PAGED
 from polyport_gateway.cohere_unserved import unserved
 from polyport_gateway.gate import GateError
 from polyport_gateway.keeping import PAGE, PAGES, USUAL, Kept, answering, told_of
+from polyport_gateway.lines import LARGEST
 from polyport_gateway.running import allowed
 from polyport_gateway.surface import Surface
 from polyport_gateway.surfaces import COHERE
@@ -32,6 +35,10 @@ BESIDE = frozenset((method, path) for method, path, _ in unserved())
 NOBODYS = "-"
 #: What ids are called.
 IDS = ("job_id", "id")
+#: States in which a job, or a batch, uses nothing more.
+OVER = frozenset({
+    "complete", "cancelled", "failed", "BATCH_STATUS_COMPLETED", "BATCH_STATUS_FAILED", "BATCH_STATUS_CANCELED",
+})  # fmt: skip
 #: What a page says of all that the account has, whoever's it is.
 TOTALS = frozenset({"total_count", "total_size"})
 
@@ -94,6 +101,21 @@ class CohereKept(Kept):
             return
         yield self._row.makes, next(filter(None, map(self._id_of, every)), None)
 
+    async def _seen(self, told: Mapping[str, Any]) -> None:
+        """Have a job or a batch paid that is over: at batch prices, where there are some, a batch."""
+        job = told.get("batch") if isinstance(told.get("batch"), dict) else told
+        call = self._call
+        if self._row.makes != "output" or call is None or not isinstance(job, dict) or job.get("status") not in OVER:
+            return
+        rates = self._running.rates_of(call.meta.provider, str(job.get("model") or ""))
+        usage = _usage(job)
+        tier = TIER if rates is not None and "batch" in told and rates.holds_at(TIER) else None
+        used = Used(tokens={name: count for name, count in usage.items() if count}, prompt=usage["input"])
+        used.service_tier = tier
+        bill = rates.bill(used) if rates is not None and used.tokens else None
+        if bill is not None:
+            await self._admission_of().pay(self._id_of(job), bill.nano, usage, call.meta)
+
     # --- lists ---
 
     def _id_of(self, one: Any) -> str:
@@ -151,6 +173,21 @@ class CohereKept(Kept):
             page = told_of(data) or {}
             mine = await self._mine(_listed(page, name))
         return {**page, name: mine}
+
+
+def _usage(job: Mapping[str, Any]) -> dict[str, int]:
+    """Return what a job says that is charged, or a batch that it read and wrote: there, numbers are texts."""
+    meta = job.get("meta")
+    billed = meta.get("billed_units") if isinstance(meta, dict) else None
+    told = billed if isinstance(billed, dict) else job
+    return {"input": _count(told.get("input_tokens")), "output": _count(told.get("output_tokens"))}
+
+
+def _count(told: Any) -> int:
+    """Return a count, which may be a text."""
+    if isinstance(told, str):
+        return _number(told, 0)
+    return int(told) if isinstance(told, int | float) and 0 <= told < LARGEST else 0
 
 
 def _listed(page: Mapping[str, Any] | None, name: str) -> list[Any]:

@@ -207,6 +207,9 @@ class Admission(Protocol):
     async def look_once_more(self, batch: str) -> None:
         """Have a batch looked at, and paid if it is over, since it is about to be deleted."""
 
+    async def pay(self, job: str, nano: int, usage: Mapping[str, int], meta: Meta) -> None:
+        """Have who made a job pay what it cost, in nano-dollars, when it is over: once, however often it is told."""
+
     async def settle(self, outcome: Outcome) -> None:
         """Take note of how it ended: called exactly once, before the last byte of the reply goes out."""
 
@@ -281,6 +284,9 @@ class Free:
         """Nothing is held."""
 
     async def look_once_more(self, batch: str) -> None:
+        """Nothing is paid."""
+
+    async def pay(self, job: str, nano: int, usage: Mapping[str, int], meta: Meta) -> None:
         """Nothing is paid."""
 
     async def settle(self, outcome: Outcome) -> None:

@@ -518,6 +518,13 @@ class Admitted:
         except ServiceUnavailableError as error:
             raise GateError(503, "store_unavailable", error.message, retry_after=1) from error
 
+    async def pay(self, job: str, nano: int, usage: Mapping[str, int], meta: Meta) -> None:
+        """Bill a job that is over to whose it is, where that is known."""
+        owners = self._keeper.owners
+        owner = (await owners.known([job])).get(job)
+        if owner is not None:
+            self._bill(owners.bill_job(owner, nano, usage, meta))
+
     async def _bind(self, batch: Batch) -> None:
         row, self.started = self.started, None
         if row is not None:

@@ -324,7 +324,11 @@ class Kept(Passage):
         if told is not None:
             for kind, name in self._made(told):
                 self._admission_of().own(kind, name, self._deployment(), self._root)
+            await self._seen(told)
         await self._answered(reply, data, request)
+
+    async def _seen(self, told: Mapping[str, Any]) -> None:
+        """Take note of what else a reply tells."""
 
     def _made(self, told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """Yield what a reply tells of that was made: its kind and its id."""

@@ -354,6 +354,10 @@ class Owners:
         """Return the entry of a batch whose cost nobody can tell: what was held for it counts."""
         return self._entry(owner, _end(batch), nano, usage, meta, estimated=nano > 0)
 
+    def bill_job(self, owner: Owned, nano: int, usage: Mapping[str, int], meta: Meta) -> Entry | None:
+        """Return the entry of a job that has told what it used; None where it is billed. It is of when it was made."""
+        return None if owner.id in self._paid else self._entry(owner, owner.at, nano, usage, meta)
+
     def bill_results(self, results: Results, file: Owned, batch: Owned, meta: Meta) -> Entry | None:
         """Return the entry of a batch by its results, where it told no usage; None where no price is known."""
         if batch.id in self._paid or results.nano is None:
