@@ -191,6 +191,14 @@ def well(upstream: Upstream) -> Iterator[Upstream]:
     upstream.failing, upstream.slow = None, 0.0
 
 
+@pytest.fixture
+def amid_an_hour() -> None:
+    """An hour, and so a day and a month, that does not end within a minute: budgets begin anew when theirs do."""
+    left = 3600 - time.time() % 3600
+    if left < 60:
+        time.sleep(left + 0.1)
+
+
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Gateway]]:
     """Run `polyport serve` with these arguments; all gateways are stopped at the end."""

@@ -279,6 +279,7 @@ def test_a_key_that_is_the_masters_after_a_reload_is_the_masters(tmp_path: Path)
     run(tmp_path, test)
 
 
+@pytest.mark.usefixtures("amid_an_hour")
 def test_a_budget_refuses_what_it_does_not_hold(tmp_path: Path) -> None:
     """By the estimate before, by the cost after; 400, which no SDK sends again. A restart changes nothing."""
 

@@ -153,7 +153,11 @@ def of_another_key(provider: Provider, claims: dict[str, Any], **head: Any) -> s
     return jwt.encode(claims, own, algorithm="RS256", headers={"kid": provider.kid, "jwk": public, **head})
 
 
-NOW = int(time.time())
+def now(ahead: float = 0) -> int:
+    """Return what the time is, or will be: tests are collected long before they run."""
+    return int(time.time() + ahead)
+
+
 FORGED: dict[str, Callable[[Provider, dict[str, Any]], str]] = {
     "another issuer": lambda provider, claims: provider.sign({**claims, "iss": "https://evil.example"}),
     "another audience": lambda provider, claims: provider.sign({**claims, "aud": "other"}),
@@ -161,10 +165,10 @@ FORGED: dict[str, Callable[[Provider, dict[str, Any]], str]] = {
     "another authorized party": lambda provider, claims: provider.sign({**claims, "azp": "x"}),
     "another nonce": lambda provider, claims: provider.sign({**claims, "nonce": "x"}),
     "no nonce": lambda provider, claims: provider.sign({k: v for k, v in claims.items() if k != "nonce"}),
-    "expired": lambda provider, claims: provider.sign({**claims, "exp": NOW - 60, "iat": NOW - 100}),
+    "expired": lambda provider, claims: provider.sign({**claims, "exp": now(-60), "iat": now(-100)}),
     "never expires": lambda provider, claims: provider.sign({k: v for k, v in claims.items() if k != "exp"}),
-    "not yet": lambda provider, claims: provider.sign({**claims, "nbf": NOW + 3600}),
-    "made in the future": lambda provider, claims: provider.sign({**claims, "iat": NOW + 3600}),
+    "not yet": lambda provider, claims: provider.sign({**claims, "nbf": now(3600)}),
+    "made in the future": lambda provider, claims: provider.sign({**claims, "iat": now(3600)}),
     "no subject": lambda provider, claims: provider.sign({k: v for k, v in claims.items() if k != "sub"}),
     "none": lambda provider, claims: jwt.encode(claims, None, algorithm="none", headers={"kid": provider.kid}),
     "HS256 with the public key": with_public_key_as_secret,

@@ -539,6 +539,7 @@ def test_members_of_a_team_are_changed(pages: Browser, site: Site) -> None:
 # --- figures ---
 
 
+@pytest.mark.usefixtures("amid_an_hour")
 def test_the_overview_tells_what_the_ledger_has(pages: Browser, site: Site) -> None:
     """Requests of 30 days; each chart has its numbers as a table, and arrow keys read it."""
     pages.go("overview?range=30d")
@@ -596,6 +597,7 @@ def test_a_request_has_its_whole_story(pages: Browser, site: Site) -> None:
     pages.says("No answer within 60 s.", "#main")
 
 
+@pytest.mark.usefixtures("amid_an_hour")
 def test_budgets_say_what_is_spent(pages: Browser, site: Site) -> None:
     """Of each, with a bar, and when it begins anew; one that is used up is told first."""
     pages.go("budgets")

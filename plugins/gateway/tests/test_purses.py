@@ -23,6 +23,8 @@ from .conftest import AUTHORIZED, KEY, USAGE, Gateway, Upstream
 from .services import redis
 from .waiting import until
 
+pytestmark = pytest.mark.usefixtures("amid_an_hour")
+
 pytest.importorskip("polyport_openai")
 pytest.importorskip("polyport_groq")
 

@@ -21,6 +21,8 @@ from polyport_gateway.store import Store
 
 from .services import postgres
 
+pytestmark = pytest.mark.usefixtures("amid_an_hour")
+
 USD = 1_000_000_000
 DAY = 86_400
 

@@ -32,6 +32,8 @@ from polyport_gateway.terms import Terms
 
 from .services import Answering, Local, listening
 
+pytestmark = pytest.mark.usefixtures("amid_an_hour")
+
 MASTER_KEY = "sk-master-1234"
 HELLO = {"model": "gpt", "messages": [{"role": "user", "content": "Hello? My card is 4111"}]}
 DAY = 86_400.0
