@@ -49,9 +49,9 @@ def serving() -> Iterator[str]:
 
 
 def _wait_for(url: str) -> None:
-    for _ in range(300):
+    for _ in range(3000):
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
             urllib.request.urlopen(url, timeout=5).close()
             return
         time.sleep(0.1)
-    raise TimeoutError(f"{url} did not become healthy within 30 s")
+    raise TimeoutError(f"{url} did not become healthy within five minutes")

@@ -1,8 +1,19 @@
-"""A server of a test's own, over HTTP on this machine."""
+"""A server of a test's own, over HTTP on this machine; and ports for those that are given one."""
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import SystemRandom
+
+
+def free_port() -> int:
+    """Return a port where nobody listens, and that no connection gets meanwhile: they begin at 32 768."""
+    for port in SystemRandom().sample(range(20_000, 32_000), 1000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 class LocalServer(ThreadingHTTPServer):

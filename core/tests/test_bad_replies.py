@@ -12,6 +12,7 @@ from email.utils import formatdate
 import httpx
 import pytest
 from core.tests.conftest import DONE, KEY, ROLE, completion, event, tapping, wire
+from local_server import free_port
 from pace import given_time
 
 from polyport import TimeoutSpec
@@ -210,10 +211,7 @@ def test_a_retry_after_of_minutes_is_reported_not_waited_for(mode, client, serve
 
 def test_a_refused_connection(mode, client):
     """Nobody listens there."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    error = fails(mode, client, url, APIConnectionError)
+    error = fails(mode, client, f"http://127.0.0.1:{free_port()}/v1", APIConnectionError)
     assert "127.0.0.1" in error.message
     assert isinstance(error.__cause__, httpx.ConnectError)
     assert error.status_code is None

@@ -127,7 +127,7 @@ class Gateway:
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._ready.wait(90) or self.process.poll() is not None:
+        if not self._ready.wait(300) or self.process.poll() is not None:
             self.stop()
             raise AssertionError("".join(self.said))
         self.url = re.findall(r"https?://127.0.0.1:\d+", "".join(self.said))[0]

@@ -6,7 +6,6 @@ import glob
 import http.server
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from local_server import LocalServer as Local
+from local_server import LocalServer as Local, free_port
 
 Server = TypeVar("Server", bound=Local)
 
@@ -60,8 +59,7 @@ class PostgreSQL:
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
             shutil.chown(folder, self._user)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"postgresql://keeper@127.0.0.1:{self.port}/postgres"
         self._run("initdb", "-U", "keeper", "-A", "trust", "-E", "UTF8", "--locale", "C")
 
@@ -88,8 +86,7 @@ class Redis:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[str] | None = None
 

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 import pytest
 import yaml
+from local_server import free_port
 
 from polyport_gateway import config as configs, health
 
@@ -376,8 +376,7 @@ def test_the_images_command_serves_as_another_user_on_a_read_only_root(jail):
         (folder / "secrets" / name).write_text("sk-1234567890abcdef")
     (folder / "secrets" / "DATABASE_URL").write_text(f"sqlite:///{folder}/data/gateway.db")
     (folder / "secrets" / "REDIS_URL").write_text("redis://127.0.0.1:1/0")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     config = (COMPOSE / "config.yaml").read_text().replace("/var/lib/polyport", f"{folder}/data")
     if shared.returncode:  # another Python than the one that packages were installed for may lack Redis's client
         config = config.replace("  redis_url: os.environ/REDIS_URL\n", "")

@@ -31,6 +31,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from local_server import free_port
 from signing_on import run
 
 from polyport_gateway.signon import lookup
@@ -116,13 +117,6 @@ cn: lab
 member: uid=anna,ou=people,dc=example,dc=com
 member: uid=bob (x*)\\2C,ou=people,dc=example,dc=com
 """
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Slapd:

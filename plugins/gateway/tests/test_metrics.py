@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import timeit
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from local_server import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from polyport_gateway.counts import Counter, pack, unpack
@@ -143,8 +143,7 @@ def test_prometheus_itself_scrapes_it(start: Callable[..., Any], upstream: Any, 
     """A real server, with a key of its own, and its query language."""
     gateway = start(config(upstream, metrics_key="scrape-me-123"))
     assert [ask(gateway) for _ in range(3)] == [200] * 3
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     job = {
         "job_name": "polyport", "authorization": {"credentials": "scrape-me-123"},
         "static_configs": [{"targets": [gateway.url.removeprefix("http://")]}],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_server import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from polyport import Client
@@ -171,8 +171,7 @@ def test_prometheus_itself_scrapes_it(counted, tmp_path: Path):
     for _ in range(3):
         one.client.completion("fake/m", ASK)
     one.scrape()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     target = f"127.0.0.1:{one.observer.port}"
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import gc
-import socket
 import traceback
 
 import pytest
+from local_server import free_port
 from plugins.reqwest.tests.conftest import post
 
 from polyport.errors import APIConnectionError, BadRequestError, Timeout
 from polyport.flow import TimeoutSpec
 
 KEY = "sk-never-to-be-seen"
-
-
-def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 WAYS = {

@@ -7,6 +7,7 @@ import select
 import socket
 
 import pytest
+from local_server import free_port
 from plugins.reqwest.tests.conftest import post
 
 from polyport.errors import APIConnectionError, PolyportError, Timeout
@@ -190,8 +191,7 @@ def test_a_proxy_that_refuses_is_a_failed_connection(side, serve, answer, words)
 
 def test_a_proxy_that_is_not_there(side):
     """The message says what went wrong on the way to the host."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     transport = side.open(proxy=f"http://user:{PASSWORD}@127.0.0.1:{port}")
     with pytest.raises(APIConnectionError, match="Connection refused") as raised:
         side.send(transport, post("http://nowhere.invalid/v1"))
