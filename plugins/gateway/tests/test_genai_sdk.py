@@ -15,6 +15,7 @@ import pytest
 
 from polyport_gateway import gemini_live, gemini_upload
 from polyport_gateway.gate import GateError
+from polyport_gateway.gemini_unserved import OPENAIS, UNSERVED
 from polyport_gateway.surfaces import Routes
 
 genai = pytest.importorskip("google.genai")
@@ -76,19 +77,15 @@ VERTEX: dict[str, dict[str, Any]] = {
     "models.upscale_image": {"model": "m", "image": IMAGE, "upscale_factor": "x2"},
     "tunings.list": {},
 }
-#: What is not served, and why.
-MANAGED = "it runs agents at Google's, which act, keep and spend by themselves: nothing of that is told to a ledger"
+#: What is not served, and why; of the SDK's resources as a whole the gateway says so itself.
 NOT_SERVED: dict[str, str] = {
-    "auth_tokens": "a token for browsers opens Google's own address, past keys, limits and the ledger",
+    **UNSERVED,
     "files.register_files": "it reads Google Cloud Storage by the caller's own credentials at Google",
     "tunings.validate_reward": "it is Vertex AI's: its address begins with a project",
     "tunings.tune": "the SDK leaves the examples out of its request to the Gemini API, which has no tuning any more; "
     "POST /v1beta/tunedModels is served",
     "chats": "it makes calls of models.generate_content",
-    "interactions": MANAGED, "agents": MANAGED, "environments": MANAGED, "triggers": MANAGED, "decisions": MANAGED,
-    "credentials": "they are Google's keys to other services", "voices": MANAGED,
-    "webhooks": "Google would call an address of the caller's, past the gateway",
-}  # fmt: skip
+}
 #: Addresses of sockets, of the SDK's asynchronous side: the last word is the method.
 SOCKETS = {"BidiGenerateContent": True, "BidiGenerateContentConstrained": False, "BidiGenerateMusic": False}
 
@@ -175,6 +172,35 @@ def test_what_is_vertex_ais_is_refused_by_the_sdk(sdk: Any) -> None:
             warnings.simplefilter("ignore")
             list(there[name](**arguments))
     assert asked == []
+
+
+@pytest.mark.parametrize("word", UNSERVED)
+def test_what_is_not_served_has_a_reason(word: str) -> None:
+    """At its address and below, in all of Google's versions, but where OpenAI has the word."""
+    own = "v1beta" if word in OPENAIS else "v1"
+    for path in (f"/v1beta/{word}", f"/v1alpha/{word}/x", f"/{own}/{word}/x/y:z"):
+        for method in ("GET", "POST", "PATCH", "DELETE"):
+            route, _ = Routes().find(method, path)
+            assert (route.own, route.surface.name) == ("unserved", "gemini")
+            assert UNSERVED[word] in route.why
+    with pytest.raises(GateError):
+        Routes().find("POST", f"/v1beta/{word}s")
+
+
+def test_the_sdk_is_told_why(start: Callable[..., Any]) -> None:
+    """By the gateway, with 501, where the caller's key is one of its own."""
+    models = [{"model_name": "m", "litellm_params": {"model": "gemini/gemini-2.5-flash", "api_key": "x"}}]
+    gateway = start({"model_list": models, "general_settings": {"master_key": "sk-master-1234"}})
+    headers = {"x-goog-api-key": "sk-master-1234"}
+    told = httpx.post(f"{gateway.url}/v1beta/interactions", json={"model": "m", "input": "x"}, headers=headers)
+    assert told.status_code == 501
+    assert "generateContent" in told.json()["error"]["message"]
+    client = genai.Client(api_key="sk-master-1234", http_options={"base_url": gateway.url})
+    with pytest.raises(Exception, match="generateContent"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        client.interactions.create(model="m", input="x")
+    stranger = httpx.get(f"{gateway.url}/v1beta/agents", headers={"x-goog-api-key": "sk-nobody"})
+    assert stranger.status_code == 401
 
 
 def test_the_addresses_of_sockets_are_known() -> None:

@@ -24,6 +24,7 @@ from polyport_gateway.gemini_addresses import KEPT
 from polyport_gateway.gemini_batches import Creation as Starts, Ending, Listing as Batched, Looking
 from polyport_gateway.gemini_media import Filming, Picturing, Watching
 from polyport_gateway.gemini_more import Counting, Embedding as Contents
+from polyport_gateway.gemini_unserved import nowhere
 from polyport_gateway.openai import OpenAI, Starting
 from polyport_gateway.surface import Surface
 
@@ -112,6 +113,12 @@ class Routes:
             self._add(path, route)
         for method, path, why in unserved():
             self._add(path, Route(method=method, path=path, surface=COHERE, own="unserved", why=why))
+        for pattern, word, why in nowhere():
+            found = {
+                method: Route(method=method, path=f"/{word}", surface=GEMINI, own="unserved", why=f"{word}: {why}.")
+                for method in ("GET", "POST", "PATCH", "DELETE")
+            }
+            self._patterns.append((pattern, found))
 
     def _add(self, path: str, route: Route) -> None:
         if "{" not in path:
