@@ -23,11 +23,12 @@ from sqlalchemy import select
 from polyport.errors import BadRequestError
 from polyport.prices import Rates
 from polyport_gateway import management as manage, spending, standing
+from polyport_gateway.admitted import Admitted
 from polyport_gateway.foreseen import Asks, Foreseen
 from polyport_gateway.gate import Asked, GateError, Outcome, Start
 from polyport_gateway.identity import MASTER
 from polyport_gateway.journal import Journal
-from polyport_gateway.keeper import Admitted, Keeper
+from polyport_gateway.keeper import Keeper
 from polyport_gateway.ledger import Ledger
 from polyport_gateway.lines import Entry
 from polyport_gateway.store import Store, tables
