@@ -9,9 +9,9 @@ Interfaces   surfaces surface openai anthropic     the routes, from core's table
              endpoints forwards                    addresses of the operator's own that lead elsewhere
 Behind it    config foreign running reloading      config.yaml, LiteLLM's as well; what serves now; another one
 The seam     gate fence refusing                   who may call, and what it came to; what nobody may ask
-Accounts     keeper admitted identity limits   the gate with accounts: who calls, what is reserved
-             shared                            the same for several replicas, in Redis
-             custom_auth custom_keys issuing   who calls by the operator's word; what keys may be made
+Accounts     keeper admitted identity limits       the gate with accounts: who calls, what is reserved
+             shared                                the same for several replicas, in Redis
+             custom_auth custom_keys issuing       who calls by the operator's word; what keys may be made
              estimate policy terms owning purses   what a call may cost; what holds for whom; whose a file is
              ledger lines entries journal rollups  what it did cost, kept through kill -9
              rows store/                           what is in the database; the database
