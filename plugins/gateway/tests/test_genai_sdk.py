@@ -192,14 +192,16 @@ def test_the_sdk_is_told_why(start: Callable[..., Any]) -> None:
     models = [{"model_name": "m", "litellm_params": {"model": "gemini/gemini-2.5-flash", "api_key": "x"}}]
     gateway = start({"model_list": models, "general_settings": {"master_key": "sk-master-1234"}})
     headers = {"x-goog-api-key": "sk-master-1234"}
-    told = httpx.post(f"{gateway.url}/v1beta/interactions", json={"model": "m", "input": "x"}, headers=headers)
+    told = httpx.post(
+        f"{gateway.url}/v1beta/interactions", json={"model": "m", "input": "x"}, headers=headers, timeout=60
+    )
     assert told.status_code == 501
     assert "generateContent" in told.json()["error"]["message"]
     client = genai.Client(api_key="sk-master-1234", http_options={"base_url": gateway.url})
     with pytest.raises(Exception, match="generateContent"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         client.interactions.create(model="m", input="x")
-    stranger = httpx.get(f"{gateway.url}/v1beta/agents", headers={"x-goog-api-key": "sk-nobody"})
+    stranger = httpx.get(f"{gateway.url}/v1beta/agents", headers={"x-goog-api-key": "sk-nobody"}, timeout=60)
     assert stranger.status_code == 401
 
 
