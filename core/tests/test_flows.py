@@ -147,7 +147,7 @@ def test_the_first_error_of_all_cancels_the_others(run):
     start = time.monotonic()
     with pytest.raises(LookupError):
         run(iter_flow(All([patient(1), failing(LookupError(), 0.02), patient(2)])))
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
     assert sorted(cleaned) == [(1, "released"), (2, "released")]
 
 
@@ -193,7 +193,7 @@ def test_first_gives_the_first_success(run):
     """Whoever is quickest, in whatever place."""
     start = time.monotonic()
     assert run(iter_flow(First([value("slow", 30), value("quick", 0.02), value("slower", 60)]))) == "quick"
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
 
 
 def test_first_passes_over_failures(run):

@@ -283,7 +283,7 @@ def test_killed_at_any_instant_no_line_is_lost_or_done_twice(stub, tmp_path, way
         if instant is not None:
             time.sleep(instant)
             process.kill()
-        code = process.wait(60)
+        code = process.wait(300)
         asked = [body["messages"][0]["content"] for _, body in stub.bodies]
         assert not recorded & set(asked), "a line that was recorded was asked for again"
         if code == 0:

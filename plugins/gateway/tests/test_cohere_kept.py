@@ -157,7 +157,7 @@ def client(gateway: Any) -> Iterator[Client]:
 
 def new_key(url: str, **said: Any) -> str:
     """Make a virtual key."""
-    reply = httpx.post(f"{url}/key/generate", json=said, headers=ADMIN, timeout=30)
+    reply = httpx.post(f"{url}/key/generate", json=said, headers=ADMIN, timeout=60)
     assert reply.status_code == 200, reply.text
     return str(reply.json()["key"])
 
@@ -308,7 +308,7 @@ def ledger(url: str, request_id: str) -> dict[str, Any]:
     """Return the ledger's row of a request, once it is there."""
     about = {"request_id": request_id}
     found = until(
-        lambda: httpx.get(f"{url}/spend/logs", params=about, headers=ADMIN, timeout=30).json()["results"],
+        lambda: httpx.get(f"{url}/spend/logs", params=about, headers=ADMIN, timeout=60).json()["results"],
         "it is in the ledger",
     )
     return dict(found[0])
@@ -335,7 +335,7 @@ def test_what_they_cost_is_known(client: Client, vendor: Vendor, gateway: Any) -
 
 def test_jobs_and_batches_are_paid_when_they_are_over(client: Client, vendor: Vendor, gateway: Any) -> None:
     """By whose they are, whoever looks, and once; what they used is what Cohere says."""
-    key = httpx.post(f"{gateway.url}/key/generate", json={}, headers=ADMIN, timeout=30).json()
+    key = httpx.post(f"{gateway.url}/key/generate", json={}, headers=ADMIN, timeout=60).json()
     mine = client({}, key=key["key"])
     admin, one = client(None), made(mine)
     job = mine.embed_jobs.create(model="embed", dataset_id=one, input_type="search_document").job_id
@@ -354,13 +354,13 @@ def test_jobs_and_batches_are_paid_when_they_are_over(client: Client, vendor: Ve
     about = {"operation": "batch", "key": key["key_id"]}
 
     def rows() -> list[Any]:
-        found = httpx.get(f"{gateway.url}/spend/logs", params=about, headers=ADMIN, timeout=30).json()["results"]
+        found = httpx.get(f"{gateway.url}/spend/logs", params=about, headers=ADMIN, timeout=60).json()["results"]
         return sorted((row["spend"], row["model"], row["prompt"]) for row in found)
 
     assert until(lambda: rows() if len(rows()) == 2 else None, "both are paid") == [
         (pytest.approx(0.1), "embed", 2_000_000), (pytest.approx(0.3), "embed", 3_000_000),
     ]  # fmt: skip
-    info = httpx.get(f"{gateway.url}/key/info", params={"key_id": key["key_id"]}, headers=ADMIN, timeout=30)
+    info = httpx.get(f"{gateway.url}/key/info", params={"key_id": key["key_id"]}, headers=ADMIN, timeout=60)
     assert info.json()["spend"] == pytest.approx(0.4)
 
 

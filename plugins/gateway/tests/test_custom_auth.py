@@ -61,7 +61,7 @@ def begun(folder: Path, upstream: Upstream, start: Callable[..., Gateway]) -> Ga
 @pytest.fixture
 def ask(begun: Gateway) -> Iterator[Callable[..., httpx.Response]]:
     """Ask the gateway with some key."""
-    with httpx.Client(base_url=begun.url, timeout=30) as client:
+    with httpx.Client(base_url=begun.url, timeout=60) as client:
 
         def asking(key: str | None, method: str, path: str, **more: Any) -> httpx.Response:
             headers = {**({"authorization": f"Bearer {key}"} if key else {}), **more.pop("headers", {})}
@@ -296,7 +296,7 @@ def saying(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, start: 
 @pytest.fixture
 def call(saying: Gateway, well: Upstream) -> Iterator[Call]:
     """Chat as what a function says."""
-    with httpx.Client(base_url=saying.url, timeout=30) as client:
+    with httpx.Client(base_url=saying.url, timeout=60) as client:
 
         def calling(said: Mapping[str, Any] | None, path: str = "/v1/chat/completions", **body: Any) -> httpx.Response:
             key = KEY if said is None else base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
@@ -352,7 +352,7 @@ def test_keys_of_the_function_s_make_no_client_secrets(call: Call, saying: Gatew
     session = {"type": "realtime", "model": "gpt"}
     headers = {"authorization": f"Bearer {base64.urlsafe_b64encode(b'{}').decode()}"}
     address = f"{saying.url}/v1/realtime/client_secrets"
-    refused = httpx.post(address, json={"session": session}, headers=headers, timeout=30)
+    refused = httpx.post(address, json={"session": session}, headers=headers, timeout=60)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "no_client_secrets")
     secret = call(None, "/v1/realtime/client_secrets", session=session).json()["value"]
     with pytest.raises(InvalidStatus) as failed:

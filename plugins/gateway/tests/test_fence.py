@@ -23,7 +23,7 @@ BATCH = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "complet
 def fenced(start: Callable[..., Gateway], upstream: Upstream, **general: Any) -> httpx.Client:
     """A gateway with such settings, and its master's way to it."""
     begun = start(config_for(upstream, general_settings={"master_key": KEY, **general}))
-    return httpx.Client(base_url=begun.url, headers=AUTHORIZED, timeout=30)
+    return httpx.Client(base_url=begun.url, headers=AUTHORIZED, timeout=60)
 
 
 def code_of(reply: httpx.Response) -> tuple[int, str]:

@@ -155,7 +155,7 @@ def ask(url: str, case: Any, key: str) -> Any:
     case.headers.clear()
     case.headers.update(made)
     case.cookies.clear()
-    return case.call(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=30)
+    return case.call(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=60)
 
 
 def judge(answer: Any, case: Any, key: str, document: Any) -> None:

@@ -58,7 +58,7 @@ class Site:
 
     def __init__(self, gateway: Gateway, config: Path, made: dict[str, Any]) -> None:
         self.url, self.config, self.made = gateway.url, config, made
-        self._client = httpx.Client(base_url=gateway.url, headers={"authorization": f"Bearer {KEY}"}, timeout=30)
+        self._client = httpx.Client(base_url=gateway.url, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
 
     def ask(self, path: str, **values: Any) -> Any:
         """Read as the master key."""
@@ -258,7 +258,7 @@ def test_a_session_that_is_over_leads_to_signing_in(site: Site) -> None:
 
 def test_what_is_shown_depends_on_the_role(site: Site) -> None:
     """A viewer sees everything and is offered no change; a member makes keys of its own; a plain key sees itself."""
-    made = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=30,
+    made = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=60,
                       json={"key_alias": "watcher", "role": "viewer"}).json()  # fmt: skip
     browser = Browser(site.url)
     try:
@@ -270,7 +270,7 @@ def test_what_is_shown_depends_on_the_role(site: Site) -> None:
         assert "Audit log" in browser.text(".nav")
         browser.button("Sign out").click()
         user = site.made["users"][2]["user_id"]
-        member = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=30,
+        member = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=60,
                             json={"key_alias": "own", "role": "member", "user_id": user}).json()  # fmt: skip
         browser.one("#sign-key")
         browser.sign_in(member["key"])
@@ -283,7 +283,7 @@ def test_what_is_shown_depends_on_the_role(site: Site) -> None:
             browser.go(page)
             assert not browser.all(".trouble"), page
         browser.button("Sign out").click()
-        plain = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=30,
+        plain = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=60,
                            json={"key_alias": "plain"}).json()  # fmt: skip
         browser.one("#sign-key")
         browser.sign_in(plain["key"])
@@ -403,7 +403,7 @@ def test_a_key_is_made_by_keyboard_alone(pages: Browser, site: Site, well: Upstr
     pages.says("by-keyboard", "#main")
     assert text not in pages.run("return document.documentElement.outerHTML")
     assert site.key("by-keyboard")["max_budget"] == 2.5
-    reply = httpx.post(f"{site.url}/v1/chat/completions", headers={"authorization": f"Bearer {text}"}, timeout=30,
+    reply = httpx.post(f"{site.url}/v1/chat/completions", headers={"authorization": f"Bearer {text}"}, timeout=60,
                        json={"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello?"}]})  # fmt: skip
     assert reply.status_code == 200
     assert pages.complaints() == []
@@ -411,7 +411,7 @@ def test_a_key_is_made_by_keyboard_alone(pages: Browser, site: Site, well: Upstr
 
 def test_a_key_is_changed_renewed_blocked_and_deleted(pages: Browser, site: Site) -> None:
     """Each change reaches the gateway; what cannot be undone is asked about first."""
-    made = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=30,
+    made = httpx.post(f"{site.url}/key/generate", headers={"authorization": f"Bearer {KEY}"}, timeout=60,
                       json={"key_alias": "to-change", "tags": ["old"], "rpm_limit": 5}).json()  # fmt: skip
     pages.go(f"keys/{made['key_id']}")
     pages.button("Change").click()
@@ -455,7 +455,7 @@ def test_a_key_is_changed_renewed_blocked_and_deleted(pages: Browser, site: Site
 
 
 def _status(site: Site, key: str) -> int:
-    return httpx.get(f"{site.url}/v1/models", headers={"authorization": f"Bearer {key}"}, timeout=30).status_code
+    return httpx.get(f"{site.url}/v1/models", headers={"authorization": f"Bearer {key}"}, timeout=60).status_code
 
 
 def test_what_cannot_be_is_said_beside_the_field(pages: Browser) -> None:

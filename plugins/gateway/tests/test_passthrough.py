@@ -114,7 +114,7 @@ def gateway(serving: Provider, start: Callable[..., Any]) -> Any:
 @pytest.fixture
 def ask(gateway: Any) -> Iterator[Callable[..., httpx.Response]]:
     """Ask the gateway, with the master key by default."""
-    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+    with httpx.Client(base_url=gateway.url, timeout=60) as client:
 
         def asking(method: str, path: str, key: str | None = MASTER, **more: Any) -> httpx.Response:
             headers = {**({"authorization": f"Bearer {key}"} if key else {}), **more.pop("headers", {})}
@@ -186,7 +186,7 @@ def test_streams_come_as_they_are_sent(provider: Provider, gateway: Any, ask: Ca
 
     provider.answer = lambda path: (200, {"content-type": "text/event-stream"}, pieces())
     url = f"{gateway.url}/passthrough/openai/v1/chat/completions"
-    with httpx.stream("POST", url, json=BODY, headers={"authorization": f"Bearer {MASTER}"}, timeout=30) as reply:
+    with httpx.stream("POST", url, json=BODY, headers={"authorization": f"Bearer {MASTER}"}, timeout=60) as reply:
         came = reply.iter_raw()
         assert next(came) == events[0]
         go_on.set()
@@ -254,9 +254,9 @@ def test_who_has_a_budget_starts_no_batch_past_it(
     said["general_settings"]["passthrough"]["unpriced"] = True
     lenient = start(said).url
     admin = {"authorization": f"Bearer {MASTER}"}
-    made = httpx.post(f"{lenient}/key/generate", json={"max_budget": 5}, headers=admin, timeout=30).json()["key"]
+    made = httpx.post(f"{lenient}/key/generate", json={"max_budget": 5}, headers=admin, timeout=60).json()["key"]
     passed = httpx.post(
-        f"{lenient}/passthrough/openai/v1/batches", json=asked, timeout=30, headers={"authorization": f"Bearer {made}"}
+        f"{lenient}/passthrough/openai/v1/batches", json=asked, timeout=60, headers={"authorization": f"Bearer {made}"}
     )
     assert passed.status_code == 200, passed.text
 
@@ -271,7 +271,7 @@ def test_who_has_a_budget_starts_no_batch_past_it(
 )  # fmt: skip
 def test_paths_that_may_lead_elsewhere_are_refused(path: str, provider: Provider, gateway: Any) -> None:
     """However they are written; the provider is not even asked."""
-    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=60)
     connection.putrequest("POST", f"/passthrough/openai{path}", skip_accept_encoding=True)
     connection.putheader("authorization", f"Bearer {MASTER}")
     connection.putheader("content-length", "0")
@@ -342,7 +342,7 @@ def test_who_leaves_ends_the_request(provider: Provider, gateway: Any, ask: Call
 
     provider.answer = lambda path: (200, {"content-type": "text/event-stream"}, pieces())
     url = f"{gateway.url}/passthrough/openai/v1/chat/completions"
-    with httpx.stream("POST", url, json=BODY, headers={"authorization": f"Bearer {MASTER}"}, timeout=30) as reply:
+    with httpx.stream("POST", url, json=BODY, headers={"authorization": f"Bearer {MASTER}"}, timeout=60) as reply:
         next(reply.iter_raw())
     assert provider.went_away.wait(60)
     assert logged(ask, reply.headers["x-polyport-request-id"])["status"] == 499
@@ -374,7 +374,7 @@ def test_guardrails_are_not_gone_around(provider: Provider, start: Callable[...,
         said = config(provider.address, passthrough={"providers": ["openai"], "unguarded": unguarded})
         gateway = start({**said, "guardrails": [{"guardrail_name": "g", "litellm_params": rail}]})
         url = f"{gateway.url}/passthrough/openai/v1/chat/completions"
-        assert httpx.post(url, json=BODY, headers=headers, timeout=30).status_code == status
+        assert httpx.post(url, json=BODY, headers=headers, timeout=60).status_code == status
         gateway.stop()
     assert len(provider.asked) == 1
 

@@ -224,7 +224,7 @@ def client(gateway: Any) -> Iterator[Client]:
 def new_key(url: str, **said: Any) -> str:
     """Make a virtual key."""
     headers = {"authorization": f"Bearer {MASTER}"}
-    reply = httpx.post(f"{url}/key/generate", json=said, headers=headers, timeout=30)
+    reply = httpx.post(f"{url}/key/generate", json=said, headers=headers, timeout=60)
     assert reply.status_code == 200, reply.text
     return str(reply.json()["key"])
 
@@ -233,7 +233,7 @@ def ledger(url: str, request_id: str) -> dict[str, Any]:
     """Return the ledger's row of a request, once it is there."""
     headers, about = {"authorization": f"Bearer {MASTER}"}, {"request_id": request_id}
     found = until(
-        lambda: httpx.get(f"{url}/spend/logs", params=about, headers=headers, timeout=30).json()["results"],
+        lambda: httpx.get(f"{url}/spend/logs", params=about, headers=headers, timeout=60).json()["results"],
         "it is in the ledger",
     )
     return dict(found[0])
@@ -303,9 +303,9 @@ def test_what_is_not_served_says_why(gateway: Any) -> None:
     """With 404, in OpenAI's shape."""
     headers = {"authorization": f"Bearer {MASTER}"}
     for method, path in (("POST", "/v1/assistants"), ("GET", "/v1/organization/users"), ("DELETE", "/v1/models/ft")):
-        reply = httpx.request(method, gateway.url + path, headers=headers, timeout=30)
+        reply = httpx.request(method, gateway.url + path, headers=headers, timeout=60)
         assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_served"), reply.text
-    assert httpx.put(f"{gateway.url}/v1/chat/completions", headers=headers, timeout=30).status_code == 405
+    assert httpx.put(f"{gateway.url}/v1/chat/completions", headers=headers, timeout=60).status_code == 405
 
 
 # --- by the SDK -------------------------------------------------------------------------------------------------
@@ -407,7 +407,7 @@ def test_containers(client: Client, vendor: Vendor) -> None:
     form = {"file_id": (None, theirs.id)}
     headers = {"authorization": f"Bearer {sdk.api_key}"}
     url = f"{sdk.base_url}containers/{box.id}/files"
-    assert httpx.post(url, files=form, headers=headers, timeout=30).status_code == 404
+    assert httpx.post(url, files=form, headers=headers, timeout=60).status_code == 404
     assert [one.id for one in sdk.containers.files.list(box.id)] == [file.id]
     sdk.containers.files.delete(file.id, container_id=box.id)
     assert [one.id for one in sdk.containers.list()] == [box.id]
@@ -642,7 +642,7 @@ def test_limits_and_routes_hold(client: Client, vendor: Vendor) -> None:
         ({"content": b"x" * (65 << 20), "headers": headers}, 413),
     ):
         assert httpx.post(f"{url}vector_stores", timeout=60, **more).status_code == status
-    assert httpx.get(f"{url}vector_stores/a%252e%252e", headers=headers, timeout=30).status_code == 400
+    assert httpx.get(f"{url}vector_stores/a%252e%252e", headers=headers, timeout=60).status_code == 400
 
 
 def test_who_has_a_budget_starts_nothing_of_unknown_cost(client: Client, vendor: Vendor) -> None:

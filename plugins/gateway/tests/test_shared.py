@@ -75,7 +75,7 @@ async def nothing(about, since):
     return 0
 
 async def main():
-    limits = SharedLimits(sys.argv[1], nothing, prefix=sys.argv[2], timeout=10)
+    limits = SharedLimits(sys.argv[1], nothing, prefix=sys.argv[2], timeout=60)
     dollar = Limit(about=(("team", "t"),), budget=1_000_000_000)
     spent = calls = 0
     async def client():

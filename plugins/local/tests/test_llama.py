@@ -386,5 +386,5 @@ def test_a_forgotten_stream_does_not_keep_the_interpreter(gguf):
         "s = m.stream({'messages': [{'role': 'user', 'content': 'Tell me a story'}], 'max_tokens': 900})\n"
         "next(s); next(s); print('end')"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")

@@ -101,7 +101,7 @@ def test_a_forked_child_has_connections_of_its_own(serve):
     server = serve(lambda asked: asked.reply())
     done = subprocess.run(
         [sys.executable, "-W", "error", "-W", "ignore:.*fork.*:DeprecationWarning", "-c", FORK, server.url],
-        timeout=30,
+        timeout=300,
         check=False,
         capture_output=True,
         text=True,
