@@ -222,7 +222,7 @@ class Providers:
 def _learn_types(module: str) -> None:
     """Have msgspec take in the Structs of a plugin's package before its first calls come, maybe several at once."""
     package = module.partition(".")[0]
-    modules = [found for name, found in [*sys.modules.items()] if name == package or name.startswith(f"{package}.")]
+    modules = [found for name, found in sys.modules.copy().items() if name == package or name.startswith(f"{package}.")]
     for value in [value for module in modules for value in [*vars(module).values()]]:
         if isinstance(value, type) and issubclass(value, msgspec.Struct):
             learn(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -155,6 +156,22 @@ def test_a_connection_ends_although_it_is_stopped_twice() -> None:
             await asyncio.wait_for(closing, 60)
 
     asyncio.run(main())
+
+
+def test_an_idle_connection_of_a_store_that_was_dropped_ends(tmp_path: Path) -> None:
+    """Its thread with it, and nobody is warned in the middle of something else."""
+
+    async def use() -> threading.Thread:
+        store = Store(f"sqlite:///{tmp_path / 'gateway.db'}")
+        await store.migrate()
+        async with store.reading() as connection:
+            thread: threading.Thread = connection.driver._thread
+        return thread
+
+    thread = asyncio.run(use())
+    gc.collect()
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_a_connection_goes_back_although_its_user_is_cancelled(tmp_path: Path) -> None:

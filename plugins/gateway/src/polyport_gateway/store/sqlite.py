@@ -22,6 +22,14 @@ class Stoppable(aiosqlite.Connection):
         """End the thread, unless it has been told so."""
         return super().stop() if self._running else None
 
+    def __del__(self) -> None:
+        """End the thread of an idle connection whose pool was dropped: SQLAlchemy warns of those that are in use.
+
+        aiosqlite warns of idle ones, too, from within the collector, and so in the middle of somebody else's work.
+        """
+        if self._connection is not None:
+            self.stop()
+
 
 def connection(database: str, **options: Any) -> Stoppable:
     """Return a connection that is made when it is awaited, as `aiosqlite.connect` does."""
