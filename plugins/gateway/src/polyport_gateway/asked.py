@@ -21,6 +21,7 @@ from polyport.operations import Operation
 from polyport.pricefile import PARAMETERS
 from polyport.types.record import OPTION_NAMES, SECRET_SETTING, Request
 from polyport.types.upload import Upload
+from polyport_gateway.buckets import is_words
 from polyport_gateway.gate import GateError
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -281,10 +282,7 @@ def is_plain(fields: Mapping[str, Any]) -> bool:
     messages = fields.get("messages")
     if type(messages) is not list or not fields.keys() <= SAYING:
         return False
-    for one in messages:
-        if type(one) is not dict or len(one) != 2 or type(one.get("content")) is not str or "role" not in one:
-            return False
-    return True
+    return all(map(is_words, messages))
 
 
 # --- what a caller may not say ------------------------------------------------------------------------------------

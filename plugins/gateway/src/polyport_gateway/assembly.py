@@ -87,13 +87,13 @@ def _purses(gateway: Gateway) -> Mapping[str, ASGI]:
     limits = MemoryLimits(_nothing_spent) if keeper is None else keeper.limits
 
     def follow(*_: Config) -> None:
-        running = app.running
+        running, budgets = app.running, None
         if running.config.budgets or any("max_budget" in one.info for one in running.router.groups.all()):
             clock, allow = (time.time, lambda: True) if keeper is None else (keeper.clock, lambda: keeper.allow)
-            purses = Purses(running.router, running.config.budgets, limits, clock=clock, allow=allow)
-            running.router.budgets = purses
+            budgets = Purses(running.router, running.config.budgets, limits, clock=clock, allow=allow)
+            running.router.budgets = budgets
         if keeper is not None:
-            keeper.purses = () if running.router.budgets is None else purses.all()
+            keeper.purses = () if budgets is None else budgets.all()
 
     follow()
     app.following.append(follow)

@@ -42,13 +42,14 @@ def named(fields: Mapping[str, Any]) -> list[str]:
                 found.append(value)
         elif kind is list or kind is dict or isinstance(value, list):
             if name == "messages" and kind is list:
-                value = [one for one in value if not _is_plain(one)]
+                value = [one for one in value if not is_words(one)]
             if value and name not in HOW:
                 found += _within(name, value)
     return found
 
 
-def _is_plain(message: Any) -> bool:
+def is_words(message: Any) -> bool:
+    """Whether a message of a chat is nothing but text: most are."""
     return type(message) is dict and len(message) == 2 and "role" in message and type(message.get("content")) is str
 
 

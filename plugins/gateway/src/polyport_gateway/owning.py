@@ -26,6 +26,7 @@ from polyport.errors import PolyportError, ServiceUnavailableError
 from polyport.operations import Operation
 from polyport.types.batch import SINCE, Batch
 from polyport.types.record import Meta
+from polyport_gateway.buckets import is_words
 from polyport_gateway.gate import GateError
 from polyport_gateway.gemini_contents import KEPT
 from polyport_gateway.identity import Principal
@@ -123,7 +124,7 @@ def named(operation: Operation, fields: Mapping[str, Any]) -> list[str]:
         told = fields.get(name)
         if isinstance(told, list):
             for message in told:
-                if type(message) is dict and not _is_plain(message, "role", "content"):
+                if type(message) is dict and not is_words(message):
                     found += _files(message)
         elif type(told) is dict:
             found += _files(told)
@@ -202,16 +203,16 @@ def containers_of(fields: Mapping[str, Any], result: Any) -> list[str]:
     return [name for one in (*items, *held) if isinstance(name := one.get("container_id"), str)]
 
 
-def _is_plain(given: Mapping[str, Any], kind: str, text: str) -> bool:
-    """Whether a message or a part is nothing but text: most are."""
-    return len(given) == 2 and kind in given and type(given.get(text)) is str
+def _is_text(part: Mapping[str, Any]) -> bool:
+    """Whether a part is nothing but text: most are."""
+    return len(part) == 2 and "type" in part and type(part.get("text")) is str
 
 
 def _files(message: Mapping[str, Any]) -> Iterator[Any]:
     """Yield what a message or an item says of files: ids, and addresses of files that a provider keeps."""
     waiting: list[Any] = [message]
     for part in waiting:  # which grows meanwhile
-        if type(part) is not dict or _is_plain(part, "type", "text"):
+        if type(part) is not dict or _is_text(part):
             continue
         for inner in (part, *(part[name] for name in HOLDERS if name in part)):
             if type(inner) is dict:
